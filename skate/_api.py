@@ -1,0 +1,529 @@
+"""The public functions: init, remote, get, put, wait and their kin. They check what users pass, and ask the engine."""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skate import exceptions
+from skate.core import options as _options
+from skate.core import runtime, serialize
+from skate.core.actor import ActorClass, ActorHandle
+from skate.core.function import RemoteFunction
+from skate.core.ref import ObjectRef, ObjectRefGenerator
+from skate.engine.base import Engine, InitConfig
+
+_ENGINES = ("local", "inline")
+_atexit_installed = False
+
+
+class ClientContext(Mapping[str, Any]):
+    """What `init` returns: facts about the session, and a context manager that ends it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        info = engine.task_info()
+        self.address_info = {
+            "node_ip_address": "127.0.0.1",
+            "node_id": info.node_id,
+            "address": engine.address,
+            "gcs_address": engine.address,
+            "session_dir": info.session_dir,
+            "session_name": info.session_name,
+            "webui_url": "",
+            "namespace": info.namespace,
+        }
+        self.dashboard_url = ""
+        self.python_version = ".".join(map(str, __import__("sys").version_info[:3]))
+
+    def __getitem__(self, key: str) -> Any:
+        return self.address_info[key]
+
+    def __iter__(self) -> Any:
+        return iter(self.address_info)
+
+    def __len__(self) -> int:
+        return len(self.address_info)
+
+    def __enter__(self) -> ClientContext:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        shutdown()
+
+    def disconnect(self) -> None:
+        """End the session, as `shutdown()` does."""
+        shutdown()
+
+    def __repr__(self) -> str:
+        if runtime.engine is not self._engine:
+            return "Skate session (ended)"
+        amounts = ", ".join(
+            f"{name} {amount:g}"
+            for name, amount in self._engine.cluster_resources().items()
+            if name in ("CPU", "GPU") or not (":" in name or name.endswith("memory"))
+        )
+        return f"Skate session (engine {self._engine.name!r}: {amounts})"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<b>Skate</b> {html.escape(repr(self)[6:])}"
+
+
+def init(
+    address: str | None = None,
+    *,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+    object_store_memory: int | None = None,
+    local_mode: bool = False,
+    ignore_reinit_error: bool = False,
+    include_dashboard: bool | None = None,
+    dashboard_host: str = "127.0.0.1",
+    dashboard_port: int | None = None,
+    job_config: Any = None,
+    configure_logging: bool = True,
+    logging_level: int | str = "info",
+    logging_format: str | None = None,
+    logging_config: Any = None,
+    log_to_driver: bool | None = None,
+    namespace: str | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
+    engine: str | None = None,
+    preload: Sequence[str] = (),
+    seed: int | None = None,
+    object_spilling_directory: str | None = None,
+    **kwargs: Any,
+) -> ClientContext:
+    """Start a session.
+
+    Args:
+        address: None or "local" starts one on this machine.
+        num_cpus: CPUs that tasks may hold at once; default: those this process may use.
+        num_gpus: GPUs; default: those this process sees.
+        resources: Custom resources by name.
+        labels: Labels of this machine.
+        object_store_memory: Bytes of shared memory for large objects, beyond which they go to disk; default: 30 % of the machine's.
+        local_mode: The same as `engine="inline"`.
+        ignore_reinit_error: Return the running session's context rather than raise when there is one.
+        include_dashboard, dashboard_host, dashboard_port: Accepted for Ray's programs; there is no dashboard yet.
+        job_config: An object with `runtime_env` and `ray_namespace`, or None.
+        configure_logging: Whether to set the level of the "skate" logger to `logging_level`.
+        logging_level: A level of the `logging` module.
+        logging_format, logging_config: Accepted for Ray's programs.
+        log_to_driver: Whether what workers print is printed here too; default: yes.
+        namespace: Where names of actors live; default: one of this session's own.
+        runtime_env: The environment of all tasks and actors: `{"env_vars": {…}}`.
+        engine: "local" (processes of this machine) or "inline" (in this process, in a deterministic order).
+        preload: Modules that are imported once, before workers are forked.
+        seed: For the inline engine: which order of ready tasks to run in.
+        object_spilling_directory: Where objects go that shared memory has no room for; default: a temporary directory.
+        **kwargs: Names with an underscore at the front that Ray takes; `_memory` is the "memory" resource in bytes,
+            `_system_config` sets internals.
+
+    Returns:
+        A context: a mapping of facts, and a context manager that ends the session.
+
+    Raises:
+        RuntimeError: a session runs already.
+        ValueError, TypeError: an argument is wrong.
+
+    Example:
+        >>> import skate
+        >>> with skate.init(num_cpus=2, ignore_reinit_error=True) as session:
+        ...     skate.get(skate.put(1))
+        1
+    """
+    with runtime.lock:
+        if runtime.engine is not None:
+            if ignore_reinit_error:
+                return ClientContext(runtime.engine)
+            raise RuntimeError(
+                "Maybe you called skate.init twice by accident? A session is running already: call skate.shutdown() first, or pass "
+                "ignore_reinit_error=True to keep it."
+            )
+        name = engine or ("inline" if local_mode else os.environ.get("SKATE_ENGINE", "local"))
+        if name not in _ENGINES:
+            raise ValueError(f"engine={name!r} is not one of {', '.join(map(repr, _ENGINES))}.")
+        if address not in (None, "local", "auto"):
+            raise ConnectionError(
+                f"address={address!r}: joining a running session is not supported yet. Leave address out to start one here."
+            )
+        if address == "auto":
+            raise ConnectionError("address='auto': no running session was found. Leave address out to start one here.")
+        for unknown in kwargs:
+            if not unknown.startswith("_") and unknown not in ("enable_resource_isolation", "cgroup_path", "proxy_server_url"):
+                if unknown not in ("system_reserved_cpu", "system_reserved_memory"):
+                    raise RuntimeError(f"init() got an unknown argument {unknown!r}. help(skate.init) lists those there are.")
+        if configure_logging:
+            level = logging_level.upper() if isinstance(logging_level, str) else logging_level
+            logging.getLogger("skate").setLevel(level)
+        env = dict(runtime_env or getattr(job_config, "runtime_env", None) or {})
+        space = namespace or getattr(job_config, "ray_namespace", None)
+        config = InitConfig(
+            num_cpus=_amount("num_cpus", num_cpus),
+            num_gpus=_amount("num_gpus", num_gpus),
+            resources=_resources(resources),
+            labels=dict(labels or {}),
+            memory=kwargs.get("_memory"),
+            object_store_memory=_store_size(object_store_memory),
+            namespace=_namespace(space),
+            runtime_env=_environment(env),
+            log_to_driver=log_to_driver is not False,
+            preload=tuple(preload),
+            seed=seed,
+            spill_directory=object_spilling_directory,
+            system_config=dict(kwargs.get("_system_config") or {}),
+        )
+        runtime.engine = _start(name, config)
+        global _atexit_installed
+        if not _atexit_installed:
+            atexit.register(shutdown)
+            _atexit_installed = True
+        return ClientContext(runtime.engine)
+
+
+def _start(name: str, config: InitConfig) -> Engine:
+    namespace = config.namespace
+    if namespace is None:
+        namespace = f"anonymous-{os.urandom(8).hex()}"
+        config.namespace = namespace
+    if name == "inline":
+        from skate.engine.inline import InlineEngine
+
+        return InlineEngine(config, namespace)
+    from skate.engine.local.driver import DriverEngine
+
+    return DriverEngine(config, namespace)
+
+
+def _amount(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}={value!r}: a number is needed, got a {type(value).__name__}.")
+    if value < 0:
+        raise ValueError(f"{name}={value!r}: it can't be negative.")
+    if name == "num_gpus" and value != int(value):
+        raise ValueError(f"num_gpus={value!r}: a machine has a whole number of GPUs (a task may ask for a fraction of one).")
+    return value
+
+
+def _resources(given: Mapping[str, float] | None) -> dict[str, float]:
+    found = dict(given or {})
+    for name, amount in found.items():
+        if name in ("CPU", "GPU"):
+            raise ValueError(f"resources={{{name!r}: …}}: use num_{name.lower()}s= for that.")
+        if isinstance(amount, bool) or not isinstance(amount, int | float):
+            raise TypeError(f"resources={{{name!r}: {amount!r}}}: a number is needed.")
+        if amount < 0:
+            raise ValueError(f"resources={{{name!r}: {amount!r}}}: it can't be negative.")
+    return found
+
+
+def _store_size(value: int | None) -> int | None:
+    if value is None:
+        return None
+    least = 75 << 20
+    if value < least:
+        raise ValueError(f"object_store_memory={value!r}: at least {least} bytes (75 MiB) are needed.")
+    return int(value)
+
+
+def _namespace(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"namespace={value!r}: a string is needed, got a {type(value).__name__}.")
+    if not value:
+        raise ValueError("namespace='': it can't be empty; leave it out for one of the session's own.")
+    return value
+
+
+def _environment(env: Mapping[str, Any]) -> dict[str, Any]:
+    known = {"env_vars"}
+    extra = set(env) - known
+    if extra:
+        raise ValueError(
+            f"runtime_env={{{sorted(extra)[0]!r}: …}} is not supported yet. Supported: {', '.join(sorted(known))}."
+        )
+    for name, value in (env.get("env_vars") or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"runtime_env['env_vars'][{name!r}]={value!r}: names and values must be strings.")
+    return dict(env)
+
+
+def _auto_init() -> None:
+    init()
+
+
+runtime.auto_init = _auto_init
+
+
+def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = False) -> None:
+    """End the session and everything it started. Without a session, nothing happens.
+
+    Args:
+        wait_for_processes: Accepted for Ray's programs: processes have always ended when this returns.
+    """
+    with runtime.lock:
+        engine = runtime.engine
+        if engine is None:
+            return
+        try:
+            engine.shutdown()
+        finally:
+            runtime.engine = None
+
+
+def is_initialized() -> bool:
+    """Whether a session runs."""
+    return runtime.engine is not None
+
+
+def remote(*args: Any, **given: Any) -> Any:
+    """Make a function run as tasks, or a class as actors. With or without options.
+
+    Example:
+        >>> import skate
+        >>> @skate.remote(num_cpus=0.5)
+        ... def double(x: int) -> int:
+        ...     return 2 * x
+        >>> skate.get([double.remote(i) for i in range(3)])
+        [0, 2, 4]
+
+    Raises:
+        TypeError, ValueError: what is decorated is neither, or an option is wrong.
+    """
+    if len(args) == 1 and not given and callable(args[0]):
+        return _make_remote(args[0], {})
+    if args or not given:
+        raise TypeError(
+            "The @skate.remote decorator is applied either with no arguments and no parentheses, as in '@skate.remote', or with "
+            "keyword options, as in '@skate.remote(num_cpus=2)'."
+        )
+    return lambda thing: _make_remote(thing, given)
+
+
+def _make_remote(thing: Any, given: Mapping[str, Any]) -> Any:
+    if inspect.isclass(thing):
+        return ActorClass.make(thing, _options.parse_actor(given), given)
+    if isinstance(thing, RemoteFunction | ActorClass):
+        raise TypeError(f"{thing!r} is remote already: decorate a plain function or class.")
+    if callable(thing) and (inspect.isfunction(thing) or hasattr(thing, "__name__")):
+        return RemoteFunction(thing, _options.parse_task(given), given)
+    raise TypeError(f"The @skate.remote decorator must be applied to either a function or a class, not to {thing!r}.")
+
+
+def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bool = False) -> Any:
+    """The value of a ref, or the list of values of a list of refs; waits until they are there.
+
+    Args:
+        object_refs: A ref, or a list of refs.
+        timeout: Seconds to wait at most; None waits for ever, 0 does not wait.
+
+    Raises:
+        GetTimeoutError: time was up.
+        RayTaskError: the task raised; the exception is an instance of the user's type too.
+        ValueError, TypeError: `object_refs` is no ref and no list of refs.
+
+    Example:
+        >>> import skate
+        >>> skate.get([skate.put(1), skate.put("two")])
+        [1, 'two']
+    """
+    engine = runtime.engine
+    if engine is None:
+        engine = runtime.current()
+    if type(object_refs) is ObjectRef:
+        return engine.get((object_refs,), timeout)[0]
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"timeout={timeout!r}: it can't be negative.")
+    if isinstance(object_refs, ObjectRefGenerator):
+        raise TypeError(f"get() got {object_refs!r}: iterate the generator, and get the refs it yields.")
+    if not isinstance(object_refs, list | tuple):
+        raise ValueError(
+            f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be a single ObjectRef or a list of "
+            "ObjectRefs."
+        )
+    for item in object_refs:
+        if type(item) is not ObjectRef:
+            raise ValueError(
+                f"Invalid type of object refs in the list: {type(item)}. 'object_refs' must either be a single ObjectRef or a list of "
+                "ObjectRefs."
+            )
+    return engine.get(object_refs, timeout)
+
+
+def put(value: Any, *, _owner: Any = None, _tensor_transport: str | None = None) -> ObjectRef[Any]:
+    """Store a copy of a value, and return a ref to it.
+
+    Raises:
+        TypeError: the value is a ref already, or can't be pickled.
+
+    Example:
+        >>> import skate
+        >>> skate.get(skate.put([1, 2]))
+        [1, 2]
+    """
+    if type(value) is ObjectRef:
+        raise TypeError(
+            "Calling 'put' on an ObjectRef is not allowed: it is a reference to a value already. To store the ref itself, put it in a "
+            "list: skate.put([ref])."
+        )
+    engine = runtime.engine
+    if engine is None:
+        engine = runtime.current()
+    try:
+        return engine.put(value)
+    except (TypeError, AttributeError) as error:
+        if isinstance(error, exceptions.RayError):
+            raise
+        raise TypeError(
+            f"Could not serialize the put value {repr(value)[:200]}: {error} Use skate.util.inspect_serializability() to see which part "
+            "can't be pickled."
+        ) from error
+
+
+def wait(
+    ray_waitables: Any,
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,
+) -> tuple[list[Any], list[Any]]:
+    """Wait until `num_returns` of the refs have values, or `timeout` seconds have passed.
+
+    Args:
+        ray_waitables: A list of refs, or of generators (ready when they have an item).
+        num_returns: How many to wait for.
+        timeout: Seconds to wait at most; None waits for ever, 0 does not wait.
+        fetch_local: Accepted for Ray's programs: values are on this machine always.
+
+    Returns:
+        The refs that are ready, `num_returns` at most, and all the others, each in the order given.
+
+    Raises:
+        TypeError, ValueError: not a list, duplicates, or a `num_returns` that can't be.
+
+    Example:
+        >>> import skate
+        >>> ready, rest = skate.wait([skate.put(1), skate.put(2)])
+        >>> len(ready), len(rest)
+        (1, 1)
+    """
+    engine = runtime.engine
+    if engine is None:
+        engine = runtime.current()
+    if not isinstance(ray_waitables, list):
+        raise TypeError(
+            f"wait() expected a list of ray.ObjectRef or ObjectRefGenerator, got {type(ray_waitables)}. Put a single one in a list: "
+            "wait([ref])."
+        )
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
+    for item in ray_waitables:
+        if type(item) is not ObjectRef and not isinstance(item, ObjectRefGenerator):
+            raise TypeError(f"wait() expected a list of ray.ObjectRef or ObjectRefGenerator, got list containing {type(item)}")
+    if not ray_waitables:
+        return [], []
+    if len(set(ray_waitables)) != len(ray_waitables):
+        raise ValueError("Wait requires a list of unique ray_waitables: one of them is there twice.")
+    if num_returns <= 0:
+        raise ValueError(f"Invalid number of objects to return {num_returns}: it must be at least 1.")
+    if num_returns > len(ray_waitables):
+        raise ValueError(f"num_returns cannot be greater than the number of ray_waitables: {num_returns} > {len(ray_waitables)}.")
+    return engine.wait(ray_waitables, num_returns, timeout)
+
+
+def cancel(ray_waitable: Any, *, force: bool = False, recursive: bool = True) -> None:
+    """Stop a task. Its refs raise `TaskCancelledError`; one that has ended stays as it is.
+
+    Args:
+        ray_waitable: A ref or generator that the task makes.
+        force: End the worker's process, rather than interrupt the task with KeyboardInterrupt.
+        recursive: Also cancel the tasks that it has started.
+
+    Raises:
+        TypeError: not a ref.
+        ValueError: `force` for an actor's task.
+    """
+    ref = ray_waitable.completed() if isinstance(ray_waitable, ObjectRefGenerator) else ray_waitable
+    if type(ref) is not ObjectRef:
+        raise TypeError(f"cancel() only supported for object refs. Got: {type(ray_waitable)}.")
+    runtime.current().cancel(ref, force, recursive)
+
+
+def kill(actor: Any, *, no_restart: bool = True) -> None:
+    """End an actor at once.
+
+    Args:
+        actor: A handle.
+        no_restart: False lets it restart if it has restarts left.
+
+    Raises:
+        ValueError: not a handle.
+    """
+    if not isinstance(actor, ActorHandle):
+        raise ValueError(f"kill() only supported for actors. For tasks, try skate.cancel(). Got: {type(actor)}.")
+    runtime.current().kill_actor(actor._state, no_restart)
+
+
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
+    """A handle to the live actor of that name.
+
+    Args:
+        name: As given in `options(name=…)`.
+        namespace: Where to look; default: this session's own.
+
+    Raises:
+        ValueError: there is none, or the name is empty.
+    """
+    if not name:
+        raise ValueError("Please supply a non-empty value to get_actor")
+    if namespace is not None:
+        _namespace(namespace)
+    return ActorHandle(runtime.current().find_actor(name, namespace))
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The machines of the session."""
+    return runtime.current().nodes()
+
+
+def cluster_resources() -> dict[str, float]:
+    """All resources, by name."""
+    return runtime.current().cluster_resources()
+
+
+def available_resources() -> dict[str, float]:
+    """The resources that nobody holds, by name."""
+    return runtime.current().available_resources()
+
+
+def get_gpu_ids() -> list[int]:
+    """The ids of the GPUs assigned to the task or actor that asks."""
+    return list(runtime.current().task_info().gpu_ids)
+
+
+def _register_serializer(cls: type, *, serializer: Any, deserializer: Any) -> None:
+    serialize.register(cls, serializer=serializer, deserializer=deserializer)
+
+
+def _deregister_serializer(cls: type) -> None:
+    serialize.deregister(cls)
+
+
+def _serialize(obj: Any) -> bytes:
+    return serialize.pack(obj).data
+
+
+def _list_named_actors(all_namespaces: bool) -> list[tuple[str, str]]:
+    return runtime.current().list_named_actors(all_namespaces)

@@ -1,0 +1,1 @@
+"""Types that every engine shares: references, functions, actors, options, errors and context."""

@@ -1,0 +1,386 @@
+"""Actors: what `@remote` makes of a class, and the handles to its instances."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from skate.core import options as _options
+from skate.core import runtime, serialize
+from skate.core.ids import ActorID
+from skate.core.options import ActorOptions, MethodOptions
+from skate.core.signature import CallShape
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_METHOD_OPTIONS = "__skate_method_options__"
+BUILTIN_METHODS = ("__ray_terminate__", "__ray_ready__", "__ray_call__")
+"""Methods that every actor has: end gracefully, answer True once constructed, run a function on the instance."""
+
+
+class ActorClassInheritanceException(TypeError):
+    """A class derives from a decorated one: derive from the plain class and decorate the result."""
+
+
+class ActorExit(SystemExit):
+    """What `exit_actor` raises to leave the method under way."""
+
+
+def exit_actor() -> NoReturn:
+    """End the actor whose method calls this, after the answers already made; it does not restart.
+
+    Raises:
+        TypeError: the caller is not an actor's method.
+    """
+    if runtime.current().task_info().actor is None:
+        raise TypeError("exit_actor() was called outside an actor: only an actor's own method can end it.")
+    raise ActorExit(0)
+
+
+def method(*args: Any, **given: Any) -> Callable[[F], F]:
+    """Set options for an actor's method: num_returns, concurrency_group, max_task_retries, retry_exceptions …
+
+    Raises:
+        ValueError: no options, or positional ones.
+        TypeError: an unknown option.
+    """
+    if args or not given:
+        raise ValueError(
+            "@skate.method takes keyword options, such as @skate.method(num_returns=2): leave it out if there are none."
+        )
+    options = _options.parse_method(given)
+
+    def decorate(function: F) -> F:
+        setattr(function, _METHOD_OPTIONS, options)
+        return function
+
+    return decorate
+
+
+class MethodSpec:
+    """A method as callers see it."""
+
+    __slots__ = ("cost", "is_generator", "name", "options", "shape", "signature_text")
+
+    def __init__(self, name: str, options: MethodOptions, is_generator: bool, shape: CallShape | None) -> None:
+        self.name = name
+        self.is_generator = is_generator
+        if options.num_returns is None:
+            options = options.replace(num_returns="streaming" if is_generator else 1)
+        self.options = options
+        self.shape = shape
+        self.cost = 1.0
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        shape = self.shape
+        if shape is None or shape.most < 0:
+            return self.name, self.options, self.is_generator, None
+        return self.name, self.options, self.is_generator, (shape.needed, shape.most)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.name, self.options, self.is_generator, counts = state
+        self.cost = 1.0
+        self.shape = None
+        if counts is not None:
+            self.shape = CallShape(_unknown)
+            self.shape.needed, self.shape.most = counts
+
+    def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError for arguments that can't fit; a call that can't be judged here is judged in the actor."""
+        shape = self.shape
+        if shape is None:
+            return
+        if shape.function is not _unknown:
+            shape.check(args, kwargs)
+        elif not kwargs and not shape.needed <= len(args) <= shape.most:
+            raise TypeError(
+                f"{self.name}() takes {shape.needed} to {shape.most} positional arguments but {len(args)} were given."
+            )
+
+
+def _unknown(*_args: Any, **_kwargs: Any) -> None:
+    """Stands for a method whose code is in another process."""
+
+
+class ClassSpec:
+    """A class as engines see it: one per decorated class."""
+
+    __slots__ = ("__weakref__", "cls", "exported", "is_asyncio", "methods", "module", "name", "shape")
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+        self.name = cls.__name__
+        self.module = cls.__module__
+        self.shape = CallShape(cls.__init__, skip_self=True) if cls.__init__ is not object.__init__ else None
+        self.methods: dict[str, MethodSpec] = {}
+        self.is_asyncio = False
+        self.exported: Any = None
+        for name, function in inspect.getmembers(cls, inspect.isroutine):
+            if name == "__call__" and not hasattr(cls.__call__, "__code__"):
+                continue
+            static = inspect.getattr_static(cls, name)
+            if not isinstance(static, staticmethod | classmethod) and not hasattr(function, "__code__"):
+                if not hasattr(function, "__wrapped__") and not hasattr(function, "__func__"):
+                    continue
+            is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+            self.is_asyncio = self.is_asyncio or is_async
+            is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+            bound = isinstance(static, staticmethod | classmethod)
+            shape = CallShape(getattr(function, "__func__", function), skip_self=not isinstance(static, staticmethod))
+            options = getattr(function, _METHOD_OPTIONS, None) or MethodOptions()
+            self.methods[name] = MethodSpec(name, options, is_generator, None if bound and shape.most < 0 else shape)
+        for name in BUILTIN_METHODS:
+            self.methods[name] = MethodSpec(name, MethodOptions(), False, None)
+
+    def concurrency_groups_used(self) -> set[str]:
+        """Names of the groups that methods are declared in."""
+        return {m.options.concurrency_group for m in self.methods.values() if m.options.concurrency_group}
+
+    def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError for arguments that the constructor can't take."""
+        if self.shape is not None:
+            self.shape.check(args, kwargs)
+        elif args or kwargs:
+            raise TypeError(f"{self.name}() takes no arguments")
+
+
+class ActorMeta:
+    """What a handle must know of its actor's class, wherever the handle goes."""
+
+    __slots__ = ("class_name", "max_pending_calls", "max_task_retries", "methods", "module")
+
+    def __init__(
+        self, class_name: str, module: str, methods: dict[str, MethodSpec], max_task_retries: int, max_pending_calls: int
+    ) -> None:
+        self.class_name = class_name
+        self.module = module
+        self.methods = methods
+        self.max_task_retries = max_task_retries
+        self.max_pending_calls = max_pending_calls
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls = state
+
+
+class ActorState:
+    """An actor as one process sees it; its handles there share it. `_engine_state` and `_guard` belong to the engine."""
+
+    __slots__ = ("__weakref__", "_engine_state", "_guard", "key", "meta")
+
+    def __init__(self, key: int, meta: ActorMeta) -> None:
+        self.key = key
+        self.meta = meta
+        self._engine_state: Any = None
+        self._guard: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        serialize.note_nested(self)
+        return restore_actor, (self.key, self.meta)
+
+
+def restore_actor(key: int, meta: ActorMeta) -> ActorState:
+    """The state of this process for an actor whose handle is unpickled."""
+    return runtime.current().restore_actor(key, meta)
+
+
+class ActorMethod:
+    """A method of a remote actor: `handle.method.remote(...)`."""
+
+    __slots__ = ("_name", "_options", "_spec", "_state")
+
+    def __init__(self, state: ActorState, spec: MethodSpec, options: MethodOptions) -> None:
+        self._state = state
+        self._spec = spec
+        self._options = options
+        self._name = spec.name
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method; returns a ref at once."""
+        spec = self._spec
+        shape = spec.shape
+        if kwargs or (shape is not None and not shape.needed <= len(args) <= shape.most):
+            spec.check(args, kwargs)
+        engine = runtime.engine
+        if engine is None:
+            engine = runtime.current()
+        return engine.submit_actor_call(self._state, spec, self._options, args, kwargs)
+
+    def options(self, **given: Any) -> ActorMethod:
+        """The same method with other options for the calls made through it."""
+        return ActorMethod(self._state, self._spec, _options.parse_method(given, self._options))
+
+    def _remote(self, args: Any = None, kwargs: Any = None, name: str = "", **given: Any) -> Any:
+        chosen = self.options(**given) if given else self
+        return chosen.remote(*(args or ()), **(kwargs or {}))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            "Actor methods cannot be called directly. Instead of running "
+            f"'object.{self._name}()', try 'object.{self._name}.remote()'."
+        )
+
+    def __repr__(self) -> str:
+        return f"ActorMethod({self._state.meta.class_name}.{self._name})"
+
+
+class ActorHandle:
+    """A handle to a live actor. The actor ends when its last handle is gone, unless it is detached."""
+
+    def __init__(self, state: ActorState) -> None:
+        self.__dict__["_state"] = state
+
+    @property
+    def _actor_id(self) -> ActorID:
+        return ActorID(self._state.key.to_bytes(ActorID.SIZE, "big"))
+
+    @property
+    def _ray_actor_id(self) -> ActorID:
+        return self._actor_id
+
+    def __getattr__(self, name: str) -> ActorMethod:
+        # Cached in the instance: a method holds the state, not the handle, so there is no cycle.
+        state: ActorState = self.__dict__["_state"]
+        spec = state.meta.methods.get(name)
+        if spec is None:
+            raise AttributeError(
+                f"'{state.meta.class_name}' actor has no method {name!r}. Only methods can be reached through a handle: read "
+                "an attribute in a method of the class, or with handle.__ray_call__.remote(lambda self: self.x)."
+            )
+        found = ActorMethod(state, spec, spec.options)
+        self.__dict__[name] = found
+        return found
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *self._state.meta.methods]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ActorHandle, (self._state,)
+
+    def __copy__(self) -> ActorHandle:
+        return ActorHandle(self._state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ActorHandle:
+        return ActorHandle(self._state)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorHandle) and other._state.key == self._state.key
+
+    def __hash__(self) -> int:
+        return hash(self._state.key)
+
+    def __repr__(self) -> str:
+        return f"Actor({self._state.meta.class_name}, {self._actor_id.hex()})"
+
+
+class ActorClass:
+    """A class whose instances live in workers: `Class.remote(...)` returns a handle at once.
+
+    Example:
+        >>> import skate
+        >>> @skate.remote
+        ... class Counter:
+        ...     def __init__(self) -> None:
+        ...         self.n = 0
+        ...     def add(self) -> int:
+        ...         self.n += 1
+        ...         return self.n
+        >>> counter = Counter.remote()
+        >>> skate.get([counter.add.remote() for _ in range(3)])
+        [1, 2, 3]
+    """
+
+    def __init__(self, *given: Any) -> None:
+        if len(given) == 3 and isinstance(given[1], tuple) and isinstance(given[2], dict):
+            # Python calls type(base)(name, bases, namespace) for `class B(A)` where A is one of us.
+            raise ActorClassInheritanceException(
+                f"class {given[0]} derives from an actor class. Derive from the plain class and decorate the result: keep "
+                "`class Base: …` undecorated, write `@skate.remote class Derived(Base)`, and `skate.remote(Base)` where "
+                "Base itself should be an actor."
+            )
+        cls, options, defaults = given[0], given[1], given[2]
+        self._spec = ClassSpec(cls)
+        self._actor_options: ActorOptions = options
+        self._default_options: dict[str, Any] = dict(defaults)
+        self.__doc__ = cls.__doc__
+        self.__module__ = cls.__module__
+        self.__name__ = cls.__name__
+        self.__qualname__ = cls.__qualname__
+        self.__wrapped__ = cls
+        _check_groups(self._spec, options)
+
+    @classmethod
+    def make(cls, plain: type, options: ActorOptions, given: Mapping[str, Any]) -> ActorClass:
+        """The actor class of a plain class."""
+        made = object.__new__(cls)
+        ActorClass.__init__(made, plain, options, _Defaults(given))
+        return made
+
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+        """Start an actor. Its constructor runs in the actor; an error there fails the calls."""
+        self._spec.check(args, kwargs)
+        return ActorHandle(runtime.current().create_actor(self._spec, self._actor_options, args, kwargs))
+
+    def options(self, **given: Any) -> ActorClass:
+        """The same class with other options for the actors made through it.
+
+        Raises:
+            TypeError, ValueError: an option's name or value is wrong.
+        """
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._actor_options = _options.parse_actor(given, self._actor_options)
+        other._default_options = {**self._default_options, **given}
+        _check_groups(self._spec, other._actor_options)
+        return other
+
+    def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> ActorHandle:
+        chosen = self.options(**given) if given else self
+        return chosen.remote(*(args or ()), **(kwargs or {}))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = self._spec.name
+        raise TypeError(
+            f"Actors cannot be instantiated directly. Instead of '{name}()', use '{name}.remote()'; the plain class is "
+            f"'{name}.__wrapped__'."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        spec = self.__dict__.get("_spec")
+        if spec is not None and not name.startswith("__") and hasattr(spec.cls, name):
+            found = getattr(spec.cls, name)
+            if callable(found):
+                raise AttributeError(
+                    f"{spec.name}.{name} can't be used on the actor class: create an actor with {spec.name}.remote() and call "
+                    f"handle.{name}.remote(), or use the plain class {spec.name}.__wrapped__.{name}."
+                )
+        raise AttributeError(f"actor class has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"cls": self._spec.cls, "options": self._actor_options, "given": self._default_options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        ActorClass.__init__(self, state["cls"], state["options"], _Defaults(state["given"]))
+
+    def __repr__(self) -> str:
+        return f"ActorClass({self._spec.name})"
+
+
+class _Defaults(list[tuple[str, Any]]):
+    """Options as pairs: not a dict, so that ActorClass(...) can tell its own use from Python's class statement."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        super().__init__(dict(given).items())
+
+
+def _check_groups(spec: ClassSpec, options: ActorOptions) -> None:
+    groups = options.concurrency_groups or {}
+    missing = spec.concurrency_groups_used() - set(groups)
+    if missing:
+        raise ValueError(
+            f"actor class {spec.name} has methods in concurrency group {sorted(missing)[0]!r}, which is not declared. Declare "
+            f"it: @skate.remote(concurrency_groups={{{sorted(missing)[0]!r}: 2}}). Declared: {sorted(groups) or 'none'}."
+        )

@@ -1,0 +1,206 @@
+"""What a task or actor can learn about itself: `get_runtime_context()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from skate.core import runtime
+from skate.core.actor import ActorHandle, ActorState
+from skate.core.ids import ActorID
+
+
+@dataclass(slots=True)
+class TaskInfo:
+    """Who asks: the facts an engine knows of the code that runs in this thread or coroutine."""
+
+    job_id: str
+    node_id: str
+    worker_id: str
+    namespace: str
+    mode: str
+    """"driver", "worker" (a task) or "actor"."""
+    task_id: str | None = None
+    task_name: str | None = None
+    function_name: str | None = None
+    actor: ActorState | None = None
+    actor_name: str | None = None
+    restarted: bool = False
+    resources: dict[str, float] = field(default_factory=dict)
+    gpu_ids: list[int] = field(default_factory=list)
+    runtime_env: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    cancelled: bool = False
+    session_name: str = ""
+    session_dir: str = ""
+    address: str = ""
+
+
+class RuntimeContext:
+    """Facts about the program, and about the task or actor that asks."""
+
+    def __init__(self) -> None:
+        self._engine = runtime.current()
+
+    def _info(self) -> TaskInfo:
+        return self._engine.task_info()
+
+    def get(self) -> dict[str, Any]:
+        """The main identifiers as a dictionary."""
+        info = self._info()
+        found: dict[str, Any] = {"job_id": info.job_id, "node_id": info.node_id, "namespace": info.namespace}
+        if info.mode != "driver":
+            found["task_id"] = info.task_id
+        if info.actor is not None:
+            found["actor_id"] = self.get_actor_id()
+        return found
+
+    def get_job_id(self) -> str:
+        """The program's id in hex."""
+        return self._info().job_id
+
+    def get_node_id(self) -> str:
+        """This machine's id in hex."""
+        return self._info().node_id
+
+    def get_worker_id(self) -> str:
+        """This process's id in hex."""
+        return self._info().worker_id
+
+    def get_task_id(self) -> str | None:
+        """The id in hex of the task that asks; None in the driver."""
+        return self._info().task_id
+
+    def get_task_name(self) -> str | None:
+        """The task's name: `options(name=…)`, or the function's."""
+        return self._info().task_name
+
+    def get_task_function_name(self) -> str | None:
+        """The function's qualified name; None in the driver."""
+        return self._info().function_name
+
+    def get_actor_id(self) -> str | None:
+        """The id in hex of the actor that asks; None outside one."""
+        actor = self._info().actor
+        return None if actor is None else actor.key.to_bytes(ActorID.SIZE, "big").hex()
+
+    def get_actor_name(self) -> str | None:
+        """The name the actor was given ("" if none); None outside an actor."""
+        info = self._info()
+        return None if info.actor is None else (info.actor_name or "")
+
+    def get_assigned_resources(self) -> dict[str, float]:
+        """The resources that this task or actor holds.
+
+        Raises:
+            AssertionError: asked by the driver, which holds none.
+        """
+        info = self._info()
+        if info.mode == "driver":
+            raise AssertionError("get_assigned_resources() is for tasks and actors: a driver holds no resources.")
+        return dict(info.resources)
+
+    def get_accelerator_ids(self) -> dict[str, list[str]]:
+        """Ids of the accelerators assigned, by kind."""
+        ids = [str(i) for i in self._info().gpu_ids]
+        return {kind: ids if kind == "GPU" else [] for kind in _ACCELERATORS}
+
+    def get_resource_ids(self) -> dict[str, list[str]]:
+        """The older name of `get_accelerator_ids`."""
+        return self.get_accelerator_ids()
+
+    def get_node_labels(self) -> dict[str, Any]:
+        """This machine's labels."""
+        return dict(self._info().labels)
+
+    def get_placement_group_id(self) -> str | None:
+        """The placement group of the task or actor that asks; None if it is in none."""
+        return None
+
+    def get_runtime_env_string(self) -> str:
+        """The runtime environment as JSON."""
+        import json
+
+        return json.dumps(self._info().runtime_env)
+
+    def get_session_name(self) -> str:
+        """The session's name."""
+        return self._info().session_name
+
+    def get_temp_dir(self) -> str:
+        """The session's directory for temporary files."""
+        return self._info().session_dir
+
+    def is_canceled(self) -> bool:
+        """Whether the task that asks has been cancelled."""
+        return self._info().cancelled
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in which names of actors are looked up."""
+        return self._info().namespace
+
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        """The runtime environment of the task or actor that asks."""
+        return dict(self._info().runtime_env)
+
+    @property
+    def gcs_address(self) -> str:
+        """Where the session is reached."""
+        return self._info().address
+
+    @property
+    def was_current_actor_reconstructed(self) -> bool:
+        """Whether this actor has been restarted.
+
+        Raises:
+            AssertionError: asked outside an actor.
+        """
+        info = self._info()
+        if info.actor is None:
+            raise AssertionError("was_current_actor_reconstructed is for actors: this code runs in none.")
+        return info.restarted
+
+    @property
+    def current_actor(self) -> ActorHandle:
+        """A handle to the actor that asks.
+
+        Raises:
+            RuntimeError: asked outside an actor.
+        """
+        actor = self._info().actor
+        if actor is None:
+            raise RuntimeError("current_actor is for actors: this code runs in none.")
+        return ActorHandle(actor)
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether tasks made here join the placement group of the one that asks."""
+        return False
+
+    @property
+    def current_placement_group_id(self) -> str | None:
+        """The older name of `get_placement_group_id()`."""
+        return self.get_placement_group_id()
+
+    def __repr__(self) -> str:
+        info = self._info()
+        parts = [f"mode={info.mode!r}", f"job_id={info.job_id!r}", f"namespace={info.namespace!r}"]
+        if info.task_name:
+            parts.append(f"task={info.task_name!r}")
+        return f"RuntimeContext({', '.join(parts)})"
+
+
+_ACCELERATORS = ("GPU", "TPU", "neuron_cores", "HPU", "NPU", "RBLN", "METAX")
+
+
+def get_runtime_context() -> RuntimeContext:
+    """The runtime context of the code that asks.
+
+    Example:
+        >>> import skate
+        >>> skate.get_runtime_context().get_task_id() is None
+        True
+    """
+    return RuntimeContext()

@@ -1,0 +1,304 @@
+"""References to values that exist or will: `ObjectRef` and the generator of them.
+
+A ref is one Python object per value per process: two refs to the same value in the same process are the same object, so
+identity is equality and dictionaries of refs cost nothing extra. Engines keep their state in the underscore slots.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from skate.core import runtime
+from skate.core.ids import JobID, TaskID
+
+if TYPE_CHECKING:
+    import asyncio
+    import concurrent.futures
+
+T = TypeVar("T")
+
+PENDING = 0
+"""The value is being made."""
+VALUE = 1
+"""`_value` is the value itself, of an immutable built-in type."""
+BYTES = 2
+"""`_value` is a pickle of the value: bytes, or a tuple of bytes whose tail are out-of-band buffers."""
+STORED = 3
+"""The value is in the shared-memory store, under the ref's key."""
+ERROR = 4
+"""`_value` is the pickle of an exception."""
+REMOTE = 5
+"""Somebody else's value that this process has not asked for yet."""
+
+INDEX_BITS = 24
+"""The low bits of a key number a task's results; the bits above number the task, and above those its maker."""
+
+
+class ObjectRef(Generic[T]):
+    """A reference to a value of type `T` that a task, an actor call or `put` makes.
+
+    `get` waits for the value; `await ref` does so in asyncio code; `ref.future()` gives a `concurrent.futures.Future`.
+    """
+
+    __slots__ = ("__weakref__", "_call", "_guard", "_key", "_kind", "_value", "_waiters")
+
+    def __init__(self, key: int | bytes) -> None:
+        if isinstance(key, bytes):
+            key = int.from_bytes(key[4:], "big")
+        self._key: int = key
+        self._kind: int = PENDING
+        self._value: Any = None
+        self._waiters: list[Callable[[ObjectRef[Any]], None]] | None = None
+        self._call: Any = None
+        self._guard: Any = None
+
+    def binary(self) -> bytes:
+        """The 28 bytes that name the value."""
+        return b"\x00\x00\x00\x01" + self._key.to_bytes(24, "big")
+
+    def hex(self) -> str:
+        """`binary()` in hex: 56 characters."""
+        return self.binary().hex()
+
+    @classmethod
+    def nil(cls) -> ObjectRef[Any]:
+        """The ref that names nothing."""
+        return cls(b"\xff" * 28)
+
+    @classmethod
+    def size(cls) -> int:
+        """Length of `binary()` in bytes."""
+        return 28
+
+    def is_nil(self) -> bool:
+        """Whether the ref names nothing."""
+        return self._key == int.from_bytes(b"\xff" * 24, "big")
+
+    def task_id(self) -> TaskID:
+        """The task that makes the value."""
+        return TaskID((self._key >> INDEX_BITS << INDEX_BITS).to_bytes(24, "big"))
+
+    def job_id(self) -> JobID:
+        """The program that the value belongs to."""
+        return JobID.from_int(1)
+
+    def call_site(self) -> str:
+        """Where the ref was made; empty, as recording it is off."""
+        return ""
+
+    def future(self) -> concurrent.futures.Future[T]:
+        """A `concurrent.futures.Future` that ends as the ref does."""
+        import concurrent.futures
+
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        future.set_running_or_notify_cancel()
+        engine = runtime.current()
+
+        def finish(ref: ObjectRef[Any]) -> None:
+            try:
+                future.set_result(engine.get([ref], None)[0])
+            except BaseException as error:
+                future.set_exception(error)
+
+        engine.on_done(self, finish)
+        return future
+
+    def as_future(self) -> asyncio.Future[T]:
+        """An `asyncio.Future` of the running loop that ends as the ref does."""
+        import asyncio
+
+        return runtime.current().wrap_asyncio(self, asyncio.get_running_loop())
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self.as_future().__await__()
+
+    def _on_completed(self, callback: Callable[[Any], None]) -> None:
+        """Call `callback(value or exception)` once the value is there."""
+        engine = runtime.current()
+
+        def finish(ref: ObjectRef[Any]) -> None:
+            try:
+                outcome = engine.get([ref], None)[0]
+            except BaseException as error:
+                outcome = error
+            callback(outcome)
+
+        engine.on_done(self, finish)
+
+    def __lt__(self, other: ObjectRef[Any]) -> bool:
+        return self._key < other._key
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from skate.core import serialize
+
+        serialize.note_nested(self)
+        return restore_ref, (self._key,)
+
+    def __copy__(self) -> ObjectRef[T]:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ObjectRef[T]:
+        return self
+
+    def __repr__(self) -> str:
+        return f"ObjectRef({self.hex()})"
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(
+            f"{self!r} can't be iterated: it stands for one value. Get the value first with skate.get(ref), or call the "
+            'task with .options(num_returns=N) to have N refs, or num_returns="streaming" for a generator of them.'
+        )
+
+
+def restore_ref(key: int) -> ObjectRef[Any]:
+    """The ref of this process for `key`: what unpickling a ref gives."""
+    return runtime.current().restore_ref(key)
+
+
+class Stream:
+    """The state of a generator task as its caller sees it: refs as they arrive, then the end."""
+
+    __slots__ = ("__weakref__", "call", "consumed", "done", "items", "key", "produced", "ref", "waiters")
+
+    def __init__(self, key: int, ref: ObjectRef[Any]) -> None:
+        self.key = key
+        self.ref = ref
+        self.items: deque[ObjectRef[Any]] = deque()
+        self.produced = 0
+        self.consumed = 0
+        self.done = False
+        self.call: Any = None
+        self.waiters: list[Callable[[Stream], None]] = []
+
+    def changed(self) -> list[Callable[[Stream], None]]:
+        """The callbacks to run now that an item or the end has come; they are forgotten."""
+        waiters = self.waiters
+        self.waiters = []
+        return waiters
+
+
+class ObjectRefGenerator:
+    """The refs that a generator task yields, each available as soon as the task has yielded it.
+
+    Iterate it with `for` or `async for`. A task's exception comes as the last ref: `get` on it raises.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> ObjectRefGenerator:
+        return self
+
+    def __next__(self) -> ObjectRef[Any]:
+        return self._next_sync(None)
+
+    def _next_sync(self, timeout_s: float | None = None) -> ObjectRef[Any]:
+        """The next ref; a nil ref if none came within `timeout_s` seconds.
+
+        Raises:
+            StopIteration: the task has yielded all it had.
+        """
+        engine = runtime.current()
+        if not engine.wait_stream(self._stream, timeout_s):
+            return ObjectRef.nil()
+        ref = engine.take_item(self._stream)
+        if ref is None:
+            raise StopIteration
+        return ref
+
+    def __aiter__(self) -> AsyncIterator[ObjectRef[Any]]:
+        return self
+
+    async def __anext__(self) -> ObjectRef[Any]:
+        import asyncio
+
+        engine = runtime.current()
+        stream = self._stream
+        while not (stream.items or stream.done):
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[None] = loop.create_future()
+            engine.on_stream(stream, lambda _s, f=future, lp=loop: lp.call_soon_threadsafe(_finish, f))
+            await future
+        ref = engine.take_item(stream)
+        if ref is None:
+            raise StopAsyncIteration
+        return ref
+
+    def send(self, value: None) -> ObjectRef[Any]:
+        """As `next()`: nothing can be sent into a remote generator."""
+        return next(self)
+
+    def completed(self) -> ObjectRef[Any]:
+        """A ref that is ready when the task has ended, and raises what the task raised."""
+        return self._stream.ref
+
+    def next_ready(self) -> bool:
+        """Whether `next()` would return, or end, without waiting."""
+        engine = runtime.current()
+        return engine.wait_stream(self._stream, 0)
+
+    def is_finished(self) -> bool:
+        """Whether the task has ended and every ref has been taken."""
+        return self._stream.done and not self._stream.items
+
+    def task_id(self) -> TaskID:
+        """The task that yields."""
+        return self._stream.ref.task_id()
+
+    def __del__(self) -> None:
+        engine = runtime.engine
+        stream = getattr(self, "_stream", None)
+        if engine is not None and stream is not None and not stream.done:
+            engine.drop_stream(stream)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "an ObjectRefGenerator can't be pickled: only the process that called the task can iterate it. "
+            "Pass the refs it yields instead."
+        )
+
+    def __repr__(self) -> str:
+        state = "finished" if self._stream.done else "running"
+        return f"ObjectRefGenerator({self._stream.ref.hex()}, {state}, {len(self._stream.items)} ready)"
+
+
+class DynamicObjectRefGenerator:
+    """The refs that a `num_returns="dynamic"` task yielded, all there once the task has ended."""
+
+    def __init__(self, refs: list[ObjectRef[Any]]) -> None:
+        self._refs = list(refs)
+
+    def __iter__(self) -> Iterator[ObjectRef[Any]]:
+        return iter(list(self._refs))
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def __getitem__(self, index: int) -> ObjectRef[Any]:
+        return self._refs[index]
+
+    def __repr__(self) -> str:
+        return f"DynamicObjectRefGenerator({len(self._refs)} refs)"
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Waiter:
+    """Counts down as refs finish, and wakes one thread that is not driving the engine itself."""
+
+    __slots__ = ("event", "left")
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.event: threading.Event | None = None
+
+    def __call__(self, _ref: Any) -> None:
+        self.left -= 1
+        if self.left <= 0 and self.event is not None:
+            self.event.set()

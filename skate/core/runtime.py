@@ -1,0 +1,38 @@
+"""The one engine this process runs on, and how it comes to be started on first use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skate.engine.base import Engine
+
+engine: Engine | None = None
+"""The running engine, or None before `init` and after `shutdown`."""
+
+auto_init: Callable[[], object] | None = None
+"""What starts an engine with its defaults; the public API sets it (core may not import upwards)."""
+
+lock = threading.RLock()
+"""Held while an engine starts or stops."""
+
+
+def current() -> Engine:
+    """The running engine, started with defaults if there is none.
+
+    Raises:
+        RuntimeError: no engine runs and nothing can start one.
+    """
+    found = engine
+    if found is not None:
+        return found
+    with lock:
+        if engine is None:
+            if auto_init is None:
+                raise RuntimeError("Skate is not initialised: call skate.init() first.")
+            auto_init()
+        if engine is None:
+            raise RuntimeError("skate.init() did not start an engine: call it yourself to see why.")
+        return engine

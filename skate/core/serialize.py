@@ -1,0 +1,143 @@
+"""Turning values into bytes and back: pickle 5 with out-of-band buffers, and refs noticed on the way.
+
+cloudpickle takes functions and classes that other processes can't import. It is imported on first use, as it costs more than
+the rest of the package together.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+INLINE_LIMIT = 100 * 1024
+"""Values whose pickle is longer than this many bytes go to shared memory."""
+
+PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
+"""Types that cross processes as they are: immutable, and written by marshal without change."""
+
+_MIN_BUFFER = 512
+"""Buffers shorter than this stay in the pickle: a frame of their own would cost more than the copy."""
+
+
+class Packed(NamedTuple):
+    """A pickled value: the pickle, its out-of-band buffers, and the refs and handles found inside."""
+
+    data: bytes
+    buffers: list[memoryview]
+    nested: list[Any]
+
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.data) + sum(b.nbytes for b in self.buffers)
+
+    def inline(self) -> bytes | tuple[bytes, ...]:
+        """The form that travels inside a message."""
+        if not self.buffers:
+            return self.data
+        return (self.data, *(bytes(b) for b in self.buffers))
+
+
+class _Context(threading.local):
+    """Where the pickler of this thread collects the refs that it meets."""
+
+    nested: list[Any] | None = None
+
+
+_context = _Context()
+_custom: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {}
+_pickler: type | None = None
+
+
+def note_nested(item: Any) -> None:
+    """Record that `item` (a ref or an actor's state) is inside the value being pickled.
+
+    Outside our own pickling, as in a bare `pickle.dumps(ref)`, nobody can know how long the bytes live: the value is kept
+    until shutdown.
+    """
+    if _context.nested is not None:
+        _context.nested.append(item)
+        return
+    from skate.core import runtime
+
+    runtime.current().pin_forever(item)
+
+
+def register(cls: type, *, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any]) -> None:
+    """Pickle instances of `cls` as `serializer(obj)`, and rebuild them by `deserializer(that)`."""
+    _custom[cls] = (serializer, deserializer)
+
+
+def deregister(cls: type) -> None:
+    """Forget what `register` was told of `cls`."""
+    _custom.pop(cls, None)
+
+
+def _make_pickler() -> type:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """cloudpickle's pickler, with the serializers that users register."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            if _custom:
+                found = _custom.get(type(obj))
+                if found is not None:
+                    serializer, deserializer = found
+                    return deserializer, (serializer(obj),)
+            return super().reducer_override(obj)
+
+    return Pickler
+
+
+def warm_up() -> None:
+    """Import what the first `pack` would import."""
+    global _pickler
+    if _pickler is None:
+        _pickler = _make_pickler()
+
+
+def pack(value: Any) -> Packed:
+    """Pickle `value`.
+
+    Raises:
+        TypeError, pickle.PicklingError, …: whatever the value's own reduction raises.
+    """
+    if _pickler is None:
+        warm_up()
+    buffers: list[memoryview] = []
+
+    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:
+            return True
+        if raw.nbytes < _MIN_BUFFER:
+            return True
+        buffers.append(raw)
+        return False
+
+    outer = _context.nested
+    nested: list[Any] = []
+    _context.nested = nested
+    try:
+        with io.BytesIO() as file:
+            _pickler(file, protocol=5, buffer_callback=keep_in_band).dump(value)  # type: ignore[misc]
+            data = file.getvalue()
+    except RecursionError as error:
+        raise pickle.PicklingError(
+            f"can't pickle {type(value).__name__}: it nests deeper than Python's recursion limit. Flatten it, or raise "
+            "the limit with sys.setrecursionlimit()."
+        ) from error
+    finally:
+        _context.nested = outer
+    return Packed(data, buffers, nested)
+
+
+def unpack(payload: bytes | Sequence[Any]) -> Any:
+    """The value that `Packed.inline()` or a list `[pickle, buffer, …]` holds."""
+    if type(payload) is bytes:
+        return pickle.loads(payload)
+    return pickle.loads(payload[0], buffers=payload[1:])

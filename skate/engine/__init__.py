@@ -1,0 +1,1 @@
+"""Engines: what runs tasks and actors. `base` is the contract; each folder beside it keeps it in its own way."""

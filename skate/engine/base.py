@@ -1,0 +1,213 @@
+"""The contract that an engine keeps: everything that the public API asks of what is underneath it.
+
+An engine runs functions (`FunctionSpec`) and hosts actors (`ClassSpec`). It hands out `ObjectRef`s and fills them: the slots of
+a ref whose names start with an underscore belong to the engine that made it. Every method may be called from any thread, and
+from inside tasks and actors. Blocking methods return to their caller on KeyboardInterrupt with the engine still usable. Values are
+copied by pickling between a caller and a task, whatever the engine: a task never sees its caller's mutable objects.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from skate.core.actor import ActorState, ClassSpec, MethodSpec
+    from skate.core.context import TaskInfo
+    from skate.core.function import FunctionSpec
+    from skate.core.options import ActorOptions, MethodOptions, TaskOptions
+    from skate.core.ref import ObjectRef, ObjectRefGenerator, Stream
+
+
+@dataclass(slots=True)
+class InitConfig:
+    """What `init` was asked for, validated. Sizes are in bytes; None means: decide from the machine."""
+
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    resources: dict[str, float] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    memory: int | None = None
+    object_store_memory: int | None = None
+    namespace: str | None = None
+    runtime_env: dict[str, Any] = field(default_factory=dict)
+    log_to_driver: bool = True
+    preload: tuple[str, ...] = ()
+    seed: int | None = None
+    spill_directory: str | None = None
+    system_config: dict[str, Any] = field(default_factory=dict)
+
+
+Returned = "ObjectRef[Any] | list[ObjectRef[Any]] | ObjectRefGenerator | None"
+"""What a call gives back, by num_returns: one ref, a list of refs, a generator, or None for zero."""
+
+
+class Engine(ABC):
+    """Runs tasks, hosts actors and keeps objects for one process."""
+
+    name: str
+    config: InitConfig
+    address: str
+    """How another process would join: informative only."""
+
+    # -- life ------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def shutdown(self) -> None:
+        """End everything this engine started; pending refs fail. Called once, from the process that started it."""
+
+    # -- calls -----------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def submit_task(
+        self, spec: FunctionSpec, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Run `spec.function(*args, **kwargs)` once the refs among the top-level arguments have values.
+
+        Refs at top level are replaced by their values; refs inside containers stay refs. Arguments are pickled before this
+        returns. A task that ends without a result (its process died) is run again up to `options.max_retries` times, and
+        after an exception only as `options.retry_exceptions` says.
+
+        Returns:
+            One ref, a list of refs, an `ObjectRefGenerator` ("streaming"), or None, by `options.num_returns`.
+
+        Raises:
+            TypeError: an argument can't be pickled; the message names it.
+        """
+
+    @abstractmethod
+    def create_actor(
+        self, spec: ClassSpec, options: ActorOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> ActorState:
+        """Start an actor; its constructor runs later, and a failure there fails the calls.
+
+        Raises:
+            ValueError: the name is taken in that namespace (unless `options.get_if_exists`).
+        """
+
+    @abstractmethod
+    def submit_actor_call(
+        self,
+        actor: ActorState,
+        method: MethodSpec,
+        options: MethodOptions,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Call a method; calls of one caller start in the order they were made. Returns as `submit_task` does.
+
+        Raises:
+            PendingCallsLimitExceeded: more than `max_pending_calls` of this process are unanswered.
+        """
+
+    @abstractmethod
+    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+        """Stop the task that makes `ref`, if it has not ended: its refs raise `TaskCancelledError`.
+
+        Raises:
+            ValueError: `force` with an actor's task.
+        """
+
+    # -- actors ----------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def kill_actor(self, actor: ActorState, no_restart: bool) -> None:
+        """End the actor at once; calls under way fail. With `no_restart=False` it restarts if it has restarts left."""
+
+    @abstractmethod
+    def find_actor(self, name: str, namespace: str | None) -> ActorState:
+        """The live actor of that name.
+
+        Raises:
+            ValueError: there is none.
+        """
+
+    @abstractmethod
+    def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
+        """(namespace, name) of the live named actors."""
+
+    @abstractmethod
+    def restore_actor(self, key: int, meta: Any) -> ActorState:
+        """The state of this process for an actor whose handle was unpickled."""
+
+    # -- objects ---------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def put(self, value: Any) -> ObjectRef[Any]:
+        """Store a copy of `value`."""
+
+    @abstractmethod
+    def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        """The values, in order. The first error among them, in order, is raised.
+
+        Raises:
+            GetTimeoutError: `timeout` seconds passed first (0 asks without waiting).
+        """
+
+    @abstractmethod
+    def wait(
+        self, refs: Sequence[Any], num_returns: int, timeout: float | None
+    ) -> tuple[list[Any], list[Any]]:
+        """Up to `num_returns` refs (or generators with an item) that are ready, and the rest, each in the given order."""
+
+    @abstractmethod
+    def on_done(self, ref: ObjectRef[Any], callback: Callable[[ObjectRef[Any]], None]) -> None:
+        """Call `callback(ref)` once, in any thread, when the ref has a value or an error (at once if it has)."""
+
+    @abstractmethod
+    def wrap_asyncio(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        """A future of `loop`, which runs in the calling thread, that ends as `ref` does."""
+
+    @abstractmethod
+    def restore_ref(self, key: int) -> ObjectRef[Any]:
+        """The ref of this process for a key that was unpickled."""
+
+    @abstractmethod
+    def pin_forever(self, item: Any) -> None:
+        """Keep a ref's value (or an actor) until shutdown: its bytes have left our sight."""
+
+    # -- generators ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def wait_stream(self, stream: Stream, timeout: float | None) -> bool:
+        """Wait until the stream has an item or has ended; False after `timeout` seconds."""
+
+    @abstractmethod
+    def take_item(self, stream: Stream) -> ObjectRef[Any] | None:
+        """Remove and return the stream's first item, telling the producer; None at the end."""
+
+    @abstractmethod
+    def on_stream(self, stream: Stream, callback: Callable[[Stream], None]) -> None:
+        """Call `callback(stream)` once when an item or the end is there (at once if it is)."""
+
+    @abstractmethod
+    def drop_stream(self, stream: Stream) -> None:
+        """Nobody will take items any more. Called from `__del__`: must not block or raise."""
+
+    # -- context ---------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def task_info(self) -> TaskInfo:
+        """Who is asking: the task or actor that runs in this thread or coroutine, or the driver."""
+
+    @abstractmethod
+    def nodes(self) -> list[dict[str, Any]]:
+        """The machines, as `skate.nodes()` shows them."""
+
+    @abstractmethod
+    def cluster_resources(self) -> dict[str, float]:
+        """All there is."""
+
+    @abstractmethod
+    def available_resources(self) -> dict[str, float]:
+        """What nobody holds; entries of zero are left out."""
+
+    # -- key-value pairs ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
+        """A small shared dictionary. `action`: "get", "put" (False if the key was there), "del", "keys" (by prefix)."""

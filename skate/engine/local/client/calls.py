@@ -1,0 +1,164 @@
+"""A call: what is sent, what it waits for, and what becomes of its results."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+from skate.core import serialize
+from skate.core.ref import ObjectRef, Stream
+from skate.engine.local import protocol
+
+NESTED = 6
+"""Kind of a result whose `_value` is (payload, keys of the refs inside)."""
+
+_FIXED = frozenset({int, float, bool, type(None)})
+_SIZED = frozenset({str, bytes})
+
+
+class ArgSlot:
+    """Stands in pickled arguments for a top-level ref, whose value is sent beside them."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ArgSlot, (self.index,)
+
+
+class Call:
+    """A task or an actor call that has not ended."""
+
+    __slots__ = (
+        "actor",
+        "args",
+        "attempts",
+        "cancelled",
+        "cost",
+        "extra",
+        "flag",
+        "held",
+        "key",
+        "lane",
+        "link",
+        "name",
+        "options",
+        "parent",
+        "ref",
+        "refs",
+        "retries",
+        "slots",
+        "spec",
+        "stream",
+        "waiting_for",
+    )
+
+    def __init__(self, key: int, spec: Any, options: Any, flag: int, args: Any) -> None:
+        self.key = key
+        self.spec = spec
+        self.options = options
+        self.flag = flag
+        self.args = args
+        self.ref: ObjectRef[Any] | None = None
+        self.refs: list[ObjectRef[Any]] | None = None
+        self.stream: Stream | None = None
+        self.slots: list[ObjectRef[Any]] | None = None
+        self.held: Any = None
+        self.extra: dict[str, Any] | None = None
+        self.retries = 0
+        self.attempts = 0
+        self.cost = 0.0
+        self.link: Any = None
+        self.lane: Any = None
+        self.actor: Any = None
+        self.name = ""
+        self.parent = 0
+        self.waiting_for = 0
+        self.cancelled = False
+
+    def outputs(self) -> list[ObjectRef[Any]]:
+        """The refs that this call fills."""
+        if self.refs is not None:
+            return self.refs
+        return [self.ref] if self.ref is not None else []
+
+    def message(self, op: int, target: Any) -> tuple[Any, ...]:
+        """What is sent to the worker. The refs among the arguments have values by now."""
+        args = self.args
+        if self.flag != protocol.ARGS_PLAIN:
+            slots = self.slots
+            args = (args, None if slots is None else [(ref._kind, _slot_value(ref)) for ref in slots])
+        options = self.options.num_returns
+        return (op, self.key, target, self.flag, args, options, self.extra)
+
+
+def _slot_value(ref: ObjectRef[Any]) -> Any:
+    from skate.core.ref import STORED
+
+    return ref._key if ref._kind == STORED else ref._value
+
+
+def plain(args: tuple[Any, ...]) -> bool:
+    """Whether arguments can travel as they are."""
+    for arg in args:
+        kind = type(arg)
+        if kind in _FIXED:
+            continue
+        if kind not in _SIZED or len(arg) > serialize.INLINE_LIMIT:
+            return False
+    return True
+
+
+def pack_args(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str
+) -> tuple[serialize.Packed, list[ObjectRef[Any]]]:
+    """Pickled arguments, and the refs at top level, whose places hold `ArgSlot`s.
+
+    Raises:
+        TypeError: an argument can't be pickled.
+    """
+    slots: list[ObjectRef[Any]] = []
+
+    def swap(value: Any) -> Any:
+        if type(value) is ObjectRef:
+            slots.append(value)
+            return ArgSlot(len(slots) - 1)
+        return value
+
+    swapped = (tuple([swap(a) for a in args]), {k: swap(v) for k, v in kwargs.items()})
+    try:
+        return serialize.pack(swapped), slots
+    except Exception as error:
+        raise _unpicklable(args, kwargs, what, error) from error
+
+
+def _unpicklable(args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str, error: Exception) -> TypeError:
+    named = [(f"argument {i + 1}", a) for i, a in enumerate(args)] + [(f"argument {k!r}", v) for k, v in kwargs.items()]
+    for name, value in named:
+        try:
+            serialize.pack(value)
+        except Exception as cause:
+            shown = repr(value)
+            shown = shown if len(shown) < 200 else shown[:200] + "…"
+            return TypeError(
+                f"Could not serialize the argument {shown} ({name}, a {type(value).__name__}) for {what}: {cause} "
+                "Use skate.util.inspect_serializability() to see which part can't be pickled."
+            )
+    return TypeError(f"Could not serialize the arguments for {what}: {error}")
+
+
+def unpack_args(flag: int, payload: Any, slots: list[Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments from their pickle and the values of the refs among them."""
+    args, kwargs = serialize.unpack(payload)
+    if slots:
+        args = tuple([slots[a.index] if type(a) is ArgSlot else a for a in args])
+        kwargs = {k: slots[v.index] if type(v) is ArgSlot else v for k, v in kwargs.items()}
+    return args, kwargs
+
+
+def dump_error(error: BaseException) -> bytes:
+    """An exception of ours as a payload."""
+    return pickle.dumps(error, protocol=5)

@@ -1,0 +1,341 @@
+"""Tasks: each shape of resources has a lane, which leases workers from the node and feeds them.
+
+A worker that is fed gets a few ms of work ahead, as far as the run times seen so far tell, so that it never waits for us; tasks that
+turn out to be stuck behind a long one are taken back.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from skate.engine.local import protocol, wire
+from skate.engine.local.client.calls import Call
+
+if TYPE_CHECKING:
+    from skate.engine.local.client.engine import LocalEngine
+
+BUDGET = 0.005
+"""Seconds of work that a worker has ahead."""
+LINGER = 0.1
+"""Seconds that an idle lease is kept for the next task."""
+SLICE = 0.02
+"""Seconds for which a busy lease is kept although somebody else waits for it."""
+
+
+class Link:
+    """A leased worker."""
+
+    __slots__ = (
+        "conn",
+        "draining",
+        "functions",
+        "granted",
+        "idle_since",
+        "inflight",
+        "lane",
+        "load",
+        "lost",
+        "progress",
+        "stealing",
+        "worker",
+    )
+
+    def __init__(self, worker: int, conn: wire.Conn, lane: Lane, now: float) -> None:
+        self.worker = worker
+        self.conn = conn
+        self.lane = lane
+        self.inflight: dict[int, Call] = {}
+        self.load = 0.0
+        self.functions: set[int] = set()
+        self.granted = now
+        self.progress = now
+        self.idle_since = now
+        self.draining = False
+        self.stealing = False
+        self.lost: str | None = None
+
+
+class Lane:
+    """The tasks of one shape."""
+
+    __slots__ = ("backlog", "demanded", "env", "links", "number", "resources", "sent_shape")
+
+    def __init__(self, number: int, resources: dict[str, float], env: str) -> None:
+        self.number = number
+        self.resources = resources
+        self.env = env
+        self.backlog: deque[Call] = deque()
+        self.links: list[Link] = []
+        self.demanded = 0
+        self.sent_shape = False
+
+
+class Lanes:
+    """All lanes of one process. Every method is called with the engine's mutex held."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self.engine = engine
+        self.lanes: dict[tuple[Any, ...], Lane] = {}
+        self.by_number: list[Lane] = []
+        self.links: dict[int, Link] = {}
+        self.by_conn: dict[wire.Conn, Link] = {}
+        self.conns: dict[int, tuple[wire.Conn, set[int]]] = {}
+        self.dirty: set[Lane] = set()
+
+    def lane(self, resources: dict[str, float], env: str) -> Lane:
+        """The lane of a shape."""
+        key = (env, *sorted(resources.items()))
+        found = self.lanes.get(key)
+        if found is None:
+            found = self.lanes[key] = Lane(len(self.by_number), resources, env)
+            self.by_number.append(found)
+        return found
+
+    def add(self, call: Call) -> None:
+        """A task is ready to run."""
+        lane: Lane = call.lane
+        lane.backlog.append(call)
+        if lane in self.dirty:
+            return
+        if not lane.demanded or any(not link.inflight for link in lane.links):
+            self.pump(lane)
+        else:
+            self.dirty.add(lane)
+
+    def pump_dirty(self) -> None:
+        """Look after the lanes that were only added to."""
+        while self.dirty:
+            self.pump(self.dirty.pop())
+
+    def pump(self, lane: Lane) -> None:
+        """Send what the leased workers have room for, and tell the node how many more could be used."""
+        backlog = lane.backlog
+        if backlog:
+            links = [link for link in lane.links if not link.draining and link.load < BUDGET]
+            share = -(-len(backlog) // len(links)) if links else 0
+            for link in links:
+                sent = 0
+                while backlog and sent < share:
+                    call = backlog[0]
+                    careful = call.attempts > 0 or call.retries == 0
+                    cost = BUDGET if careful else call.spec.cost
+                    if link.inflight and link.load + cost > BUDGET:
+                        break
+                    backlog.popleft()
+                    call.cost = cost
+                    self._send(link, call)
+                    sent += 1
+        wanted = len(lane.links) + min(len(backlog), 4096) if backlog else sum(1 for k in lane.links if k.inflight)
+        if wanted != lane.demanded and (wanted > lane.demanded or not backlog):
+            self._demand(lane, wanted)
+        self.engine.loop.housekeeping_due = True
+
+    def _demand(self, lane: Lane, wanted: int) -> None:
+        lane.demanded = wanted
+        shape = None
+        if not lane.sent_shape:
+            lane.sent_shape = True
+            name = lane.backlog[0].name if lane.backlog else "task"
+            shape = (name, lane.resources, lane.env)
+        self.engine.node.send((protocol.DEMAND, lane.number, wanted, shape))
+        self.engine.loop.dirty.add(self.engine.node)
+
+    def _send(self, link: Link, call: Call) -> None:
+        function = self.engine.export(call.spec)
+        if function.number not in link.functions:
+            link.functions.add(function.number)
+            link.conn.send((protocol.FUNCTION, function.number, function.name, function.payload))
+        if not link.inflight:
+            link.progress = self.engine.now()
+            link.load = 0.0
+        link.inflight[call.key] = call
+        link.load += call.cost
+        call.link = link
+        link.conn.send(call.message(protocol.TASK, function.number))
+        self.engine.loop.dirty.add(link.conn)
+
+    # -- the node's news -----------------------------------------------------------------------------------------------------------
+
+    def granted(self, number: int, worker: int, path: str, gpus: list[int], lease: int) -> None:
+        """The node has leased us a worker."""
+        lane = self.by_number[number]
+        now = self.engine.now()
+        known = self.conns.get(worker)
+        if known is None:
+            try:
+                sock = wire.connect(path, self.engine.token, str(self.engine.number).encode())
+            except OSError:
+                # It died between the grant and now: the node will say so, and is told that we gave it up.
+                self.engine.node.send((protocol.RELEASE, worker))
+                self.engine.loop.dirty.add(self.engine.node)
+                return
+            _widen(sock)
+            conn = wire.Conn(sock)
+            conn.on_messages = self.on_messages
+            self.engine.loop.add(conn)
+            known = self.conns[worker] = (conn, set())
+        conn, functions = known
+        link = Link(worker, conn, lane, now)
+        link.functions = functions
+        conn.peer = link
+        conn.send((protocol.LEASE, lane.resources, gpus, lease))
+        lane.links.append(link)
+        self.links[worker] = link
+        self.by_conn[conn] = link
+        self.pump(lane)
+
+    def reclaim(self, worker: int) -> None:
+        """Somebody else waits for this worker."""
+        link = self.links.get(worker)
+        if link is not None:
+            link.draining = True
+            self._drain(link, self.engine.now())
+
+    def _drain(self, link: Link, now: float) -> None:
+        if not link.inflight:
+            self._release(link)
+        elif now - link.granted > SLICE and len(link.inflight) > 1 and not link.stealing:
+            link.stealing = True
+            link.conn.send((protocol.STEAL,))
+            self.engine.loop.dirty.add(link.conn)
+        elif now - link.granted <= SLICE:
+            link.draining = False
+            link.granted = min(link.granted, now)
+            self.engine.reclaims[link.worker] = link.granted + SLICE
+
+    def _release(self, link: Link) -> None:
+        lane = link.lane
+        lane.links.remove(link)
+        del self.links[link.worker]
+        self.by_conn.pop(link.conn, None)
+        link.conn.peer = None
+        self.engine.node.send((protocol.RELEASE, link.worker))
+        wanted = len(lane.links) + len(lane.backlog)
+        lane.demanded = -1
+        self._demand(lane, wanted)
+
+    def lost(self, number: int, worker: int, cause: str) -> None:
+        """A leased worker has died."""
+        link = self.links.pop(worker, None)
+        known = self.conns.pop(worker, None)
+        if known is not None:
+            conn = known[0]
+            # What it answered before it died is still in the socket.
+            while not conn.closed:
+                try:
+                    messages = conn.receive()
+                except wire.ProtocolError:
+                    break
+                if not messages:
+                    break
+                self.on_messages(conn, messages)
+            self.engine.loop.remove(conn)
+            self.by_conn.pop(conn, None)
+        if link is None:
+            return
+        lane = link.lane
+        if link in lane.links:
+            lane.links.remove(link)
+        calls = list(link.inflight.values())
+        link.inflight.clear()
+        for call in reversed(calls):
+            self.engine.task_lost(call, cause)
+        lane.demanded = -1
+        self.pump(lane)
+
+    def conn_lost(self, conn: wire.Conn) -> bool:
+        """A connection to a worker broke; the node will say what happened. False if it was not one of these."""
+        link = self.by_conn.get(conn)
+        for worker, (known, _functions) in self.conns.items():
+            if known is conn:
+                self.engine.loop.conns.pop(conn.fd, None)
+                self.engine.loop.poller.remove(conn.fd)
+                conn.closed = True
+                self.engine.loop.dirty.discard(conn)
+                if link is None:
+                    del self.conns[worker]
+                    conn.close()
+                else:
+                    link.draining = True
+                    link.load = BUDGET
+                return True
+        return False
+
+    # -- the workers' answers --------------------------------------------------------------------------------------------------------
+
+    def on_messages(self, conn: wire.Conn, messages: list[Any]) -> None:
+        """Results, items, and tasks given back."""
+        link: Link | None = conn.peer
+        if link is None:
+            return
+        inflight = link.inflight
+        engine = self.engine
+        for message in messages:
+            op = message[0]
+            if op == protocol.RESULT:
+                call = inflight.pop(message[1], None)
+                if call is None:
+                    continue
+                link.load -= call.cost
+                spec = call.spec
+                spec.cost = spec.cost * 0.5 + message[4] * 0.5e-6 + 1e-6
+                engine.finish(call, message[2], message[3])
+            elif op == protocol.ITEM:
+                call = inflight.get(message[1])
+                if call is not None:
+                    engine.item(call, message[2], message[3], message[4])
+            elif op == protocol.RESULTS:
+                call = inflight.pop(message[1], None)
+                if call is not None:
+                    link.load -= call.cost
+                    call.spec.cost = call.spec.cost * 0.5 + message[3] * 0.5e-6 + 1e-6
+                    engine.finish_many(call, message[2])
+            elif op in (protocol.STOLEN, protocol.EXITING):
+                link.stealing = False
+                for key in reversed(message[1]):
+                    call = inflight.pop(key, None)
+                    if call is not None:
+                        call.link = None
+                        link.lane.backlog.appendleft(call)
+                link.load = BUDGET
+                if op == protocol.EXITING:
+                    link.draining = True
+        link.progress = engine.now()
+        if not inflight:
+            link.load = 0.0
+            link.idle_since = link.progress
+            if link.draining and not conn.closed:
+                self._release(link)
+        lane = link.lane
+        if lane.backlog or not inflight:
+            self.pump(lane)
+
+    def housekeep(self, now: float) -> bool:
+        """Give idle leases back, take back tasks that are stuck. True while there is something to look after."""
+        busy = False
+        for worker, when in list(self.engine.reclaims.items()):
+            link = self.links.get(worker)
+            if link is None or not link.inflight or now >= when:
+                del self.engine.reclaims[worker]
+                if link is not None:
+                    link.draining = True
+                    self._drain(link, now)
+            busy = True
+        for link in list(self.links.values()):
+            busy = True
+            if not link.inflight:
+                if now - link.idle_since > LINGER and not link.lane.backlog:
+                    self._release(link)
+            elif len(link.inflight) > 1 and now - link.progress > 2 * BUDGET and not link.stealing:
+                link.stealing = True
+                link.load = BUDGET
+                link.conn.send((protocol.STEAL,))
+                self.engine.loop.dirty.add(link.conn)
+        return busy or any(lane.backlog for lane in self.by_number)
+
+
+def _widen(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

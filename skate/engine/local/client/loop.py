@@ -1,0 +1,332 @@
+"""Who reads the sockets.
+
+One thread at a time *drives*: it polls, and handles what comes. A thread that waits for a result drives by itself, so that a round
+trip needs no other thread. While nobody waits, a background thread takes over after a few ms, and leaves as soon as somebody wants
+to wait. Threads that wait while another drives sleep until their result is there or the driving falls to them.
+
+`mutex` guards all state of the engine; whoever drives holds it while it handles messages, never while it polls.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from skate.engine.local import poller
+from skate.engine.local.wire import Conn, ProtocolError
+
+_TICK = 0.003
+_SLOW_TICK = 0.02
+_PARK_AFTER = 0.2
+
+
+class Latch:
+    """Counts down to the moment that a thread waits for."""
+
+    __slots__ = ("left", "wake")
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.wake: Any = None
+
+    def __call__(self, _thing: Any = None) -> None:
+        self.left -= 1
+        if self.left <= 0 and self.wake is not None:
+            _open(self.wake)
+
+
+def _open(lock: Any) -> None:
+    try:
+        lock.release()
+    except RuntimeError:
+        pass  # it was open already
+
+
+class Loop:
+    """The sockets of one process."""
+
+    def __init__(self, housekeep: Callable[[float], None], busy: Callable[[], bool], before_poll: Callable[[], None]) -> None:
+        self.mutex = threading.Lock()
+        self.poller = poller.make_poller()
+        self.conns: dict[int, Conn] = {}
+        self.handlers: dict[int, Callable[[], None]] = {}
+        """What to do about descriptors that are not connections, such as a listening socket (called with the mutex held)."""
+        self.dirty: set[Conn] = set()
+        self.deferred: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self.on_lost: Callable[[Conn], None] = lambda _conn: None
+        self.housekeeping_due = False
+        """Whether polls must end soon for `housekeep`: there are leases or half-sent work to look after."""
+        self.attached = False
+        """Whether an asyncio loop reads the sockets."""
+        self.closed = False
+        self.in_critical = False
+        self.interrupted: Callable[[], None] | None = None
+        self.after_step: Callable[[], None] | None = None
+        self._housekeep = housekeep
+        self._busy = busy
+        self._before_poll = before_poll
+        self._role = threading.Lock()
+        self._owner = 0
+        self._background = False
+        self._wanted = False
+        self._followers: deque[Latch] = deque()
+        self._steps = 0
+        self._next_housekeeping = 0.0
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self.poller.add(self._wake_read)
+        self._thread: threading.Thread | None = None
+        self._parked = False
+        self._park = threading.Lock()
+        self._park.acquire()
+
+    # -- connections -----------------------------------------------------------------------------------------------------------
+
+    def add(self, conn: Conn) -> None:
+        """Read from a connection from now on."""
+        self.conns[conn.fd] = conn
+        self.poller.add(conn.fd)
+
+    def remove(self, conn: Conn) -> None:
+        """Close a connection."""
+        if self.conns.pop(conn.fd, None) is not None:
+            self.poller.remove(conn.fd)
+        self.dirty.discard(conn)
+        conn.close()
+
+    def flush(self, conn: Conn) -> None:
+        """Write what is queued on one connection (with the mutex held)."""
+        wanted = conn.wants_write
+        conn.flush()
+        if conn.wants_write != wanted and conn.fd in self.conns:
+            self.poller.change(conn.fd, conn.wants_write)
+        self.dirty.discard(conn)
+
+    def flush_dirty(self) -> None:
+        """Write what is queued anywhere (with the mutex held)."""
+        dirty = self.dirty
+        while dirty:
+            self.flush(dirty.pop())
+
+    # -- driving -----------------------------------------------------------------------------------------------------------------
+
+    def wait(self, latch: Latch, timeout: float | None) -> bool:
+        """Wait until the latch is down; False after `timeout` seconds."""
+        if latch.left <= 0:
+            return True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._owner == threading.get_ident():
+            return self._drive(latch, deadline)  # called from a callback of this very thread
+        while latch.left > 0:
+            if self._role.acquire(blocking=False):
+                self._owner = threading.get_ident()
+                try:
+                    return self._drive(latch, deadline)
+                finally:
+                    self._leave()
+            if not self._follow(latch, deadline):
+                return latch.left <= 0
+        return True
+
+    def _drive(self, latch: Latch, deadline: float | None) -> bool:
+        while latch.left > 0:
+            left = None
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    # One look without waiting: what has arrived counts, even for a timeout of zero.
+                    self.step(0)
+                    return latch.left <= 0
+            if self.closed:
+                return False
+            self.step(left)
+        return True
+
+    def _follow(self, latch: Latch, deadline: float | None) -> bool:
+        """Sleep until the latch is down or the role is free; False at the deadline."""
+        wake = threading.Lock()
+        wake.acquire()
+        latch.wake = wake
+        with self.mutex:
+            self._followers.append(latch)
+        if self._background:
+            self._wanted = True
+            self.wake()
+        if latch.left > 0 and self._role.locked():
+            left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            wake.acquire(timeout=min(left, 1.0) if left >= 0 else 1.0)
+        with self.mutex:
+            if latch in self._followers:
+                self._followers.remove(latch)
+        latch.wake = None
+        return deadline is None or time.monotonic() < deadline
+
+    def _leave(self) -> None:
+        """Give up driving, to a thread that waits if there is one."""
+        self._owner = 0
+        self._role.release()
+        if self._followers:
+            try:
+                follower = self._followers[0]
+            except IndexError:
+                return
+            wake = follower.wake
+            if wake is not None:
+                _open(wake)
+
+    def step(self, timeout: float | None) -> None:
+        """Poll once and handle what comes. The caller drives."""
+        self._steps += 1
+        self._before_poll()
+        if self.housekeeping_due:
+            timeout = 0.005 if timeout is None else min(timeout, 0.005)
+        events = self.poller.poll(timeout)
+        if events:
+            self.handle(events)
+        if self.housekeeping_due:
+            now = time.monotonic()
+            if now >= self._next_housekeeping:
+                self._next_housekeeping = now + 0.005
+                with self.mutex:
+                    self._housekeep(now)
+                    self.flush_dirty()
+        if self.deferred:
+            self.run_deferred()
+        if self.after_step is not None:
+            self.after_step()
+
+    def handle(self, events: list[tuple[int, int]]) -> None:
+        """Handle events that a poll has returned."""
+        with self.mutex:
+            self.in_critical = True
+            try:
+                for fd, event in events:
+                    conn = self.conns.get(fd)
+                    if conn is None:
+                        if fd == self._wake_read:
+                            os.read(fd, 4096)
+                        elif fd in self.handlers:
+                            self.handlers[fd]()
+                        continue
+                    if event & poller.READ:
+                        try:
+                            messages = conn.receive()
+                        except ProtocolError:
+                            messages = None
+                        if messages is None:
+                            self.on_lost(conn)
+                            continue
+                        if messages and conn.on_messages is not None:
+                            conn.on_messages(conn, messages)
+                    if event & poller.WRITE:
+                        self.dirty.add(conn)
+                self.flush_dirty()
+            finally:
+                self.in_critical = False
+        if self.interrupted is not None:
+            interrupted, self.interrupted = self.interrupted, None
+            interrupted()
+
+    def run_deferred(self) -> None:
+        """Run the callbacks that users have left, without the mutex."""
+        while self.deferred:
+            try:
+                callback, argument = self.deferred.popleft()
+            except IndexError:
+                return
+            callback(argument)
+
+    def try_step(self) -> None:
+        """Poll without waiting, unless another thread drives."""
+        if self._role.acquire(blocking=False):
+            self._owner = threading.get_ident()
+            try:
+                self.step(0)
+            finally:
+                self._leave()
+
+    def wake(self) -> None:
+        """End the poll under way, from any thread."""
+        try:
+            os.write(self._wake_write, b".")
+        except (BlockingIOError, OSError):
+            pass  # full: it will wake anyway
+
+    # -- the background ----------------------------------------------------------------------------------------------------------
+
+    def nudge(self) -> None:
+        """There is something that must not wait until somebody waits for it."""
+        if self._parked:
+            self._parked = False
+            _open(self._park)
+        elif self._thread is None and not self.closed:
+            self._thread = threading.Thread(target=self._run, name="skate-loop", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        tick = _TICK
+        idle_since = time.monotonic()
+        seen = -1
+        while not self.closed:
+            self._park.acquire(timeout=tick)
+            if self.closed:
+                return
+            if not self._busy():
+                if time.monotonic() - idle_since > _PARK_AFTER:
+                    self._parked = True
+                    if not self._busy():
+                        self._park.acquire()
+                    self._parked = False
+                    idle_since = time.monotonic()
+                    tick = _TICK
+                continue
+            idle_since = time.monotonic()
+            if self._steps != seen or not self._role.acquire(blocking=False):
+                # Somebody drives, or did since the last look.
+                seen = self._steps
+                tick = min(tick * 1.5, _SLOW_TICK)
+                continue
+            tick = _TICK
+            self._owner = threading.get_ident()
+            self._background = True
+            try:
+                if self.attached:
+                    self.step(0)
+                else:
+                    while not (self._wanted or self.closed or not self._busy() or self._followers):
+                        self.step(0.1)
+            finally:
+                self._background = False
+                self._wanted = False
+                seen = self._steps
+                self._leave()
+
+    def close(self) -> None:
+        """End the background thread and close every socket."""
+        self.closed = True
+        self.wake()
+        _open(self._park)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=2)
+        with self.mutex:
+            for conn in list(self.conns.values()):
+                self.remove(conn)
+        self.poller.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's sockets without a word."""
+        self.closed = True
+        for conn in self.conns.values():
+            conn.sock.close()
+        self.conns.clear()
+        self.poller.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)

@@ -1,0 +1,336 @@
+"""Objects as one process sees them: making them, reading them, and telling the node which it holds."""
+
+from __future__ import annotations
+
+import errno
+import os
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from skate import exceptions
+from skate.core import serialize
+from skate.core.actor import ActorState
+from skate.core.ref import BYTES, ERROR, INDEX_BITS, PENDING, REMOTE, STORED, VALUE, ObjectRef
+from skate.engine.local import arena, protocol
+from skate.engine.local.client.calls import NESTED
+from skate.engine.local.client.loop import Latch
+
+if TYPE_CHECKING:
+    from skate.engine.local.client.engine import LocalEngine
+
+LOST = 10
+ACTOR = 11
+
+
+class Guard:
+    """One count at the node; given back when the ref that carries it is gone."""
+
+    __slots__ = ("drops", "key")
+
+    def __init__(self, drops: deque[int], key: int) -> None:
+        self.drops = drops
+        self.key = key
+
+    def __del__(self) -> None:
+        self.drops.append(self.key)
+
+
+class Objects:
+    """The objects that this process holds refs to."""
+
+    def __init__(self, engine: LocalEngine, arena_fd: int, arena_size: int) -> None:
+        self.engine = engine
+        self.arena = arena.Arena(arena_fd, arena_size)
+        self.known: dict[int, weakref.ref[ObjectRef[Any]]] = {}
+        """Refs that other processes may name: unpickling such a key gives the same ref again."""
+        self.actors: dict[int, weakref.ref[ActorState]] = {}
+        self.unresolved: set[int] = set()
+        """Keys of published refs whose value is still to come from a call of ours."""
+        self.wanted: dict[int, ObjectRef[Any]] = {}
+        self.drops: deque[int] = deque()
+        self.unpins: deque[int] = deque()
+        self.changes: dict[int, int] = {}
+        self.pinned: list[Any] = []
+
+    # -- making ------------------------------------------------------------------------------------------------------------------
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        """A ref to a copy of `value`."""
+        ref: ObjectRef[Any] = ObjectRef(next(self.engine.keys))
+        kind = type(value)
+        if kind in serialize.PLAIN and not (kind in (str, bytes) and len(value) > serialize.INLINE_LIMIT):
+            ref._kind = VALUE
+            ref._value = value
+            return ref
+        packed = serialize.pack(value)
+        if packed.size() > serialize.INLINE_LIMIT:
+            self.store(ref._key, packed)
+            ref._guard = Guard(self.drops, ref._key)
+            self.known[ref._key] = weakref.ref(ref)
+            ref._kind = STORED
+            return ref
+        ref._value = packed.inline()
+        ref._guard = packed.nested or None
+        ref._kind = BYTES
+        return ref
+
+    def store(self, key: int, packed: serialize.Packed) -> None:
+        """Write a pickled value to shared memory, under `key`. This process then has one count of it.
+
+        Raises:
+            OutOfDiskError: there is no room in memory, and none on disk.
+        """
+        parts = [packed.data, *packed.buffers]
+        starts, size = arena.layout([memoryview(part).nbytes for part in parts])
+        nested = self.escape(packed.nested)
+        place = self.engine.ask(protocol.ALLOC, key, size)
+        if isinstance(place, tuple):
+            raise exceptions.OutOfDiskError(
+                f"an object of {size:,} bytes found no room: the store is full, and {place[0]}. Free some space there, "
+                "release refs, or give init() a larger object_store_memory."
+            )
+        if isinstance(place, str):
+            self._write_file(place, parts, starts, size)
+        else:
+            target = self.arena.writable(place, size)
+            arena.write_object(target, parts, starts)
+            target.release()
+        self.engine.tell(protocol.SEAL, key, nested)
+
+    def _write_file(self, path: str, parts: list[Any], starts: list[int], size: int) -> None:
+        header = bytearray(starts[0])
+        lengths = [memoryview(part).nbytes for part in parts]
+        header[: 8 + 8 * len(parts)] = b"".join(n.to_bytes(8, "little") for n in (len(parts), *lengths))
+        fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        try:
+            os.ftruncate(fd, size)
+            for start, part in ((0, header), *zip(starts, parts, strict=True)):
+                view = memoryview(part).cast("B")
+                while view.nbytes:
+                    written = os.pwrite(fd, view, start)
+                    start += written
+                    view = view[written:]
+        except OSError as error:
+            os.unlink(path)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise exceptions.OutOfDiskError(
+                f"an object of {size:,} bytes found no room: the store is full, and {error.strerror} on {path}. Free some "
+                "space there, release refs, or give init() a larger object_store_memory."
+            ) from error
+        finally:
+            os.close(fd)
+
+    # -- escaping ----------------------------------------------------------------------------------------------------------------
+
+    def escape(self, items: list[Any]) -> tuple[int, ...]:
+        """Make refs (and actors) known to the node, as another process will name them. Returns their keys."""
+        if not items:
+            return ()
+        with self.engine.loop.mutex:
+            return self.escape_locked(items)
+
+    def escape_locked(self, items: list[Any]) -> tuple[int, ...]:
+        """`escape` with the mutex held."""
+        keys = []
+        for item in items:
+            if type(item) is ActorState:
+                keys.append(item.key)
+                continue
+            key = item._key
+            keys.append(key)
+            if key in self.known:
+                continue
+            inner: tuple[int, ...] = ()
+            if type(item._guard) is list:
+                inner = self.escape_locked(item._guard)
+            self.publish(item, inner)
+        return tuple(keys)
+
+    def publish(self, ref: ObjectRef[Any], inner: tuple[int, ...]) -> None:
+        """Tell the node of a ref that was private until now."""
+        key = ref._key
+        kind, value = ref._kind, ref._value
+        if kind == NESTED:
+            kind, (value, inner) = BYTES, value
+        if kind == PENDING:
+            self.unresolved.add(key)
+        self.engine.node.send((protocol.PUBLISH, key, kind, None if kind == PENDING else value, inner))
+        self.engine.loop.dirty.add(self.engine.node)
+        guard = Guard(self.drops, key)
+        ref._guard = guard if ref._guard is None else (guard, ref._guard)
+        self.known[key] = weakref.ref(ref)
+
+    def resolved(self, ref: ObjectRef[Any]) -> None:
+        """A published ref has its value now: pass it on."""
+        self.unresolved.discard(ref._key)
+        if ref._kind == STORED:
+            return  # whoever stored it told the node
+        kind, value, inner = ref._kind, ref._value, ()
+        if kind == NESTED:
+            kind, (value, inner) = BYTES, value
+        self.engine.node.send((protocol.RESOLVE, ref._key, kind, value, inner))
+        self.engine.loop.dirty.add(self.engine.node)
+
+    def adopt(self, ref: ObjectRef[Any], kind: int, value: Any) -> None:
+        """Fill a ref with a result; with it come the counts that the maker announced in this process's name."""
+        ref._kind = kind
+        ref._value = value
+        ref._call = None
+        key = ref._key
+        if kind == STORED:
+            if key not in self.known:
+                ref._guard = Guard(self.drops, key)
+                self.known[key] = weakref.ref(ref)
+            else:
+                self.drops.append(key)  # it was published before: one count too many
+        elif kind == NESTED:
+            inner = [Guard(self.drops, k) for k in value[1]]
+            ref._guard = inner if ref._guard is None else (ref._guard, inner)
+            if type(ref._guard) is list:
+                ref._guard = (inner,)
+        if key in self.unresolved:
+            self.resolved(ref)
+        waiters = ref._waiters
+        if waiters is not None:
+            ref._waiters = None
+            for waiter in waiters:
+                waiter(ref)
+
+    # -- coming in ---------------------------------------------------------------------------------------------------------------
+
+    def restore(self, key: int) -> ObjectRef[Any]:
+        """The ref for a key that was unpickled here."""
+        with self.engine.loop.mutex:
+            found = self.known.get(key)
+            if found is not None:
+                ref = found()
+                if ref is not None:
+                    return ref
+            ref = ObjectRef(key)
+            ref._kind = REMOTE
+            ref._guard = Guard(self.drops, key)
+            self.known[key] = weakref.ref(ref)
+            self.changes[key] = self.changes.get(key, 0) + 1
+            return ref
+
+    def want(self, ref: ObjectRef[Any]) -> None:
+        """Ask the node for somebody else's value (with the mutex held)."""
+        if ref._key not in self.wanted:
+            self.wanted[ref._key] = ref
+            self.engine.node.send((protocol.WANT, ref._key))
+            self.engine.loop.dirty.add(self.engine.node)
+
+    def arrived(self, key: int, kind: int, value: Any) -> None:
+        """The node's answer (with the mutex held)."""
+        ref = self.wanted.pop(key, None)
+        if ref is None:
+            return
+        if kind == LOST:
+            kind = ERROR
+            value = serialize.pack(
+                exceptions.OwnerDiedError(ref.hex(), None, "")
+            ).data
+        ref._kind = kind
+        ref._value = value
+        waiters = ref._waiters
+        if waiters is not None:
+            ref._waiters = None
+            for waiter in waiters:
+                waiter(ref)
+
+    # -- counts ------------------------------------------------------------------------------------------------------------------
+
+    def flush_counts(self) -> None:
+        """Queue the changes of counts for the node (with the mutex held)."""
+        changes = self.changes
+        drops = self.drops
+        while drops:
+            key = drops.popleft()
+            changes[key] = changes.get(key, 0) - 1
+            found = self.known.get(key)
+            if found is not None and found() is None:
+                del self.known[key]
+                self.unresolved.discard(key)
+            actor = self.actors.get(key)
+            if actor is not None and actor() is None:
+                del self.actors[key]
+                self.engine.actor_calls.forget(key)
+        if changes:
+            self.changes = {}
+            news = [(key, delta) for key, delta in changes.items() if delta]
+            if news:
+                self.engine.node.send((protocol.COUNT, news))
+                self.engine.loop.dirty.add(self.engine.node)
+        unpins = self.unpins
+        if unpins:
+            while unpins:
+                self.engine.node.send((protocol.UNPIN, unpins.popleft()))
+            self.engine.loop.dirty.add(self.engine.node)
+
+    # -- reading -----------------------------------------------------------------------------------------------------------------
+
+    def value(self, ref: ObjectRef[Any]) -> Any:
+        """The value of a ref that has one.
+
+        Raises:
+            Exception: the ref's error, or what unpickling raises.
+        """
+        kind = ref._kind
+        if kind == VALUE:
+            return ref._value
+        if kind == BYTES:
+            return serialize.unpack(ref._value)
+        if kind == NESTED:
+            return serialize.unpack(ref._value[0])
+        if kind == STORED:
+            return serialize.unpack(self.read(ref._key))
+        raise self.error(ref)
+
+    def error(self, ref: ObjectRef[Any]) -> BaseException:
+        """The exception that the ref holds."""
+        try:
+            error = serialize.unpack(ref._value)
+        except Exception as failure:
+            return exceptions.RaySystemError(
+                f"the task's exception can't be unpickled here: {type(failure).__name__}: {failure}. Is the module that defines "
+                "it importable in this process?"
+            )
+        if isinstance(error, exceptions.RayTaskError):
+            dual: BaseException = error.as_instanceof_cause()
+            return dual
+        if isinstance(error, BaseException):
+            return error
+        return exceptions.RaySystemError(f"a task's error was {error!r}, which is no exception.")
+
+    def read(self, key: int) -> list[memoryview]:
+        """The parts of a stored object, in place."""
+        place = self.engine.ask(protocol.PIN, key)
+        if place is None:
+            raise exceptions.ObjectLostError(ObjectRef(key).hex(), None, "")
+        where, size = place
+        if isinstance(where, str):
+            view = arena.read_file(where, size, key, self._unpin)
+        else:
+            view = self.arena.read(where, size, key, self._unpin)
+        return arena.read_parts(view)
+
+    def _unpin(self, key: int) -> None:
+        self.unpins.append(key)
+
+    def await_values(self, refs: Any, latch: Latch) -> None:
+        """Have `latch` counted down once by each ref that has no value yet (with the mutex held)."""
+        for ref in refs:
+            kind = ref._kind
+            if kind == PENDING or kind == REMOTE:
+                if ref._waiters is None:
+                    ref._waiters = [latch]
+                else:
+                    ref._waiters.append(latch)
+                latch.left += 1
+                if kind == REMOTE:
+                    self.want(ref)
+
+
+TASK_STEP = 1 << INDEX_BITS

@@ -1,0 +1,76 @@
+"""The local engine in the process that started the session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from skate.core import serialize
+from skate.engine.base import InitConfig
+from skate.engine.local import launch, protocol
+from skate.engine.local.client.engine import LocalEngine, write_log
+from skate.engine.local.client.loop import Latch
+
+
+class DriverEngine(LocalEngine):
+    """A session of this machine, which ends with its driver."""
+
+    def __init__(self, config: InitConfig, namespace: str) -> None:
+        session = launch.start(config, namespace)
+        try:
+            super().__init__(session.node, 1, session.config, session.arena_fd, namespace)
+            # While the other processes start, import what the first call needs.
+            serialize.warm_up()
+        except BaseException:
+            session.node.close()
+            launch.stop(session)
+            raise
+        self.config = config
+        self.session = session
+        self.job_env = dict(config.runtime_env)
+        self.print_log = write_log
+        self._old_handler: Any = None
+        self._install_handler()
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _install_handler(self) -> None:
+        """Ctrl-C never lands in the middle of handling a message: it is raised right after."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return
+        signal.signal(signal.SIGINT, self._on_sigint)
+        self._old_handler = signal.default_int_handler
+
+    def _on_sigint(self, number: int, frame: Any) -> None:
+        if self.loop.in_critical:
+            self.loop.interrupted = lambda: signal.default_int_handler(number, frame)
+            return
+        signal.default_int_handler(number, frame)
+
+    def _forked(self) -> None:
+        """A child of the driver is not part of the session."""
+        from skate.core import runtime
+
+        if self.ended:
+            return
+        self.ended = "this process is a fork of the driver; call skate.init() to start a session of its own."
+        self.loop.abandon()
+        self.session.life.close()
+        os.close(self.session.arena_fd)
+        if runtime.engine is self:
+            runtime.engine = None
+
+    def shutdown(self) -> None:
+        if not self.ended:
+            with self.loop.mutex:
+                self.node.send((protocol.STOP,))
+                self.loop.flush(self.node)
+            bye: Latch = self.bye
+            self.loop.wait(bye, 2.0)
+        self.end("skate.shutdown() was called.")
+        launch.stop(self.session)
+        if self._old_handler is not None and signal.getsignal(signal.SIGINT) == self._on_sigint:
+            signal.signal(signal.SIGINT, self._old_handler)

@@ -1,0 +1,155 @@
+"""Starting a session from a driver: the arena, the zygote, and the socket to the node."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from skate.engine.base import InitConfig
+from skate.engine.local import arena
+
+_PROGRAM = "import sys; sys.path[:0] = {path!r}; from skate.engine.local.zygote import main; main({fd})"
+
+
+@dataclass(slots=True)
+class Session:
+    """What a driver holds of a session it has started."""
+
+    config: dict[str, Any]
+    node: socket.socket
+    life: socket.socket
+    arena_fd: int
+    zygote_pid: int
+
+
+def total_resources(config: InitConfig) -> dict[str, float]:
+    """The resources of this machine, as asked for or as found."""
+    total: dict[str, float] = {}
+    cpus = config.num_cpus if config.num_cpus is not None else _count_cpus()
+    if cpus:
+        total["CPU"] = float(cpus)
+    if config.num_gpus is None:
+        gpus = float(_count_gpus())
+    else:
+        gpus = float(config.num_gpus)
+    if gpus:
+        total["GPU"] = gpus
+    memory = _total_memory()
+    store = store_bytes(config)
+    total["memory"] = float(config.memory if config.memory is not None else max(0, int(memory * 0.7)))
+    total["object_store_memory"] = float(store)
+    total["node:127.0.0.1"] = 1.0
+    total["node:__internal_head__"] = 1.0
+    total.update({name: float(amount) for name, amount in config.resources.items() if amount})
+    return total
+
+
+def store_bytes(config: InitConfig) -> int:
+    """The size of the shared-memory store: 30 % of the machine's memory unless asked for."""
+    if config.object_store_memory is not None:
+        return int(config.object_store_memory)
+    return int(_total_memory() * 0.3) // 4096 * 4096
+
+
+def start(config: InitConfig, namespace: str) -> Session:
+    """Start the zygote, which starts the rest. Returns without waiting for it: messages to the node wait in its socket."""
+    session_dir = tempfile.mkdtemp(prefix="skate-")
+    spill_parent = config.spill_directory or session_dir
+    store = store_bytes(config)
+    total = total_resources(config)
+    cpus = int(total.get("CPU", 0))
+    # The file is as large as the store may become; pages that are never written cost nothing.
+    arena_fd = arena.create_file(max(store, 4096))
+    driver_end, node_end = socket.socketpair()
+    life, zygote_life = socket.socketpair()
+    settings: dict[str, Any] = {
+        "token": secrets.token_bytes(16),
+        "session_dir": session_dir,
+        "node_path": os.path.join(session_dir, "node"),
+        "spill_dir": os.path.join(spill_parent, f"spill-{os.path.basename(session_dir)}"),
+        "resources": total,
+        "labels": dict(config.labels),
+        "store_bytes": store,
+        "arena_fd": arena_fd,
+        "driver_fd": node_end.fileno(),
+        "keep_idle": max(1, cpus),
+        "prestart": max(1, min(cpus, int(config.system_config.get("prestart_workers", cpus)))),
+        "log_to_driver": config.log_to_driver,
+        "preload": list(config.preload),
+        "sys_path": list(sys.path),
+        "argv": list(sys.argv) if hasattr(sys, "argv") else [""],
+        "namespace": namespace,
+        "driver_pid": os.getpid(),
+        "env_vars": {},
+        "system": dict(config.system_config),
+    }
+    inherited = [node_end.fileno(), zygote_life.fileno(), arena_fd]
+    for fd in inherited:
+        os.set_inheritable(fd, True)
+    package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    program = _PROGRAM.format(path=[package_parent], fd=zygote_life.fileno())
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-c", program],
+            {**os.environ, **config.runtime_env.get("env_vars", {})},
+            setsigmask=[],
+        )
+    except OSError:
+        for sock in (driver_end, life):
+            sock.close()
+        os.close(arena_fd)
+        os.rmdir(session_dir)
+        raise
+    finally:
+        node_end.close()
+        zygote_life.close()
+        os.set_inheritable(arena_fd, False)
+    body = marshal.dumps(settings, 2)
+    life.sendall(len(body).to_bytes(4, "little") + body)
+    return Session(settings, driver_end, life, arena_fd, pid)
+
+
+def stop(session: Session, patience: float = 5.0) -> None:
+    """Wait for the zygote, which ends when all the others have; end it by force after `patience` seconds."""
+    session.life.close()
+    deadline = time.monotonic() + patience
+    pause = 0.001
+    while True:
+        try:
+            pid, _status = os.waitpid(session.zygote_pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid:
+            return
+        if time.monotonic() > deadline:
+            os.kill(session.zygote_pid, signal.SIGKILL)
+            deadline = float("inf")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.01)
+
+
+def _count_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _count_gpus() -> int:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([v for v in visible.split(",") if v.strip() not in ("", "-1", "NoDevFiles")])
+    try:
+        return len([n for n in os.listdir("/proc/driver/nvidia/gpus") if n])
+    except OSError:
+        return 0
+
+
+def _total_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

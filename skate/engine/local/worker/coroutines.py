@@ -1,0 +1,161 @@
+"""Asyncio actors: methods run as coroutines of one loop in the main thread."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from skate import exceptions
+from skate.core import serialize
+from skate.core.ref import ERROR, ObjectRef
+from skate.engine.local import protocol
+from skate.engine.local.client.engine import current_task
+from skate.engine.local.worker.execute import Execution, Running, arguments, result
+
+if TYPE_CHECKING:
+    from skate.engine.local.worker.main import Worker
+
+
+class Group:
+    """Calls of one concurrency group: at most `limit` at once, the others wait in order."""
+
+    __slots__ = ("limit", "running", "waiting")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.running = 0
+        self.waiting: deque[tuple[Any, tuple[Any, ...]]] = deque()
+
+
+class AsyncActor:
+    """The loop of an asyncio actor."""
+
+    def __init__(self, worker: Worker, limit: int, groups: dict[str, int]) -> None:
+        self.worker = worker
+        self.groups = {name: Group(size) for name, size in groups.items()}
+        self.default = Group(limit)
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.exit: asyncio.Event | None = None
+        self._scheduled = False
+
+    def run(self) -> None:
+        """Serve until the actor ends."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        worker = self.worker
+        engine = worker.engine
+        self.loop = asyncio.get_running_loop()
+        self.exit = asyncio.Event()
+        engine.loop.attached = True
+        engine.attach(self.loop)
+        engine.loop.nudge()
+        self.take_inbox()
+        await self.exit.wait()
+        while self.tasks:
+            await asyncio.wait(list(self.tasks.values()))
+        self.loop.remove_reader(engine.loop.poller.fileno())
+        engine.loop.attached = False
+
+    def notify(self) -> None:
+        """The inbox has something (any thread, mutex held)."""
+        if not self._scheduled and self.loop is not None:
+            self._scheduled = True
+            self.loop.call_soon_threadsafe(self.take_inbox)
+
+    def take_inbox(self) -> None:
+        """Start what has arrived."""
+        self._scheduled = False
+        inbox = self.worker.inbox
+        while inbox:
+            conn, message = inbox.popleft()
+            if conn is None:
+                if self.exit is not None:
+                    self.exit.set()
+                continue
+            group = self.groups.get(self.worker.group_of(message), self.default)
+            if group.running < group.limit:
+                self._start(group, conn, message)
+            else:
+                group.waiting.append((conn, message))
+
+    def _start(self, group: Group, conn: Any, message: tuple[Any, ...]) -> None:
+        assert self.loop is not None
+        group.running += 1
+        task = self.loop.create_task(self._run(group, conn, message))
+        self.tasks[message[1]] = task
+
+    def cancel(self, key: int) -> bool:
+        """Cancel a call that runs or waits."""
+        task = self.tasks.get(key)
+        if task is not None and self.loop is not None:
+            self.loop.call_soon_threadsafe(task.cancel)
+            return True
+        for group in (self.default, *self.groups.values()):
+            for waiting in list(group.waiting):
+                if waiting[1][1] == key:
+                    group.waiting.remove(waiting)
+                    self.worker.reply_cancelled(*waiting)
+                    return True
+        return False
+
+    async def _run(self, group: Group, conn: Any, message: tuple[Any, ...]) -> None:
+        worker = self.worker
+        execution = Execution(worker, conn, message)
+        running = Running(worker, conn, execution.key, "task", "task")
+        exiting: BaseException | None = None
+        try:
+            running, function = execution.open()
+            worker.async_running[execution.key] = running
+            args, kwargs = arguments(worker, execution.flag, execution.args)
+            value = function(*args, **kwargs)
+            if inspect.isawaitable(value):
+                value = await value
+            if execution.num_returns == "streaming" and hasattr(value, "__aiter__"):
+                await self._stream(execution, value)
+                answer: tuple[Any, ...] = (protocol.RESULT, execution.key, 1, None, execution.micros())
+            elif execution.num_returns == "dynamic" and hasattr(value, "__aiter__"):
+                answer = execution.answer([item async for item in value])
+            else:
+                answer = execution.answer(value)
+        except asyncio.CancelledError:
+            cancelled = exceptions.TaskCancelledError(ObjectRef(execution.key).task_id())
+            payload = serialize.pack(cancelled).inline()
+            answer = (protocol.RESULT, execution.key, ERROR, payload, execution.micros())
+        except SystemExit as error:
+            exiting = error
+            answer = ()
+        except BaseException as error:
+            answer = execution.failure(running, error)
+        finally:
+            worker.async_running.pop(execution.key, None)
+            current_task.set(None)
+        if exiting is not None:
+            worker.exit_from_code(exiting)
+        worker.reply(conn, answer)
+        del self.tasks[execution.key]
+        group.running -= 1
+        if group.waiting:
+            self._start(group, *group.waiting.popleft())
+
+    async def _stream(self, execution: Execution, generator: Any) -> None:
+        worker = self.worker
+        stream = worker.open_stream(execution.key, (execution.extra or {}).get("backpressure"))
+        index = 0
+        try:
+            async for item in generator:
+                kind, payload = result(worker, execution.conn.peer, execution.key + index + 1, item)
+                worker.send_item(execution.conn, (protocol.ITEM, execution.key, index, kind, payload))
+                index += 1
+                while not stream.dropped and not stream.has_room(index):
+                    event = asyncio.Event()
+                    stream.on_change = lambda e=event: self.loop.call_soon_threadsafe(e.set) if self.loop else None
+                    await event.wait()
+                if stream.dropped:
+                    await generator.aclose()
+                    return
+        finally:
+            worker.close_stream(execution.key)

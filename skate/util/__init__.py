@@ -1,0 +1,29 @@
+"""Small tools on top of tasks and actors, with the names of `ray.util`.
+
+    ActorPool                    spread calls over a fixed set of actors            actor_pool.py
+    as_completed, map_unordered  results in the order in which they are ready       helpers.py
+    queue.Queue                  a FIFO queue that many processes share             queue.py
+    register_serializer          pickle a class in a way of your own                serialization.py
+    inspect_serializability      find what inside an object cannot be pickled       check_serialize.py
+    list_named_actors            the names that `get_actor` finds                   named_actors.py
+
+Everything here uses the public API of `skate` alone, so it runs on every engine.
+"""
+
+from __future__ import annotations
+
+from skate.util.actor_pool import ActorPool
+from skate.util.check_serialize import inspect_serializability
+from skate.util.helpers import as_completed, map_unordered
+from skate.util.named_actors import list_named_actors
+from skate.util.serialization import deregister_serializer, register_serializer
+
+__all__ = [
+    "ActorPool",
+    "as_completed",
+    "deregister_serializer",
+    "inspect_serializability",
+    "list_named_actors",
+    "map_unordered",
+    "register_serializer",
+]

@@ -1,0 +1,583 @@
+"""Actors: how they end, and how they come back."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .api import ray
+from .helpers import Gate, Tally, get, wait_until
+from .support import kills_its_process, needs_processes
+
+
+@ray.remote
+class Plain:
+    def __init__(self, born: Tally | None = None) -> None:
+        self.value = 0
+        if born is not None:
+            born.add()
+
+    def add(self) -> int:
+        self.value += 1
+        return self.value
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def hold(self, gate: Any) -> str:
+        ray.get(gate.wait.remote())
+        return "held"
+
+    def leave(self) -> None:
+        ray.actor.exit_actor()
+
+    def crash(self) -> None:
+        os._exit(1)
+
+    def crash_until(self, tally: Tally, runs: int) -> int:
+        if tally.add() < runs:
+            os._exit(1)
+        return tally.count
+
+    def stumble(self, tally: Tally, runs: int) -> int:
+        if tally.add() < runs:
+            raise ValueError("stumbled")
+        return tally.count
+
+    def reconstructed(self) -> bool:
+        return bool(ray.get_runtime_context().was_current_actor_reconstructed)
+
+
+def is_dead(actor: Any) -> bool:
+    try:
+        ray.get(actor.add.remote(), timeout=5)
+    except ray.exceptions.ActorDiedError:
+        return True
+    except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):
+        pass
+    return False
+
+
+# Constructor
+
+
+def test_a_constructor_error_is_an_actor_died_error_on_every_call() -> None:
+    @ray.remote
+    class Broken:
+        def __init__(self) -> None:
+            raise ValueError("never born")
+
+        def hello(self) -> str:
+            return "hello"
+
+    broken = Broken.remote()
+    for _ in range(2):
+        with pytest.raises(ray.exceptions.ActorDiedError, match="never born") as caught:
+            get(broken.hello.remote())
+        assert isinstance(caught.value, ray.exceptions.RayActorError)
+
+
+def test_a_constructor_error_names_the_class_and_the_exception() -> None:
+    @ray.remote
+    class Broken:
+        def __init__(self) -> None:
+            raise KeyError("the key")
+
+        def hello(self) -> str:
+            return "hello"
+
+    with pytest.raises(ray.exceptions.ActorDiedError) as caught:
+        get(Broken.remote().hello.remote())
+    assert "Broken.__init__" in str(caught.value) and "KeyError" in str(caught.value)
+
+
+def test_a_failed_constructor_argument_ends_the_actor() -> None:
+    @ray.remote
+    def fail() -> None:
+        raise ValueError("bad argument")
+
+    class Takes:
+        def __init__(self, _: Any) -> None:
+            pass
+
+        def hello(self) -> str:
+            return "hello"
+
+    with pytest.raises(ray.exceptions.RayError, match="bad argument"):
+        get(ray.remote(Takes).remote(fail.remote()).hello.remote())
+
+
+def test_a_failed_method_argument_fails_that_call_only() -> None:
+    @ray.remote
+    def fail() -> None:
+        raise ValueError("bad argument")
+
+    @ray.remote
+    class Takes:
+        def take(self, x: Any) -> Any:
+            return x
+
+    takes = Takes.remote()
+    with pytest.raises(ValueError, match="bad argument"):
+        get(takes.take.remote(fail.remote()))
+    assert get(takes.take.remote(1)) == 1
+
+
+# The end
+
+
+@needs_processes
+def test_the_actor_ends_when_the_last_handle_is_gone() -> None:
+    actor = Plain.remote()
+    pid = get(actor.pid.remote())
+    assert _alive(pid)
+    del actor
+    gc.collect()
+    wait_until(lambda: not _alive(pid), "the actor's process to end")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_calls_made_before_the_last_handle_went_are_done() -> None:
+    gate = Gate.remote()
+    actor = Plain.remote()
+    refs = [actor.hold.remote(gate), actor.add.remote()]
+    del actor
+    gc.collect()
+    gate.open.remote()
+    assert get(refs) == ["held", 1]
+
+
+def test_a_temporary_handle_is_enough_for_its_call() -> None:
+    assert get(Plain.remote().add.remote()) == 1
+
+
+def test_an_actor_lives_while_another_process_has_its_handle() -> None:
+    gate = Gate.remote()
+
+    @ray.remote
+    def use(box: list[Any]) -> list[int]:
+        ray.get(gate.wait.remote())
+        return [ray.get(box[0].add.remote()) for _ in range(2)]
+
+    actor = Plain.remote()
+    ref = use.remote([actor])
+    get(gate.arrived.remote())
+    del actor
+    gc.collect()
+    gate.open.remote()
+    assert get(ref) == [1, 2]
+
+
+def test_an_actor_lives_while_an_object_holds_its_handle() -> None:
+    box = ray.put([Plain.remote()])
+    gc.collect()
+    [actor] = get(box)
+    assert get(actor.add.remote()) == 1
+
+
+def test_kill_ends_the_actor() -> None:
+    actor = Plain.remote()
+    assert get(actor.add.remote()) == 1
+    ray.kill(actor)
+    wait_until(lambda: is_dead(actor), "the actor to die")
+
+
+def test_calls_after_kill_are_actor_died_errors() -> None:
+    actor = Plain.remote()
+    get(actor.add.remote())
+    ray.kill(actor)
+    wait_until(lambda: is_dead(actor), "the actor to die")
+    with pytest.raises(ray.exceptions.ActorDiedError, match="(?i)kill") as caught:
+        get(actor.add.remote())
+    assert isinstance(caught.value, ray.exceptions.RayActorError)
+    assert "Plain" in str(caught.value)
+
+
+def test_kill_fails_the_calls_that_wait() -> None:
+    gate = Gate.remote()
+    actor = Plain.remote()
+    running, queued = actor.hold.remote(gate), actor.add.remote()
+    get(gate.arrived.remote())
+    ray.kill(actor)
+    for ref in (running, queued):
+        with pytest.raises(ray.exceptions.RayActorError):
+            get(ref)
+    gate.open.remote()
+
+
+def test_kill_twice_is_allowed() -> None:
+    actor = Plain.remote()
+    get(actor.add.remote())
+    ray.kill(actor)
+    ray.kill(actor)
+    wait_until(lambda: is_dead(actor), "the actor to die")
+
+
+def test_results_from_before_the_kill_remain() -> None:
+    actor = Plain.remote()
+    ref = actor.add.remote()
+    assert get(ref) == 1
+    ray.kill(actor)
+    assert get(ref) == 1
+
+
+def test_kill_of_something_else_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="actor"):
+        ray.kill(ray.put(1))
+
+
+def test_exit_actor_ends_it_after_the_call() -> None:
+    actor = Plain.remote()
+    assert get(actor.add.remote()) == 1
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.leave.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.add.remote())
+
+
+def test_exit_actor_does_not_count_as_a_crash(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+    actor = Plain.options(max_restarts=3).remote(born)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.leave.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.add.remote())
+    assert born.count == 1
+
+
+def test_exit_actor_in_an_asyncio_actor() -> None:
+    @ray.remote
+    class Async:
+        async def leave(self) -> None:
+            ray.actor.exit_actor()
+
+        async def ping(self) -> str:
+            return "pong"
+
+    actor = Async.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.leave.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.ping.remote())
+
+
+def test_exit_actor_outside_an_actor_is_an_error() -> None:
+    with pytest.raises(TypeError, match="actor"):
+        ray.actor.exit_actor()
+
+
+def test_terminate_lets_the_earlier_calls_finish() -> None:
+    gate = Gate.remote()
+    actor = Plain.remote()
+    running, queued = actor.hold.remote(gate), actor.add.remote()
+    actor.__ray_terminate__.remote()
+    gate.open.remote()
+    assert get([running, queued]) == ["held", 1]
+    wait_until(lambda: is_dead(actor), "the actor to end")
+
+
+@kills_its_process
+def test_sys_exit_ends_the_actor() -> None:
+    @ray.remote
+    class Leaves:
+        def leave(self) -> None:
+            sys.exit(0)
+
+        def ping(self) -> str:
+            return "pong"
+
+    leaves = Leaves.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(leaves.leave.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(leaves.ping.remote())
+
+
+@kills_its_process
+def test_a_crashed_actor_is_an_actor_died_error_with_a_cause() -> None:
+    actor = Plain.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError) as caught:
+        get(actor.crash.remote())
+    text = str(caught.value)
+    assert "Plain" in text and "exit" in text.lower()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.add.remote())
+
+
+@kills_its_process
+def test_a_crash_fails_the_queued_calls() -> None:
+    gate = Gate.remote()
+
+    @ray.remote
+    class Crashes:
+        def crash(self, gate: Any) -> None:
+            ray.get(gate.wait.remote())
+            os._exit(1)
+
+        def ping(self) -> str:
+            return "pong"
+
+    actor = Crashes.remote()
+    refs = [actor.crash.remote(gate), actor.ping.remote(), actor.ping.remote()]
+    gate.open.remote()
+    for ref in refs:
+        with pytest.raises(ray.exceptions.RayActorError):
+            get(ref)
+
+
+# Restarts
+
+
+@kills_its_process
+def test_a_restarted_actor_has_lost_its_state(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+    actor = Plain.options(max_restarts=1).remote(born)
+    assert [get(actor.add.remote()) for _ in range(2)] == [1, 2]
+    with pytest.raises(ray.exceptions.RayActorError):
+        get(actor.crash.remote())
+    assert _after_restart(actor) == 1
+    assert born.count == 2
+
+
+def _after_kill(actor: Any) -> Any:
+    """The first answer of a new life: the old one may still answer until the kill arrives, so the state tells."""
+    answers = [2]
+
+    def reborn() -> bool:
+        answers.append(_after_restart(actor))
+        return bool(answers[-1] <= answers[-2])
+
+    wait_until(reborn, "the actor to be born again")
+    return answers[-1]
+
+
+def _after_restart(actor: Any) -> Any:
+    """The first answer after a crash: calls may fail with ``ActorUnavailableError`` while the actor restarts."""
+    answers: list[Any] = []
+
+    def answered() -> bool:
+        try:
+            answers.append(get(actor.add.remote()))
+        except ray.exceptions.ActorUnavailableError:
+            return False
+        return True
+
+    wait_until(answered, "the actor to be back")
+    return answers[0]
+
+
+@kills_its_process
+def test_the_call_that_was_lost_says_the_actor_is_unavailable_while_it_restarts() -> None:
+    actor = Plain.options(max_restarts=1).remote()
+    get(actor.add.remote())
+    with pytest.raises(ray.exceptions.ActorUnavailableError):
+        get(actor.crash.remote())
+
+
+@kills_its_process
+def test_restarts_are_counted(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+    actor = Plain.options(max_restarts=2).remote(born)
+    for _ in range(2):
+        assert _after_restart(actor) == 1
+        with pytest.raises(ray.exceptions.ActorUnavailableError):
+            get(actor.crash.remote())
+    _after_restart(actor)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.crash.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.add.remote())
+    assert born.count == 3
+
+
+@kills_its_process
+def test_max_restarts_of_minus_one_never_gives_up(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+    actor = Plain.options(max_restarts=-1).remote(born)
+    for _ in range(3):
+        assert _after_restart(actor) == 1
+        with pytest.raises(ray.exceptions.RayActorError):
+            get(actor.crash.remote())
+    assert _after_restart(actor) == 1
+    assert born.count == 4
+
+
+@kills_its_process
+def test_an_actor_is_not_restarted_by_default(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+    actor = Plain.remote(born)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.crash.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        get(actor.add.remote())
+    assert born.count == 1
+
+
+@kills_its_process
+def test_max_task_retries_runs_the_lost_call_again(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "runs")
+    actor = Plain.options(max_restarts=3, max_task_retries=3).remote()
+    assert get(actor.crash_until.remote(tally, 3)) == 3
+
+
+@kills_its_process
+def test_max_task_retries_is_a_limit(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "runs")
+    actor = Plain.options(max_restarts=5, max_task_retries=1).remote()
+    with pytest.raises(ray.exceptions.RayActorError):
+        get(actor.crash_until.remote(tally, 99))
+    assert tally.count == 2
+
+
+@kills_its_process
+def test_a_lost_call_is_not_run_again_by_default(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "runs")
+    actor = Plain.options(max_restarts=3).remote()
+    with pytest.raises(ray.exceptions.RayActorError):
+        get(actor.crash_until.remote(tally, 99))
+    _after_restart(actor)
+    assert tally.count == 1
+
+
+def test_a_methods_exception_is_not_retried_by_default(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "runs")
+    actor = Plain.options(max_restarts=3, max_task_retries=3).remote()
+    with pytest.raises(ValueError, match="stumbled"):
+        get(actor.stumble.remote(tally, 99))
+    assert tally.count == 1
+
+
+def test_retry_exceptions_on_a_method(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "runs")
+
+    @ray.remote
+    class Retries:
+        @ray.method(max_task_retries=2, retry_exceptions=[ValueError])
+        def stumble(self) -> int:
+            if tally.add() < 3:
+                raise ValueError("stumbled")
+            return tally.count
+
+    assert get(Retries.remote().stumble.remote()) == 3
+
+
+@kills_its_process
+def test_was_current_actor_reconstructed() -> None:
+    actor = Plain.options(max_restarts=1).remote()
+    assert get(actor.reconstructed.remote()) is False
+    with pytest.raises(ray.exceptions.RayActorError):
+        get(actor.crash.remote())
+    _after_restart(actor)
+    assert get(actor.reconstructed.remote()) is True
+
+
+@kills_its_process
+def test_constructor_arguments_are_kept_for_a_restart() -> None:
+    @ray.remote(max_restarts=1)
+    class Keeps:
+        def __init__(self, value: Any, box: list[Any]) -> None:
+            self.value = (value, ray.get(box[0]))
+
+        def add(self) -> Any:
+            return self.value
+
+        def crash(self) -> None:
+            os._exit(1)
+
+    actor = Keeps.remote(ray.put("a"), [ray.put("b")])
+    gc.collect()
+    with pytest.raises(ray.exceptions.RayActorError):
+        get(actor.crash.remote())
+    assert _after_restart(actor) == ("a", "b")
+
+
+def test_kill_without_no_restart_restarts(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+    actor = Plain.options(max_restarts=1).remote(born)
+    assert [get(actor.add.remote()) for _ in range(2)] == [1, 2]
+    ray.kill(actor, no_restart=False)
+    assert _after_kill(actor) == 1
+    assert born.count == 2
+
+
+def test_kill_does_not_restart_unless_told(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+    actor = Plain.options(max_restarts=-1).remote(born)
+    get(actor.add.remote())
+    ray.kill(actor)
+    wait_until(lambda: is_dead(actor), "the actor to die")
+    assert born.count == 1
+
+
+@kills_its_process
+def test_a_restarted_constructor_that_fails_ends_the_actor(tmp_path: Path) -> None:
+    born = Tally(tmp_path / "born")
+
+    @ray.remote(max_restarts=3)
+    class OnlyOnce:
+        def __init__(self) -> None:
+            if born.add() > 1:
+                raise ValueError("not again")
+
+        def add(self) -> int:
+            return 1
+
+        def crash(self) -> None:
+            os._exit(1)
+
+    actor = OnlyOnce.remote()
+    with pytest.raises(ray.exceptions.RayActorError):
+        get(actor.crash.remote())
+    wait_until(lambda: is_dead(actor), "the actor to end")
+    with pytest.raises(ray.exceptions.ActorDiedError, match="not again"):
+        get(actor.add.remote())
+
+
+# Errors that carry facts
+
+
+def test_an_actor_died_error_knows_its_actor() -> None:
+    actor = Plain.remote()
+    get(actor.add.remote())
+    ray.kill(actor)
+    wait_until(lambda: is_dead(actor), "the actor to die")
+    with pytest.raises(ray.exceptions.ActorDiedError) as caught:
+        get(actor.add.remote())
+    assert caught.value.actor_id == actor._actor_id.hex()
+
+
+# Pending calls
+
+
+def test_max_pending_calls_limits_what_a_handle_may_queue() -> None:
+    gate = Gate.remote()
+    actor = Plain.options(max_pending_calls=2).remote()
+    refs = [actor.hold.remote(gate)]
+    get(gate.arrived.remote())
+    with pytest.raises(ray.exceptions.PendingCallsLimitExceeded, match="2"):
+        for _ in range(5):
+            refs.append(actor.add.remote())
+    gate.open.remote()
+    get(refs)
+    assert get(actor.add.remote()) >= 1
+
+
+def test_there_is_no_limit_on_pending_calls_by_default() -> None:
+    gate = Gate.remote()
+    actor = Plain.remote()
+    refs = [actor.hold.remote(gate)] + [actor.add.remote() for _ in range(300)]
+    gate.open.remote()
+    assert get(refs[-1]) == 300

