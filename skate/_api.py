@@ -316,8 +316,8 @@ def _make_remote(thing: Any, given: Mapping[str, Any]) -> Any:
     if inspect.isclass(thing):
         return ActorClass.make(thing, _options.parse_actor(given), given)
     if isinstance(thing, RemoteFunction | ActorClass):
-        raise TypeError(f"{thing!r} is remote already: decorate a plain function or class.")
-    if callable(thing) and (inspect.isfunction(thing) or hasattr(thing, "__name__")):
+        raise TypeError(f"The @skate.remote decorator must be applied to either a function or a class, and {thing!r} is remote already.")
+    if inspect.isfunction(thing) or type(thing).__name__ == "cython_function_or_method":
         return RemoteFunction(thing, _options.parse_task(given), given)
     raise TypeError(f"The @skate.remote decorator must be applied to either a function or a class, not to {thing!r}.")
 
@@ -327,7 +327,7 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
 
     Args:
         object_refs: A ref, or a list of refs.
-        timeout: Seconds to wait at most; None waits for ever, 0 does not wait.
+        timeout: Seconds to wait at most; None, or a negative number, waits for ever, 0 does not wait.
 
     Raises:
         GetTimeoutError: time was up.
@@ -342,12 +342,12 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
     engine = runtime.engine
     if engine is None:
         engine = runtime.current()
+    if timeout is not None and timeout < 0:
+        timeout = None
     if type(object_refs) is ObjectRef:
         return engine.get((object_refs,), timeout)[0]
-    if timeout is not None and timeout < 0:
-        raise ValueError(f"timeout={timeout!r}: it can't be negative.")
     if isinstance(object_refs, ObjectRefGenerator):
-        raise TypeError(f"get() got {object_refs!r}: iterate the generator, and get the refs it yields.")
+        return object_refs
     if not isinstance(object_refs, list | tuple):
         raise ValueError(
             f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be a single ObjectRef or a list of "
@@ -355,9 +355,9 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
         )
     for item in object_refs:
         if type(item) is not ObjectRef:
-            raise ValueError(
-                f"Invalid type of object refs in the list: {type(item)}. 'object_refs' must either be a single ObjectRef or a list of "
-                "ObjectRefs."
+            raise TypeError(
+                f"Invalid type of object refs in the list, {type(item)}: {item!r} is no ObjectRef. 'object_refs' must either be a "
+                "single ObjectRef or a list of ObjectRefs."
             )
     return engine.get(object_refs, timeout)
 

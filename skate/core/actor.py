@@ -61,25 +61,29 @@ def method(*args: Any, **given: Any) -> Callable[[F], F]:
 class MethodSpec:
     """A method as callers see it."""
 
-    __slots__ = ("cost", "is_generator", "name", "options", "shape", "signature_text")
+    __slots__ = ("cost", "doc", "is_generator", "name", "options", "shape")
 
-    def __init__(self, name: str, options: MethodOptions, is_generator: bool, shape: CallShape | None) -> None:
+    def __init__(
+        self, name: str, options: MethodOptions, is_generator: bool, shape: CallShape | None, doc: str | None = None
+    ) -> None:
         self.name = name
+        self.doc = doc
         self.is_generator = is_generator
         if options.num_returns is None:
             options = options.replace(num_returns="streaming" if is_generator else 1)
         self.options = options
+        refuse_streaming(name, options.num_returns, is_generator)
         self.shape = shape
         self.cost = 1.0
 
     def __getstate__(self) -> tuple[Any, ...]:
         shape = self.shape
         if shape is None or shape.most < 0:
-            return self.name, self.options, self.is_generator, None
-        return self.name, self.options, self.is_generator, (shape.needed, shape.most)
+            return self.name, self.options, self.is_generator, self.doc, None
+        return self.name, self.options, self.is_generator, self.doc, (shape.needed, shape.most)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.name, self.options, self.is_generator, counts = state
+        self.name, self.options, self.is_generator, self.doc, counts = state
         self.cost = 1.0
         self.shape = None
         if counts is not None:
@@ -101,6 +105,18 @@ class MethodSpec:
 
 def _unknown(*_args: Any, **_kwargs: Any) -> None:
     """Stands for a method whose code is in another process."""
+
+
+def refuse_streaming(name: str, num_returns: int | str | None, is_generator: bool) -> None:
+    """Raise for a result that only a generator can make.
+
+    Raises:
+        ValueError: `num_returns` is "streaming" or "dynamic", and the function is no generator function.
+    """
+    if isinstance(num_returns, str) and not is_generator:
+        raise ValueError(
+            f"num_returns={num_returns!r} needs a generator function, and {name}() is none: use yield in it, or leave num_returns out."
+        )
 
 
 class ClassSpec:
@@ -129,7 +145,8 @@ class ClassSpec:
             bound = isinstance(static, staticmethod | classmethod)
             shape = CallShape(getattr(function, "__func__", function), skip_self=not isinstance(static, staticmethod))
             options = getattr(function, _METHOD_OPTIONS, None) or MethodOptions()
-            self.methods[name] = MethodSpec(name, options, is_generator, None if bound and shape.most < 0 else shape)
+            checked = None if bound and shape.most < 0 else shape
+            self.methods[name] = MethodSpec(name, options, is_generator, checked, function.__doc__)
         for name in BUILTIN_METHODS:
             self.methods[name] = MethodSpec(name, MethodOptions(), False, None)
 
@@ -148,11 +165,19 @@ class ClassSpec:
 class ActorMeta:
     """What a handle must know of its actor's class, wherever the handle goes."""
 
-    __slots__ = ("class_name", "max_pending_calls", "max_task_retries", "methods", "module")
+    __slots__ = ("class_name", "max_pending_calls", "max_task_retries", "methods", "module", "ordered")
 
     def __init__(
-        self, class_name: str, module: str, methods: dict[str, MethodSpec], max_task_retries: int, max_pending_calls: int
+        self,
+        class_name: str,
+        module: str,
+        methods: dict[str, MethodSpec],
+        max_task_retries: int,
+        max_pending_calls: int,
+        ordered: bool,
     ) -> None:
+        self.ordered = ordered
+        """Whether a call that waits for its arguments holds up the calls made after it."""
         self.class_name = class_name
         self.module = module
         self.methods = methods
@@ -160,10 +185,10 @@ class ActorMeta:
         self.max_pending_calls = max_pending_calls
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls
+        return self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls, self.ordered
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls = state
+        (self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls, self.ordered) = state
 
 
 class ActorState:
@@ -188,11 +213,12 @@ def restore_actor(key: int, meta: ActorMeta) -> ActorState:
 
 
 class ActorMethod:
-    """A method of a remote actor: `handle.method.remote(...)`."""
+    # A method of a remote actor: `handle.method.remote(...)`. Its docstring is the user's method's.
 
-    __slots__ = ("_name", "_options", "_spec", "_state")
+    __slots__ = ("__doc__", "_name", "_options", "_spec", "_state")
 
     def __init__(self, state: ActorState, spec: MethodSpec, options: MethodOptions) -> None:
+        self.__doc__ = spec.doc
         self._state = state
         self._spec = spec
         self._options = options
@@ -211,7 +237,18 @@ class ActorMethod:
 
     def options(self, **given: Any) -> ActorMethod:
         """The same method with other options for the calls made through it."""
-        return ActorMethod(self._state, self._spec, _options.parse_method(given, self._options))
+        options = _options.parse_method(given, self._options)
+        refuse_streaming(self._name, options.num_returns, self._spec.is_generator)
+        return ActorMethod(self._state, self._spec, options)
+
+    @property
+    def __name__(self) -> str:
+        return self._name
+
+    @property
+    def __signature__(self) -> inspect.Signature | None:
+        shape = self._spec.shape
+        return None if shape is None or shape.function is _unknown else shape.signature()
 
     def _remote(self, args: Any = None, kwargs: Any = None, name: str = "", **given: Any) -> Any:
         chosen = self.options(**given) if given else self
@@ -297,7 +334,7 @@ class ActorClass:
         if len(given) == 3 and isinstance(given[1], tuple) and isinstance(given[2], dict):
             # Python calls type(base)(name, bases, namespace) for `class B(A)` where A is one of us.
             raise ActorClassInheritanceException(
-                f"class {given[0]} derives from an actor class. Derive from the plain class and decorate the result: keep "
+                f"class {given[0]} inherits from an actor class. Derive from the plain class and decorate the result: keep "
                 "`class Base: …` undecorated, write `@skate.remote class Derived(Base)`, and `skate.remote(Base)` where "
                 "Base itself should be an actor."
             )

@@ -105,6 +105,10 @@ class RemoteFunction(Generic[P, R]):
 
 def _settle(options: TaskOptions, spec: FunctionSpec) -> TaskOptions:
     """Decide what an unset num_returns means for this function: a generator streams."""
+    if isinstance(options.num_returns, str):
+        from skate.core.actor import refuse_streaming
+
+        refuse_streaming(spec.name, options.num_returns, spec.is_generator)
     if options.num_returns is None:
         return options.replace(num_returns="streaming" if spec.is_generator else 1)
     return options

@@ -6,7 +6,6 @@ identity is equality and dictionaries of refs cost nothing extra. Engines keep t
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -227,12 +226,20 @@ class ObjectRefGenerator:
             raise StopAsyncIteration
         return ref
 
-    def send(self, value: None) -> ObjectRef[Any]:
-        """As `next()`: nothing can be sent into a remote generator."""
-        return next(self)
+    def send(self, _value: Any) -> None:
+        """Refused: nothing can be sent into a remote generator."""
+        raise NotImplementedError("nothing can be sent into a remote generator: call an actor's methods instead.")
+
+    def throw(self, _error: Any) -> None:
+        """Refused: nothing can be thrown into a remote generator."""
+        raise NotImplementedError("nothing can be thrown into a remote generator: skate.cancel() ends it.")
+
+    def close(self) -> None:
+        """Refused: drop the generator to end it, or cancel it."""
+        raise NotImplementedError("a remote generator can't be closed: drop it, or call skate.cancel() on it.")
 
     def completed(self) -> ObjectRef[Any]:
-        """A ref that is ready when the task has ended, and raises what the task raised."""
+        """A ref that is ready when the task has ended. Its value is None: an error is the last ref of the generator."""
         return self._stream.ref
 
     def next_ready(self) -> bool:
@@ -256,7 +263,7 @@ class ObjectRefGenerator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
-            "an ObjectRefGenerator can't be pickled: only the process that called the task can iterate it. "
+            "an ObjectRefGenerator can't be pickled: a remote generator stays in its process: only the process that called the task can iterate it. "
             "Pass the refs it yields instead."
         )
 
@@ -270,9 +277,13 @@ class DynamicObjectRefGenerator:
 
     def __init__(self, refs: list[ObjectRef[Any]]) -> None:
         self._refs = list(refs)
+        self._left: Iterator[ObjectRef[Any]] | None = None
 
     def __iter__(self) -> Iterator[ObjectRef[Any]]:
-        return iter(list(self._refs))
+        # One pass, as every generator gives.
+        if self._left is None:
+            self._left = iter(self._refs)
+        return self._left
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -288,17 +299,3 @@ def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
 
-
-class Waiter:
-    """Counts down as refs finish, and wakes one thread that is not driving the engine itself."""
-
-    __slots__ = ("event", "left")
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-        self.event: threading.Event | None = None
-
-    def __call__(self, _ref: Any) -> None:
-        self.left -= 1
-        if self.left <= 0 and self.event is not None:
-            self.event.set()

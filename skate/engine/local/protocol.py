@@ -51,6 +51,8 @@ KV = 62  # request, action, key, value, namespace, overwrite
 READY = 63  # a worker: listening at path
 PROBED = 64  # key: answered, after which an unknown object is lost
 STOP = 65  # a driver: end the session
+START_ACTOR = 67  # key, [(kind, payload) of each top-level ref], [keys to hold]: the arguments are there
+RETIRE = 68  # a worker: it ends soon, and takes no new lease
 SYNC = 66  # request: answered once all before it has been done
 
 # -- the node to a client

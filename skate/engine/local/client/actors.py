@@ -45,15 +45,17 @@ class ActorCalls:
     def __init__(self, engine: LocalEngine) -> None:
         self.engine = engine
         self.links: dict[int, ActorLink] = {}
+        self.creating: dict[int, ActorState] = {}
+        """Actors whose constructor's arguments are still to come; kept, as their creation is owed."""
 
-    def link(self, actor: ActorState) -> ActorLink:
+    def link(self, actor: ActorState, mine: bool = False) -> ActorLink:
         """The link to an actor; watched from now on."""
         link = actor._engine_state
         if link is None:
             link = self.links.get(actor.key)
             if link is None:
                 link = self.links[actor.key] = ActorLink(actor.key, actor.meta.class_name)
-                if actor.key >> 64 != self.engine.number:
+                if not mine:
                     self.engine.node.send((protocol.WATCH_ACTOR, actor.key))
                     self.engine.loop.dirty.add(self.engine.node)
             actor._engine_state = link

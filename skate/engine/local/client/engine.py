@@ -20,13 +20,13 @@ from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
 from skate.core.context import TaskInfo
 from skate.core.function import FunctionSpec
 from skate.core.options import ActorOptions, MethodOptions, TaskOptions
-from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, STORED, ObjectRef, ObjectRefGenerator, Stream
+from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, STORED, VALUE, ObjectRef, ObjectRefGenerator, Stream
 from skate.engine.base import Engine, InitConfig
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.actors import ActorCalls
 from skate.engine.local.client.calls import Call, dump_error, pack_args, plain
 from skate.engine.local.client.lanes import Lanes
-from skate.engine.local.client.loop import Latch, Loop
+from skate.engine.local.client.loop import FirstError, Latch, Loop
 from skate.engine.local.client.objects import ACTOR, Guard, Objects
 
 if TYPE_CHECKING:
@@ -346,19 +346,33 @@ class LocalEngine(Engine):
 
     def _ready(self, call: Call) -> bool:
         """Whether the refs among the arguments have values; if not, the call goes on when they have (with the mutex held)."""
+
+        def go_on() -> None:
+            if call.cancelled or not self._arguments_fine(call):
+                return
+            if call.actor is None:
+                self.lanes.add(call)
+            elif call.actor.meta.ordered:
+                self.actor_calls.pump(call.actor._engine_state)
+            else:
+                self.actor_calls.add(call.actor._engine_state, call)
+
+        if any(ref._kind in (PENDING, REMOTE) for ref in call.slots or ()):
+            self._when_ready(call, go_on)
+            return False
+        return self._arguments_fine(call)
+
+    def _when_ready(self, call: Call, go_on: Callable[[], None]) -> None:
+        """Go on once the refs among the arguments have values, or errors (with the mutex held)."""
         waiting = [ref for ref in call.slots or () if ref._kind in (PENDING, REMOTE)]
         if not waiting:
-            return self._arguments_fine(call)
+            go_on()
+            return
 
         def arrived(_ref: Any) -> None:
             call.waiting_for -= 1
-            if call.waiting_for or call.cancelled:
-                return
-            if self._arguments_fine(call):
-                if call.actor is None:
-                    self.lanes.add(call)
-                else:
-                    self.actor_calls.pump(call.actor._engine_state)
+            if not call.waiting_for:
+                go_on()
 
         for ref in waiting:
             call.waiting_for += 1
@@ -368,7 +382,6 @@ class LocalEngine(Engine):
                 ref._waiters.append(arrived)
             if ref._kind == REMOTE:
                 self.objects.want(ref)
-        return False
 
     def _arguments_fine(self, call: Call) -> bool:
         for ref in call.slots or ():
@@ -377,17 +390,14 @@ class LocalEngine(Engine):
                     call.actor._engine_state.queue.remove(call)
                 self.fail(call, ref._value)
                 return False
-        escaped = [ref for ref in call.slots or () if type(ref._guard) is not type(None) and ref._key not in self.objects.known]
-        for ref in escaped:
-            # A value with refs inside: whoever unpickles it must find them at the node.
+        self._name_inner_refs(call)
+        return True
+
+    def _name_inner_refs(self, call: Call) -> None:
+        """Refs inside the values of arguments are found at the node by whoever unpickles them."""
+        for ref in call.slots or ():
             if type(ref._guard) is list:
                 self.objects.escape_locked(ref._guard)
-        for index, ref in enumerate(call.slots or ()):
-            if ref._kind == 6:
-                inner: ObjectRef[Any] = ObjectRef(ref._key)
-                inner._kind, inner._value, inner._guard = 2, ref._value[0], ref
-                call.slots[index] = inner  # type: ignore[index]
-        return True
 
     # -- results ---------------------------------------------------------------------------------------------------------------------
 
@@ -399,6 +409,7 @@ class LocalEngine(Engine):
         stream = call.stream
         if stream is not None:
             self._end_stream(stream, kind, value)
+            kind, value = VALUE, None  # an error is told once: as the last item
         elif call.refs is not None:
             if kind == ERROR:
                 for ref in call.refs:
@@ -565,23 +576,23 @@ class LocalEngine(Engine):
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         for ref in refs:
             if ref._kind == PENDING or ref._kind == REMOTE:
-                latch = Latch(0)
+                latch = FirstError(0)
                 with self.loop.mutex:
-                    self.objects.await_values(refs, latch)
+                    if not any(other._kind == ERROR for other in refs):
+                        self.objects.await_values(refs, latch)
                     self.flush_all()
                 if not self._wait(latch, timeout) and latch.left > 0:
                     self._timed_out(refs, latch, timeout)
+                for other in refs:
+                    if other._kind == ERROR:
+                        self._stop_waiting(refs, latch)
+                        raise self.objects.error(other)
                 break
         value = self.objects.value
         return [value(ref) for ref in refs]
 
     def _timed_out(self, refs: Sequence[ObjectRef[Any]], latch: Latch, timeout: float | None) -> None:
-        waiting = []
-        with self.loop.mutex:
-            for ref in refs:
-                if ref._waiters and latch in ref._waiters:
-                    ref._waiters.remove(latch)
-                    waiting.append(ref)
+        waiting = self._stop_waiting(refs, latch)
         if self.ended:
             raise exceptions.RaySystemError(f"the session has ended: {self.ended}")
         if waiting:
@@ -589,6 +600,15 @@ class LocalEngine(Engine):
                 f"Get timed out: {len(waiting)} of {len(refs)} objects were not ready after {timeout} s; the first is "
                 f"{waiting[0]!r}. Wait longer, or look at skate.wait()."
             )
+
+    def _stop_waiting(self, refs: Sequence[ObjectRef[Any]], latch: Latch) -> list[ObjectRef[Any]]:
+        waiting = []
+        with self.loop.mutex:
+            for ref in refs:
+                if ref._waiters and latch in ref._waiters:
+                    ref._waiters.remove(latch)
+                    waiting.append(ref)
+        return waiting
 
     def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> tuple[list[Any], list[Any]]:
         if num_returns == 1 and type(refs[0]) is ObjectRef and refs[0]._kind not in (PENDING, REMOTE):
@@ -709,15 +729,12 @@ class LocalEngine(Engine):
             self.prepare(spec)
         exported: Exported = spec.exported
         key = next(self.keys)
-        meta = ActorMeta(spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls)
+        ordered = not spec.is_asyncio and (options.max_concurrency or 1) == 1 and not options.concurrency_groups
+        meta = ActorMeta(spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls, ordered)
         call = self._call(spec, _plain_methods, args, kwargs)
-        if call.slots:
-            self.get_ready(call)
-        slots = None if call.slots is None else [(r._kind, r._key if r._kind == STORED else r._value) for r in call.slots]
         concurrency = options.max_concurrency or (1000 if spec.is_asyncio else 1)
         groups = dict(options.concurrency_groups or {})
         nested = [item._key if isinstance(item, ObjectRef) else item.key for item in _nested_of(call)]
-        nested += [r._key for r in call.slots or () if r._kind == STORED]
         namespace = options.namespace or self.namespace
         packed_meta = pickle.dumps(meta, protocol=5)
         payload = exported.payload
@@ -741,7 +758,7 @@ class LocalEngine(Engine):
                 spec.name,
                 payload,
                 call.flag,
-                call.args if call.flag == protocol.ARGS_PLAIN else (call.args, slots),
+                call.args,
                 concurrency,
                 groups,
                 spec.is_asyncio,
@@ -756,31 +773,42 @@ class LocalEngine(Engine):
             self.node.send((protocol.PUBLISH, key, ACTOR, None, ()))
             state._guard = Guard(self.objects.drops, key)
             self.objects.actors[key] = weakref.ref(state)
-            self.actor_calls.link(state)
-            if not options.name:
-                self.node.send((protocol.CREATE_ACTOR, 0, key, about))
-                self.loop.flush(self.node)
+            self.actor_calls.link(state, mine=True)
+            self.actor_calls.creating[key] = state
         if options.name:
+            # The name is taken at once, even if the constructor's arguments are still to come.
             taken = self.ask(protocol.CREATE_ACTOR, key, about)
             if taken is not None:
+                with self.loop.mutex:
+                    self.actor_calls.creating.pop(key)
                 if not options.get_if_exists:
-                    raise ValueError(
+                    raise exceptions.ActorAlreadyExistsError(
                         f"The name {options.name!r} (namespace={namespace!r}) is already taken by a live actor. Use another name, "
                         "get_actor() to reach the one that has it, or get_if_exists=True."
                     )
                 return self.restore_actor(taken[0], pickle.loads(taken[1]))
+        with self.loop.mutex:
+            if not options.name:
+                self.node.send((protocol.CREATE_ACTOR, 0, key, about))
+            self._when_ready(call, lambda: self._start_actor(key, call))
+            self.flush_all()
         self.loop.nudge()
         return state
 
-    def get_ready(self, call: Call) -> None:
-        """Wait for the refs among a constructor's arguments."""
-        latch = Latch(0)
-        with self.loop.mutex:
-            self.objects.await_values(call.slots, latch)
-            self.flush_all()
-        self._wait(latch, None)
-        with self.loop.mutex:
-            self._arguments_fine(call)
+    def _start_actor(self, key: int, call: Call) -> None:
+        """The constructor's arguments are there: the actor can be placed (with the mutex held)."""
+        self.actor_calls.creating.pop(key, None)
+        slots = None
+        held: list[int] = []
+        if call.slots:
+            self._name_inner_refs(call)
+            slots = [(r._kind, r._key if r._kind == STORED else r._value) for r in call.slots]
+            held = [r._key for r in call.slots if r._kind == STORED]
+            for ref in call.slots:
+                if type(ref._guard) is list:
+                    held += [item._key if isinstance(item, ObjectRef) else item.key for item in ref._guard]
+        self.node.send((protocol.START_ACTOR, key, slots, tuple(held)))
+        self.loop.dirty.add(self.node)
 
     def submit_actor_call(
         self,
@@ -821,7 +849,8 @@ class LocalEngine(Engine):
                     f"{meta.max_pending_calls}: get some results first, or raise the limit."
                 )
             self.pending[call.key] = call
-            if call.slots is None or self._ready(call) or call.key in self.pending:
+            ready = call.slots is None or self._ready(call)
+            if call.key in self.pending and (ready or meta.ordered):
                 self.actor_calls.add(link, call)
             if self.node.out:
                 self.loop.flush(self.node)
@@ -958,6 +987,7 @@ class LocalEngine(Engine):
             self.fail_all()
         self.loop.run_deferred()
         self.loop.close()
+        self.lanes.close()
         self.objects.arena.close()
 
 

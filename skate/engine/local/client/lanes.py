@@ -312,6 +312,11 @@ class Lanes:
         if lane.backlog or not inflight:
             self.pump(lane)
 
+    def close(self) -> None:
+        """Close the connections that broke and whose end was never told."""
+        for conn, _functions in self.conns.values():
+            conn.close()
+
     def housekeep(self, now: float) -> bool:
         """Give idle leases back, take back tasks that are stuck. True while there is something to look after."""
         busy = False

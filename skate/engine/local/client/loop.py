@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from skate.core.ref import ERROR
 from skate.engine.local import poller
 from skate.engine.local.wire import Conn, ProtocolError
 
@@ -37,6 +38,17 @@ class Latch:
         self.left -= 1
         if self.left <= 0 and self.wake is not None:
             _open(self.wake)
+
+
+class FirstError(Latch):
+    """A latch that an error brings down at once, as `get` need not wait for the rest then."""
+
+    __slots__ = ()
+
+    def __call__(self, thing: Any = None) -> None:
+        if thing is not None and thing._kind == ERROR:
+            self.left = 0
+        super().__call__(thing)
 
 
 def _open(lock: Any) -> None:

@@ -71,7 +71,10 @@ class Objects:
             ref._kind = STORED
             return ref
         ref._value = packed.inline()
-        ref._guard = packed.nested or None
+        if packed.nested:
+            # Unpickling looks refs up by key: from now on they have names.
+            self.escape(packed.nested)
+            ref._guard = packed.nested
         ref._kind = BYTES
         return ref
 
@@ -280,13 +283,16 @@ class Objects:
         kind = ref._kind
         if kind == VALUE:
             return ref._value
-        if kind == BYTES:
-            return serialize.unpack(ref._value)
-        if kind == NESTED:
-            return serialize.unpack(ref._value[0])
-        if kind == STORED:
-            return serialize.unpack(self.read(ref._key))
-        raise self.error(ref)
+        if kind == ERROR:
+            raise self.error(ref)
+        payload = ref._value if kind == BYTES else ref._value[0] if kind == NESTED else self.read(ref._key)
+        try:
+            return serialize.unpack(payload)
+        except Exception as error:
+            raise exceptions.RaySystemError(
+                f"the value of {ref!r} can't be rebuilt here: {type(error).__name__}: {error}. Is the module that defines its type "
+                "importable in this process, and does its unpickling work?"
+            ) from error
 
     def error(self, ref: ObjectRef[Any]) -> BaseException:
         """The exception that the ref holds."""

@@ -38,6 +38,7 @@ class Actor:
         "resources",
         "restarts",
         "running_resources",
+        "startable",
         "state",
         "watchers",
         "worker",
@@ -71,6 +72,7 @@ class Actor:
         self.error: bytes | tuple[bytes, ...] | None = None
         self.watchers: set[int] = {creator}
         self.released = False
+        self.startable = False
 
 
 class ActorTable:
@@ -90,8 +92,14 @@ class ActorTable:
                 return holder
             self.names[(actor.namespace, actor.name)] = actor.key
         self.actors[actor.key] = actor
-        self.out.append(("want", actor.key))
         return None
+
+    def start(self, key: int) -> None:
+        """The constructor's arguments are there."""
+        actor = self.actors.get(key)
+        if actor is not None and actor.state != DEAD:
+            actor.startable = True
+            self.out.append(("want", key))
 
     def placed(self, key: int, worker: int) -> None:
         """The scheduler has found a process."""
@@ -196,7 +204,7 @@ class ActorTable:
         return sorted(self.names)
 
     def _die(self, actor: Actor, cause: str) -> None:
-        was_waiting = actor.worker is None and actor.state in (PENDING, RESTARTING)
+        was_waiting = actor.startable and actor.worker is None and actor.state in (PENDING, RESTARTING)
         actor.state = DEAD
         actor.cause = cause
         if actor.name and self.names.get((actor.namespace, actor.name)) == actor.key:

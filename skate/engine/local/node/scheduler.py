@@ -23,6 +23,7 @@ IDLE = "idle"
 STARTING = "starting"
 LEASED = "leased"
 ACTOR = "actor"
+RETIRED = "retired"
 
 Key = tuple[int, int]
 """(client, lane), or (-1, actor) for an actor that waits for its place."""
@@ -104,6 +105,12 @@ class Scheduler:
         self.schedule()
         return lane_key
 
+    def retire(self, number: int) -> None:
+        """A leased worker will end soon: it gets no other lease."""
+        worker = self.workers.get(number)
+        if worker is not None and worker.state == LEASED:
+            worker.state = RETIRED
+
     def start_failed(self, env: str) -> list[Key]:
         """Workers of that environment can't be made: the lanes (and actors) that wait for one are given up."""
         given_up = [key for key, lane in self._waiting.items() if lane.env == env]
@@ -166,7 +173,8 @@ class Scheduler:
         lane = self.lanes[worker.lane]
         lane.granted.discard(worker_number)
         self._free(worker)
-        self._make_idle(worker, now)
+        if worker.state != RETIRED:
+            self._make_idle(worker, now)
         self._update_waiting(lane)
         self.schedule()
 

@@ -421,7 +421,7 @@ class Server:
             process.label = actor.description["class_name"]
             gpus = sorted(worker.holding.gpus) if worker.holding else []
             facts = (unscale(actor.resources), gpus, actor.restarts, actor.name, actor.namespace)
-            self._send(rest[1], (protocol.HOST, actor.key, actor.description["host"], facts))
+            self._send(rest[1], (protocol.HOST, actor.key, actor.description["host"], actor.description["slots"], facts))
         elif what == "hold":
             self.scheduler.hold_only(rest[0], rest[1])
         elif what == "notify":
@@ -595,6 +595,15 @@ class Server:
         if about["name"]:
             self._send(process.number, (protocol.REPLY, request, None))
 
+    def _start_actor(self, _process: Process, key: int, slots: Any, held: tuple[int, ...]) -> None:
+        actor = self.table.actors.get(key)
+        if actor is None or actor.description is None:
+            return
+        self.directory.hold(held)
+        self.held_for_actor[key] += held
+        actor.description["slots"] = slots
+        self.table.start(key)
+
     def _watch_actor(self, process: Process, key: int) -> None:
         actor = self.table.actors.get(key)
         if actor is not None:
@@ -737,6 +746,8 @@ _HANDLERS: dict[int, Any] = {
     protocol.PIN: Server._pin,
     protocol.UNPIN: lambda self, process, key: self.directory.unpin(process.number, key),
     protocol.CREATE_ACTOR: Server._create_actor,
+    protocol.START_ACTOR: Server._start_actor,
+    protocol.RETIRE: lambda self, process: self.scheduler.retire(process.number),
     protocol.WATCH_ACTOR: Server._watch_actor,
     protocol.KILL_ACTOR: lambda self, process, key, no_restart: self.table.kill(key, no_restart),
     protocol.ACTOR_READY: Server._actor_ready,

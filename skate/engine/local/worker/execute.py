@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,9 @@ def _slot(worker: Worker, kind: int, value: Any) -> Any:
         return serialize.unpack(value)
     if kind == NESTED:
         return serialize.unpack(value[0])
+    if kind == ERROR:
+        error = serialize.unpack(value)
+        raise error.as_instanceof_cause() if isinstance(error, exceptions.RayTaskError) else error
     if kind == STORED:
         return serialize.unpack(worker.engine.objects.read(value))
     raise exceptions.RaySystemError(f"an argument arrived in an unknown form ({kind}).")
@@ -197,23 +201,58 @@ class Execution:
         caller: int = self.conn.peer
         returns = self.num_returns
         if returns == 1:
+            if isinstance(value, types.GeneratorType):
+                value = next(value)
             kind, payload = result(worker, caller, self.key, value)
             return (protocol.RESULT, self.key, kind, payload, self.micros())
         if returns == "streaming":
             self.stream(value)
             return (protocol.RESULT, self.key, VALUE, None, self.micros())
         if returns == "dynamic":
-            refs = [worker.engine.put(item) for item in value]
-            kind, payload = result(worker, caller, self.key, DynamicObjectRefGenerator(refs))
+            kind, payload = result(worker, caller, self.key, DynamicObjectRefGenerator(self.collect(value)))
             return (protocol.RESULT, self.key, kind, payload, self.micros())
         if returns == 0:
             return (protocol.RESULTS, self.key, [], self.micros())
+        if isinstance(value, types.GeneratorType):
+            return (protocol.RESULTS, self.key, self.some(value, returns), self.micros())
         values = list(value) if hasattr(value, "__iter__") or hasattr(value, "__getitem__") else None
         if values is None or len(values) != returns:
             got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
-            raise ValueError(f"Task returned {got}, but num_returns={returns}: return a sequence of that many values.")
+            kind_of_error = TypeError if values is None else ValueError
+            raise kind_of_error(f"Task returned {got}, but num_returns={returns}: return a sequence of that many values.")
         results = [result(worker, caller, self.key + index, item) for index, item in enumerate(values)]
         return (protocol.RESULTS, self.key, results, self.micros())
+
+    def collect(self, generator: Any) -> list[ObjectRef[Any]]:
+        """All that a generator yields, as refs; an exception is the last of them."""
+        engine = self.worker.engine
+        refs: list[ObjectRef[Any]] = []
+        try:
+            for item in generator:
+                refs.append(engine.put(item))
+        except Exception as error:
+            ref: ObjectRef[Any] = ObjectRef(next(engine.keys))
+            ref._kind, ref._value = ERROR, error_payload(self.worker, "generator", error)
+            refs.append(ref)
+        return refs
+
+    def some(self, generator: Any, count: int) -> list[tuple[int, Any]]:
+        """The first `count` values of a generator; those that it does not yield are errors."""
+        results: list[tuple[int, Any]] = []
+        problem: Any = None
+        for index in range(count):
+            try:
+                results.append(result(self.worker, self.conn.peer, self.key + index, next(generator)))
+            except StopIteration:
+                problem = ValueError(f"the generator yielded {index} values, but num_returns={count}.")
+            except Exception as error:
+                problem = error
+            if problem is not None:
+                payload = error_payload(self.worker, "generator", problem)
+                results += [(ERROR, payload)] * (count - index)
+                break
+        generator.close()
+        return results
 
     def stream(self, generator: Any) -> None:
         """Send a generator's items as they come."""

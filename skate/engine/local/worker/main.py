@@ -20,7 +20,6 @@ from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.engine import LocalEngine, current_task
 from skate.engine.local.client.loop import Latch
-from skate.engine.local.client.objects import Guard
 from skate.engine.local.worker import stdio
 from skate.engine.local.worker.execute import Execution, Running, arguments, call_on_instance, error_payload
 
@@ -159,6 +158,7 @@ class Worker:
         if extra is not None and "max_calls" in extra and message[0] == protocol.TASK:
             count = self.calls_of[message[2]] = self.calls_of.get(message[2], 0) + 1
             if count >= extra["max_calls"]:
+                self.engine.tell(protocol.RETIRE)
                 with self.engine.loop.mutex:
                     keys = [m[1] for c, m in self.inbox if c is conn]
                     conn.send((protocol.EXITING, keys))
@@ -467,7 +467,7 @@ class Worker:
             self.pools_latch(None)
             self.engine.loop.wake()
 
-    def _host(self, key: int, host: tuple[Any, ...], facts: tuple[Any, ...]) -> None:
+    def _host(self, key: int, host: tuple[Any, ...], slots: Any, facts: tuple[Any, ...]) -> None:
         """Become an actor."""
         (_number, name, payload, flag, args, concurrency, groups, is_asyncio, meta_pickle, _backpressure) = host
         resources, gpus, self.restarts, self.actor_name, self.engine.namespace = facts
@@ -475,13 +475,9 @@ class Worker:
         self.class_name = name
         meta = pickle.loads(meta_pickle)
         state = self.engine.restore_actor(key, meta)
-        # An actor's handle to itself must not keep it alive: take back the count that restoring it announced.
-        with self.engine.loop.mutex:
-            state._guard = None
-            changes = self.engine.objects.changes
-            changes[key] = changes.get(key, 0) - 1
+        # An actor's handle to itself must not keep it alive: dropping the guard takes back the count that restoring announced.
+        state._guard = None
         self.actor = state
-        self._self_guard = Guard
         self.method_groups = {
             m.name: m.options.concurrency_group for m in meta.methods.values() if m.options.concurrency_group
         }
@@ -492,7 +488,7 @@ class Worker:
         try:
             stored = payload if type(payload) is not int else self.engine.objects.read(payload)
             cls = serialize.unpack(stored)
-            positional, named = arguments(self, flag, args)
+            positional, named = arguments(self, flag, args if flag == protocol.ARGS_PLAIN else (args, slots))
             self.instance = cls(*positional, **named)
             del positional, named
         except BaseException as failure:
