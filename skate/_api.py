@@ -14,6 +14,7 @@ from skate.core import options as _options
 from skate.core import runtime, serialize
 from skate.core.actor import ActorClass, ActorHandle
 from skate.core.function import RemoteFunction
+from skate.core.environment import check_runtime_env
 from skate.core.ref import ObjectRef, ObjectRefGenerator
 from skate.engine.base import Engine, InitConfig
 
@@ -248,15 +249,7 @@ def _namespace(value: str | None) -> str | None:
 
 
 def _environment(env: Mapping[str, Any]) -> dict[str, Any]:
-    known = {"env_vars"}
-    extra = set(env) - known
-    if extra:
-        raise ValueError(
-            f"runtime_env={{{sorted(extra)[0]!r}: …}} is not supported yet. Supported: {', '.join(sorted(known))}."
-        )
-    for name, value in (env.get("env_vars") or {}).items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"runtime_env['env_vars'][{name!r}]={value!r}: names and values must be strings.")
+    check_runtime_env(env)
     return dict(env)
 
 

@@ -68,7 +68,8 @@ class Fiber(greenlet.greenlet):
     def give_way(self) -> None:
         """Return to whoever schedules, until `go_on` is called again; called in the fiber itself."""
         assert self.parent is not None
-        self.parent.switch()
+        with _own_thread_state():
+            self.parent.switch()
         if self.error is not None:
             error, self.error = self.error, None
             raise error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -121,17 +122,26 @@ def start(config: InitConfig, namespace: str) -> Session:
 def stop(session: Session, patience: float = 5.0) -> None:
     """Wait for the zygote, which ends when all the others have; end it by force after `patience` seconds."""
     session.life.close()
+    try:
+        _await_end(session.zygote_pid, patience)
+    finally:
+        # Usually gone by now; not if the processes were killed.
+        for path in (session.config["spill_dir"], session.config["session_dir"]):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _await_end(pid: int, patience: float) -> None:
     deadline = time.monotonic() + patience
     pause = 0.001
     while True:
         try:
-            pid, _status = os.waitpid(session.zygote_pid, os.WNOHANG)
+            ended, _status = os.waitpid(pid, os.WNOHANG)
         except ChildProcessError:
             return
-        if pid:
+        if ended:
             return
         if time.monotonic() > deadline:
-            os.kill(session.zygote_pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             deadline = float("inf")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.01)

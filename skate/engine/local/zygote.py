@@ -27,7 +27,6 @@ def main(config_fd: int) -> None:
     sys.path[:] = config["sys_path"]
     sys.argv[:] = config["argv"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent(signal.SIGTERM)
     driver = socket.socket(fileno=config["driver_fd"])
     node_end, zygote_end = socket.socketpair()
     node_pid = os.fork()
@@ -97,15 +96,14 @@ class _Zygote:
 
     def on_request(self) -> bool:
         """One request to fork; False if the node is gone."""
-        data, fds, _flags, _address = socket.recv_fds(self.control, 4, 2)
-        if not data:
+        try:
+            data, fds, _flags, _address = socket.recv_fds(self.control, 4, 2)
+            data += _receive(self.control, 4 - len(data)) if data else b""
+            body = _receive(self.control, int.from_bytes(data, "little"))
+        except OSError:
+            return False  # reset: the node was ended while it wrote
+        if not body:
             return False
-        while len(data) < 4:
-            data += self.control.recv(4 - len(data))
-        length = int.from_bytes(data, "little")
-        body = b""
-        while len(body) < length:
-            body += self.control.recv(length - len(body))
         number, env = marshal.loads(body)
         try:
             pid = os.fork()
@@ -215,18 +213,22 @@ class _Zygote:
 
 
 def _read_config(sock: socket.socket) -> dict[str, Any]:
-    data = b""
-    while len(data) < 4:
-        data += sock.recv(4 - len(data))
-    length = int.from_bytes(data, "little")
-    body = b""
-    while len(body) < length:
-        piece = sock.recv(length - len(body))
-        if not piece:
-            os._exit(0)  # the driver ended before it had finished its first sentence
-        body += piece
+    body = _receive(sock, int.from_bytes(_receive(sock, 4), "little"))
+    if not body:
+        os._exit(0)  # the driver ended before it had finished its first sentence
     config: dict[str, Any] = marshal.loads(body)
     return config
+
+
+def _receive(sock: socket.socket, count: int) -> bytes:
+    """Exactly `count` bytes; none if the peer is gone."""
+    data = b""
+    while len(data) < count:
+        piece = sock.recv(count - len(data))
+        if not piece:
+            return b""
+        data += piece
+    return data
 
 
 def _leave_group() -> None:
@@ -242,7 +244,7 @@ def _kill_group(pid: int) -> None:
 
 
 def _die_with_parent(how: signal.Signals) -> None:
-    """Linux: have the kernel end this process when its parent is gone. Elsewhere the closed sockets do."""
+    """Linux, and a parent with one thread only (it is the thread's end that counts): have the kernel end this process when its parent is gone. Elsewhere the closed sockets do."""
     if sys.platform != "linux":
         return
     import ctypes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import pickle
 import sys
@@ -18,6 +17,7 @@ from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
 from skate.core.context import TaskInfo
+from skate.core.environment import merge_env
 from skate.core.function import FunctionSpec
 from skate.core.options import ActorOptions, MethodOptions, TaskOptions
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, STORED, VALUE, ObjectRef, ObjectRefGenerator, Stream
@@ -300,11 +300,7 @@ class LocalEngine(Engine):
         return found
 
     def _env(self, given: Any) -> str:
-        """The environment a task runs in, as a canonical text: the program's own, with the task's on top."""
-        merged = {**self.job_env.get("env_vars", {}), **((given or {}).get("env_vars") or {})}
-        if not merged:
-            return ""
-        return json.dumps({"env_vars": merged}, sort_keys=True)
+        return merge_env(self.job_env, given)
 
     def _call(self, spec: Any, options: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         key = next(self.keys)

@@ -88,6 +88,8 @@ class Objects:
         starts, size = arena.layout([memoryview(part).nbytes for part in parts])
         nested = self.escape(packed.nested)
         place = self.engine.ask(protocol.ALLOC, key, size)
+        if place is None:
+            return  # an earlier run of the same task has stored it already
         if isinstance(place, tuple):
             raise exceptions.OutOfDiskError(
                 f"an object of {size:,} bytes found no room: the store is full, and {place[0]}. Free some space there, "

@@ -33,7 +33,21 @@ OWNER_SHIFT = 64
 class Entry:
     """One object."""
 
-    __slots__ = ("containers", "holders", "kind", "nested", "offset", "path", "payload", "pins", "sealed", "size", "spilling", "waiters")
+    __slots__ = (
+        "containers",
+        "holders",
+        "kind",
+        "nested",
+        "offset",
+        "path",
+        "payload",
+        "pins",
+        "sealed",
+        "size",
+        "spilling",
+        "waiters",
+        "writer",
+    )
 
     def __init__(self) -> None:
         self.kind = UNKNOWN
@@ -48,6 +62,7 @@ class Entry:
         self.path = ""
         self.sealed = False
         self.spilling = False
+        self.writer = 0
 
 
 class Directory:
@@ -77,8 +92,11 @@ class Directory:
             entry.holders.pop(client, None)
             entry.pins.pop(client, None)
             entry.waiters.discard(client)
-            unfinished = entry.kind == STORED and not entry.sealed
-            if key >> OWNER_SHIFT == client and (entry.kind in (PENDING, UNKNOWN) or unfinished):
+            if entry.kind == STORED and not entry.sealed and entry.writer == client:
+                # Half written: whoever made the call will have it made again, or fail it.
+                self._free_memory(key, entry)
+                entry.kind = PENDING
+            if key >> OWNER_SHIFT == client and entry.kind in (PENDING, UNKNOWN):
                 self._lose(key, entry)
             self._drop_if_free(key, entry)
         for key, entry in list(self.entries.items()):
@@ -109,13 +127,19 @@ class Directory:
         """Room in the store has been given to `client`, which fills it and then seals it."""
         entry = self._entry(key)
         self._hold(client, key, entry, 1)
-        if entry.kind == STORED and not entry.pins:
-            self._free_memory(key, entry)  # a task that is run again makes its result again
         entry.kind = STORED
-        entry.sealed = False
+        entry.writer = client
         entry.offset = offset
         entry.size = size
         entry.path = path
+
+    def exists(self, client: int, key: int) -> bool:
+        """Whether the object is there already: a task that is run again makes its result again. If so, `client` holds it."""
+        entry = self.entries.get(key)
+        if entry is None or entry.kind != STORED:
+            return False
+        self._hold(client, key, entry, 1)
+        return True
 
     def seal(self, key: int, nested: tuple[int, ...]) -> None:
         """The object in the store is complete: it can be read."""

@@ -493,6 +493,10 @@ class Server:
             if process is None or process.conn is None:
                 self.waiting_allocs.popleft()
                 continue
+            if self.directory.exists(number, key):
+                self.waiting_allocs.popleft()
+                self._send(number, (protocol.REPLY, request, None))
+                continue
             offset = self.allocator.allocate(size) if size <= self.allocator.capacity else None
             if offset is None:
                 if size <= self.allocator.capacity and self._make_room(size):
