@@ -28,10 +28,6 @@ from typing import TYPE_CHECKING, Any
 from skate import exceptions
 from skate._api import (
     ClientContext,
-    _deregister_serializer,
-    _list_named_actors,
-    _register_serializer,
-    _serialize,
     available_resources,
     cancel,
     cluster_resources,
@@ -46,6 +42,18 @@ from skate._api import (
     remote,
     shutdown,
     wait,
+)
+from skate._api import (
+    _deregister_serializer as _deregister_serializer,
+)
+from skate._api import (
+    _list_named_actors as _list_named_actors,
+)
+from skate._api import (
+    _register_serializer as _register_serializer,
+)
+from skate._api import (
+    _serialize as _serialize,
 )
 from skate._version import __version__
 from skate.core.actor import exit_actor, method

@@ -7,14 +7,14 @@ import inspect
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from skate import exceptions
 from skate.core import options as _options
 from skate.core import runtime, serialize
 from skate.core.actor import ActorClass, ActorHandle
-from skate.core.function import RemoteFunction
 from skate.core.environment import check_runtime_env
+from skate.core.function import RemoteFunction
 from skate.core.ref import ObjectRef, ObjectRefGenerator
 from skate.engine.base import Engine, InitConfig
 
@@ -50,7 +50,7 @@ class ClientContext(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.address_info)
 
-    def __enter__(self) -> ClientContext:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -62,18 +62,20 @@ class ClientContext(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         if runtime.engine is not self._engine:
-            return "Skate session (ended)"
-        amounts = ", ".join(
-            f"{name} {amount:g}"
-            for name, amount in self._engine.cluster_resources().items()
-            if name in ("CPU", "GPU") or not (":" in name or name.endswith("memory"))
-        )
-        return f"Skate session (engine {self._engine.name!r}: {amounts})"
+            return "Context(ended)"
+        facts = [f"engine={self._engine.name!r}"]
+        for name, amount in self._engine.cluster_resources().items():
+            if name in ("CPU", "GPU"):
+                facts.append(f"num_{name.lower()}s={amount:g}")
+            elif ":" not in name and not name.endswith("memory"):
+                facts.append(f"{name}={amount:g}")
+        facts.append(f"python_version={self.python_version!r}")
+        return f"Context({', '.join(facts)})"
 
     def _repr_html_(self) -> str:
         import html
 
-        return f"<b>Skate</b> {html.escape(repr(self)[6:])}"
+        return f"<b>Skate</b> {html.escape(repr(self))}"
 
 
 def init(
@@ -114,11 +116,14 @@ def init(
         object_store_memory: Bytes of shared memory for large objects, beyond which they go to disk; default: 30 % of the machine's.
         local_mode: The same as `engine="inline"`.
         ignore_reinit_error: Return the running session's context rather than raise when there is one.
-        include_dashboard, dashboard_host, dashboard_port: Accepted for Ray's programs; there is no dashboard yet.
+        include_dashboard: Accepted for Ray's programs; there is no dashboard yet.
+        dashboard_host: Accepted for Ray's programs.
+        dashboard_port: Accepted for Ray's programs.
         job_config: An object with `runtime_env` and `ray_namespace`, or None.
         configure_logging: Whether to set the level of the "skate" logger to `logging_level`.
         logging_level: A level of the `logging` module.
-        logging_format, logging_config: Accepted for Ray's programs.
+        logging_format: Accepted for Ray's programs.
+        logging_config: Accepted for Ray's programs.
         log_to_driver: Whether what workers print is printed here too; default: yes.
         namespace: Where names of actors live; default: one of this session's own.
         runtime_env: The environment of all tasks and actors: `{"env_vars": {…}}`.
@@ -158,11 +163,19 @@ def init(
                 f"address={address!r}: joining a running session is not supported yet. Leave address out to start one here."
             )
         if address == "auto":
-            raise ConnectionError("address='auto': no running session was found. Leave address out to start one here.")
+            raise ConnectionError(
+                "address='auto': no running session was found. Leave address out to start one here."
+            )
         for unknown in kwargs:
-            if not unknown.startswith("_") and unknown not in ("enable_resource_isolation", "cgroup_path", "proxy_server_url"):
+            if not unknown.startswith("_") and unknown not in (
+                "enable_resource_isolation",
+                "cgroup_path",
+                "proxy_server_url",
+            ):
                 if unknown not in ("system_reserved_cpu", "system_reserved_memory"):
-                    raise RuntimeError(f"init() got an unknown argument {unknown!r}. help(skate.init) lists those there are.")
+                    raise RuntimeError(
+                        f"init() got an unknown argument {unknown!r}. help(skate.init) lists those there are."
+                    )
         if configure_logging:
             level = logging_level.upper() if isinstance(logging_level, str) else logging_level
             logging.getLogger("skate").setLevel(level)
@@ -199,7 +212,8 @@ def _start(name: str, config: InitConfig) -> Engine:
     if name == "inline":
         from skate.engine.inline import InlineEngine
 
-        return InlineEngine(config, namespace)
+        inline: Engine = InlineEngine(config, namespace)
+        return inline
     from skate.engine.local.driver import DriverEngine
 
     return DriverEngine(config, namespace)
@@ -211,9 +225,11 @@ def _amount(name: str, value: float | None) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}={value!r}: a number is needed, got a {type(value).__name__}.")
     if value < 0:
-        raise ValueError(f"{name}={value!r}: it can't be negative.")
+        raise ValueError(f"{name}={value!r}: the number of {name[4:-1].upper()}s can't be negative.")
     if name == "num_gpus" and value != int(value):
-        raise ValueError(f"num_gpus={value!r}: a machine has a whole number of GPUs (a task may ask for a fraction of one).")
+        raise ValueError(
+            f"num_gpus={value!r}: a machine has a whole number of GPUs (a task may ask for a fraction of one)."
+        )
     return value
 
 
@@ -226,6 +242,10 @@ def _resources(given: Mapping[str, float] | None) -> dict[str, float]:
             raise TypeError(f"resources={{{name!r}: {amount!r}}}: a number is needed.")
         if amount < 0:
             raise ValueError(f"resources={{{name!r}: {amount!r}}}: it can't be negative.")
+        if amount != int(amount):
+            raise ValueError(
+                f"resources={{{name!r}: {amount!r}}}: what a machine has is a whole number (a task may ask for a fraction of it)."
+            )
     return found
 
 
@@ -309,10 +329,14 @@ def _make_remote(thing: Any, given: Mapping[str, Any]) -> Any:
     if inspect.isclass(thing):
         return ActorClass.make(thing, _options.parse_actor(given), given)
     if isinstance(thing, RemoteFunction | ActorClass):
-        raise TypeError(f"The @skate.remote decorator must be applied to either a function or a class, and {thing!r} is remote already.")
+        raise TypeError(
+            f"The @skate.remote decorator must be applied to either a function or a class, and {thing!r} is remote already."
+        )
     if inspect.isfunction(thing) or type(thing).__name__ == "cython_function_or_method":
         return RemoteFunction(thing, _options.parse_task(given), given)
-    raise TypeError(f"The @skate.remote decorator must be applied to either a function or a class, not to {thing!r}.")
+    raise TypeError(
+        f"The @skate.remote decorator must be applied to either a function or a class, not to {thing!r}."
+    )
 
 
 def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bool = False) -> Any:
@@ -424,7 +448,9 @@ def wait(
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
     for item in ray_waitables:
         if type(item) is not ObjectRef and not isinstance(item, ObjectRefGenerator):
-            raise TypeError(f"wait() expected a list of ray.ObjectRef or ObjectRefGenerator, got list containing {type(item)}")
+            raise TypeError(
+                f"wait() expected a list of ray.ObjectRef or ObjectRefGenerator, got list containing {type(item)}"
+            )
     if not ray_waitables:
         return [], []
     if len(set(ray_waitables)) != len(ray_waitables):
@@ -432,7 +458,9 @@ def wait(
     if num_returns <= 0:
         raise ValueError(f"Invalid number of objects to return {num_returns}: it must be at least 1.")
     if num_returns > len(ray_waitables):
-        raise ValueError(f"num_returns cannot be greater than the number of ray_waitables: {num_returns} > {len(ray_waitables)}.")
+        raise ValueError(
+            f"num_returns cannot be greater than the number of ray_waitables: {num_returns} > {len(ray_waitables)}."
+        )
     return engine.wait(ray_waitables, num_returns, timeout)
 
 
@@ -465,8 +493,10 @@ def kill(actor: Any, *, no_restart: bool = True) -> None:
         ValueError: not a handle.
     """
     if not isinstance(actor, ActorHandle):
-        raise ValueError(f"kill() only supported for actors. For tasks, try skate.cancel(). Got: {type(actor)}.")
-    runtime.current().kill_actor(actor._state, no_restart)
+        raise ValueError(
+            f"kill() only supported for actors. For tasks, try skate.cancel(). Got: {type(actor)}."
+        )
+    runtime.current().kill_actor(actor._actor_state(), no_restart)
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:

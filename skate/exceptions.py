@@ -5,8 +5,6 @@ that is also an instance of the user's own type: both `except ValueError` and `e
 Every class keeps its fields and its message through pickling. Importing this module is cheap.
 """
 
-# ruff: noqa: N818 -- the names are Ray's
-
 from __future__ import annotations
 
 from skate._task_error import RayError, RayTaskError

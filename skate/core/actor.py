@@ -39,7 +39,7 @@ def exit_actor() -> NoReturn:
 
 
 def method(*args: Any, **given: Any) -> Callable[[F], F]:
-    """Set options for an actor's method: num_returns, concurrency_group, max_task_retries, retry_exceptions …
+    """Set options for an actor's method: num_returns, concurrency_group, max_task_retries, retry_exceptions ….
 
     Raises:
         ValueError: no options, or positional ones.
@@ -64,7 +64,12 @@ class MethodSpec:
     __slots__ = ("cost", "doc", "is_generator", "name", "options", "shape")
 
     def __init__(
-        self, name: str, options: MethodOptions, is_generator: bool, shape: CallShape | None, doc: str | None = None
+        self,
+        name: str,
+        options: MethodOptions,
+        is_generator: bool,
+        shape: CallShape | None,
+        doc: str | None = None,
     ) -> None:
         self.name = name
         self.doc = doc
@@ -128,7 +133,8 @@ class ClassSpec:
         self.cls = cls
         self.name = cls.__name__
         self.module = cls.__module__
-        self.shape = CallShape(cls.__init__, skip_self=True) if cls.__init__ is not object.__init__ else None
+        constructor: Callable[..., Any] = cls.__init__  # type: ignore[misc]
+        self.shape = CallShape(constructor, skip_self=True) if constructor is not object.__init__ else None
         self.methods: dict[str, MethodSpec] = {}
         self.is_asyncio = False
         self.exported: Any = None
@@ -143,7 +149,9 @@ class ClassSpec:
             self.is_asyncio = self.is_asyncio or is_async
             is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
             bound = isinstance(static, staticmethod | classmethod)
-            shape = CallShape(getattr(function, "__func__", function), skip_self=not isinstance(static, staticmethod))
+            shape = CallShape(
+                getattr(function, "__func__", function), skip_self=not isinstance(static, staticmethod)
+            )
             options = getattr(function, _METHOD_OPTIONS, None) or MethodOptions()
             checked = None if bound and shape.most < 0 else shape
             self.methods[name] = MethodSpec(name, options, is_generator, checked, function.__doc__)
@@ -185,10 +193,24 @@ class ActorMeta:
         self.max_pending_calls = max_pending_calls
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls, self.ordered
+        return (
+            self.class_name,
+            self.module,
+            self.methods,
+            self.max_task_retries,
+            self.max_pending_calls,
+            self.ordered,
+        )
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        (self.class_name, self.module, self.methods, self.max_task_retries, self.max_pending_calls, self.ordered) = state
+        (
+            self.class_name,
+            self.module,
+            self.methods,
+            self.max_task_retries,
+            self.max_pending_calls,
+            self.ordered,
+        ) = state
 
 
 class ActorState:
@@ -212,8 +234,8 @@ def restore_actor(key: int, meta: ActorMeta) -> ActorState:
     return runtime.current().restore_actor(key, meta)
 
 
-class ActorMethod:
-    # A method of a remote actor: `handle.method.remote(...)`. Its docstring is the user's method's.
+class ActorMethod:  # noqa: D101 -- an instance's docstring is the user's method's
+    # A method of a remote actor: `handle.method.remote(...)`.
 
     __slots__ = ("__doc__", "_name", "_options", "_spec", "_state")
 
@@ -251,10 +273,16 @@ class ActorMethod:
         return None if shape is None or shape.function is _unknown else shape.signature()
 
     def _remote(self, args: Any = None, kwargs: Any = None, name: str = "", **given: Any) -> Any:
+        """As `options(**given).remote(*args, **kwargs)`: the spelling of older libraries."""
         chosen = self.options(**given) if given else self
         return chosen.remote(*(args or ()), **(kwargs or {}))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused, with a word on how to do it.
+
+        Raises:
+            TypeError: always.
+        """
         raise TypeError(
             "Actor methods cannot be called directly. Instead of running "
             f"'object.{self._name}()', try 'object.{self._name}.remote()'."
@@ -270,9 +298,13 @@ class ActorHandle:
     def __init__(self, state: ActorState) -> None:
         self.__dict__["_state"] = state
 
+    def _actor_state(self) -> ActorState:
+        state: ActorState = self.__dict__["_state"]
+        return state
+
     @property
     def _actor_id(self) -> ActorID:
-        return ActorID(self._state.key.to_bytes(ActorID.SIZE, "big"))
+        return ActorID(self._actor_state().key.to_bytes(ActorID.SIZE, "big"))
 
     @property
     def _ray_actor_id(self) -> ActorID:
@@ -280,7 +312,7 @@ class ActorHandle:
 
     def __getattr__(self, name: str) -> ActorMethod:
         # Cached in the instance: a method holds the state, not the handle, so there is no cycle.
-        state: ActorState = self.__dict__["_state"]
+        state = self._actor_state()
         spec = state.meta.methods.get(name)
         if spec is None:
             raise AttributeError(
@@ -292,25 +324,25 @@ class ActorHandle:
         return found
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *self._state.meta.methods]
+        return [*object.__dir__(self), *self._actor_state().meta.methods]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ActorHandle, (self._state,)
+        return ActorHandle, (self._actor_state(),)
 
     def __copy__(self) -> ActorHandle:
-        return ActorHandle(self._state)
+        return ActorHandle(self._actor_state())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ActorHandle:
-        return ActorHandle(self._state)
+        return ActorHandle(self._actor_state())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ActorHandle) and other._state.key == self._state.key
+        return isinstance(other, ActorHandle) and other._actor_state().key == self._actor_state().key
 
     def __hash__(self) -> int:
-        return hash(self._state.key)
+        return hash(self._actor_state().key)
 
     def __repr__(self) -> str:
-        return f"Actor({self._state.meta.class_name}, {self._actor_id.hex()})"
+        return f"Actor({self._actor_state().meta.class_name}, {self._actor_id.hex()})"
 
 
 class ActorClass:
@@ -375,10 +407,16 @@ class ActorClass:
         return other
 
     def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> ActorHandle:
+        """As `options(**given).remote(*args, **kwargs)`: the spelling of older libraries."""
         chosen = self.options(**given) if given else self
         return chosen.remote(*(args or ()), **(kwargs or {}))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused, with a word on how to do it.
+
+        Raises:
+            TypeError: always.
+        """
         name = self._spec.name
         raise TypeError(
             f"Actors cannot be instantiated directly. Instead of '{name}()', use '{name}.remote()'; the plain class is "

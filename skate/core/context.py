@@ -39,11 +39,11 @@ class TaskInfo:
 class RuntimeContext:
     """Facts about the program, and about the task or actor that asks."""
 
-    def __init__(self) -> None:
-        self._engine = runtime.current()
-
     def _info(self) -> TaskInfo:
-        return self._engine.task_info()
+        engine = runtime.engine
+        if engine is None:
+            raise RuntimeError("the runtime context knows nothing before skate.init(): call it first.")
+        return engine.task_info()
 
     def get(self) -> dict[str, Any]:
         """The main identifiers as a dictionary."""
@@ -90,15 +90,8 @@ class RuntimeContext:
         return None if info.actor is None else (info.actor_name or "")
 
     def get_assigned_resources(self) -> dict[str, float]:
-        """The resources that this task or actor holds.
-
-        Raises:
-            AssertionError: asked by the driver, which holds none.
-        """
-        info = self._info()
-        if info.mode == "driver":
-            raise AssertionError("get_assigned_resources() is for tasks and actors: a driver holds no resources.")
-        return dict(info.resources)
+        """The resources that this task or actor holds; a driver holds none."""
+        return dict(self._info().resources)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """Ids of the accelerators assigned, by kind."""
@@ -152,15 +145,8 @@ class RuntimeContext:
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
-        """Whether this actor has been restarted.
-
-        Raises:
-            AssertionError: asked outside an actor.
-        """
-        info = self._info()
-        if info.actor is None:
-            raise AssertionError("was_current_actor_reconstructed is for actors: this code runs in none.")
-        return info.restarted
+        """Whether this actor has been restarted; False outside an actor."""
+        return self._info().restarted
 
     @property
     def current_actor(self) -> ActorHandle:
@@ -185,6 +171,8 @@ class RuntimeContext:
         return self.get_placement_group_id()
 
     def __repr__(self) -> str:
+        if runtime.engine is None:
+            return "RuntimeContext(no session)"
         info = self._info()
         parts = [f"mode={info.mode!r}", f"job_id={info.job_id!r}", f"namespace={info.namespace!r}"]
         if info.task_name:
@@ -200,7 +188,8 @@ def get_runtime_context() -> RuntimeContext:
 
     Example:
         >>> import skate
-        >>> skate.get_runtime_context().get_task_id() is None
-        True
+        >>> with skate.init(num_cpus=1):
+        ...     print(skate.get_runtime_context().get_task_id())
+        None
     """
     return RuntimeContext()

@@ -18,7 +18,9 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
     """
     extra = sorted(set(env) - SUPPORTED)
     if extra:
-        raise ValueError(f"runtime_env={{{extra[0]!r}: …}} is not supported yet. Supported: {', '.join(sorted(SUPPORTED))}.")
+        raise ValueError(
+            f"runtime_env={{{extra[0]!r}: …}} is not supported yet. Supported: {', '.join(sorted(SUPPORTED))}."
+        )
     for name, value in (env.get("env_vars") or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"runtime_env['env_vars'][{name!r}]={value!r}: names and values must be strings.")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from skate.core import options as _options
 from skate.core import runtime
-from skate.core.options import TaskOptions
 from skate.core.signature import CallShape
+
+if TYPE_CHECKING:
+    from skate.core.options import TaskOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,6 +89,11 @@ class RemoteFunction(Generic[P, R]):
         return chosen.remote(*(args or ()), **(kwargs or {}))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused, with a word on how to call it.
+
+        Raises:
+            TypeError: always.
+        """
         name = self._spec.name
         raise TypeError(
             f"Remote functions cannot be called directly. Instead of running '{name}()', try '{name}.remote()', which returns "

@@ -64,7 +64,7 @@ class BaseID:
         return int.from_bytes(self._bytes, "little")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._bytes == other._bytes  # type: ignore[attr-defined]
+        return isinstance(other, BaseID) and type(other) is type(self) and self._bytes == other._bytes
 
     def __lt__(self, other: BaseID) -> bool:
         return self._bytes < other._bytes

@@ -6,6 +6,7 @@ identity is equality and dictionaries of refs cost nothing extra. Engines keep t
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -219,7 +220,7 @@ class ObjectRefGenerator:
         while not (stream.items or stream.done):
             loop = asyncio.get_running_loop()
             future: asyncio.Future[None] = loop.create_future()
-            engine.on_stream(stream, lambda _s, f=future, lp=loop: lp.call_soon_threadsafe(_finish, f))
+            engine.on_stream(stream, functools.partial(_finish_soon, loop, future))
             await future
         ref = engine.take_item(stream)
         if ref is None:
@@ -228,7 +229,9 @@ class ObjectRefGenerator:
 
     def send(self, _value: Any) -> None:
         """Refused: nothing can be sent into a remote generator."""
-        raise NotImplementedError("nothing can be sent into a remote generator: call an actor's methods instead.")
+        raise NotImplementedError(
+            "nothing can be sent into a remote generator: call an actor's methods instead."
+        )
 
     def throw(self, _error: Any) -> None:
         """Refused: nothing can be thrown into a remote generator."""
@@ -236,7 +239,9 @@ class ObjectRefGenerator:
 
     def close(self) -> None:
         """Refused: drop the generator to end it, or cancel it."""
-        raise NotImplementedError("a remote generator can't be closed: drop it, or call skate.cancel() on it.")
+        raise NotImplementedError(
+            "a remote generator can't be closed: drop it, or call skate.cancel() on it."
+        )
 
     def completed(self) -> ObjectRef[Any]:
         """A ref that is ready when the task has ended. Its value is None: an error is the last ref of the generator."""
@@ -263,8 +268,8 @@ class ObjectRefGenerator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
-            "an ObjectRefGenerator can't be pickled: a remote generator stays in its process: only the process that called the task can iterate it. "
-            "Pass the refs it yields instead."
+            "an ObjectRefGenerator can't be pickled: a remote generator stays in its process. Only the process that called the "
+            "task can iterate it; pass the refs it yields instead."
         )
 
     def __repr__(self) -> str:
@@ -295,7 +300,10 @@ class DynamicObjectRefGenerator:
         return f"DynamicObjectRefGenerator({len(self._refs)} refs)"
 
 
+def _finish_soon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None], _stream: Stream) -> None:
+    loop.call_soon_threadsafe(_finish, future)
+
+
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-

@@ -140,4 +140,5 @@ def unpack(payload: bytes | Sequence[Any]) -> Any:
     """The value that `Packed.inline()` or a list `[pickle, buffer, …]` holds."""
     if type(payload) is bytes:
         return pickle.loads(payload)
-    return pickle.loads(payload[0], buffers=payload[1:])
+    data: Any = payload[0]
+    return pickle.loads(data, buffers=payload[1:])

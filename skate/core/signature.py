@@ -25,7 +25,9 @@ class CallShape:
         most = code.co_argcount - skip_self
         self.needed = most - len(getattr(function, "__defaults__", None) or ())
         has_needed_keywords = code.co_kwonlyargcount > len(getattr(function, "__kwdefaults__", None) or ())
-        self.most = -1 if has_needed_keywords else (_UNBOUNDED if code.co_flags & inspect.CO_VARARGS else most)
+        self.most = (
+            -1 if has_needed_keywords else (_UNBOUNDED if code.co_flags & inspect.CO_VARARGS else most)
+        )
 
     def signature(self) -> inspect.Signature | None:
         """The signature as a caller sees it, or None for a callable that has none to show."""

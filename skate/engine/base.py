@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skate.core.context import TaskInfo
     from skate.core.function import FunctionSpec
     from skate.core.options import ActorOptions, MethodOptions, TaskOptions
-    from skate.core.ref import ObjectRef, ObjectRefGenerator, Stream
+    from skate.core.ref import ObjectRef, Stream
 
 
 @dataclass(slots=True)
@@ -54,13 +54,13 @@ class Engine(ABC):
     address: str
     """How another process would join: informative only."""
 
-    # -- life ------------------------------------------------------------------------------------------------------------
+    # -- life ----------------------------------------
 
     @abstractmethod
     def shutdown(self) -> None:
         """End everything this engine started; pending refs fail. Called once, from the process that started it."""
 
-    # -- calls -----------------------------------------------------------------------------------------------------------
+    # -- calls ----------------------------------------
 
     @abstractmethod
     def submit_task(
@@ -112,7 +112,7 @@ class Engine(ABC):
             ValueError: `force` with an actor's task.
         """
 
-    # -- actors ----------------------------------------------------------------------------------------------------------
+    # -- actors ----------------------------------------
 
     @abstractmethod
     def kill_actor(self, actor: ActorState, no_restart: bool) -> None:
@@ -134,7 +134,7 @@ class Engine(ABC):
     def restore_actor(self, key: int, meta: Any) -> ActorState:
         """The state of this process for an actor whose handle was unpickled."""
 
-    # -- objects ---------------------------------------------------------------------------------------------------------
+    # -- objects ----------------------------------------
 
     @abstractmethod
     def put(self, value: Any) -> ObjectRef[Any]:
@@ -170,7 +170,7 @@ class Engine(ABC):
     def pin_forever(self, item: Any) -> None:
         """Keep a ref's value (or an actor) until shutdown: its bytes have left our sight."""
 
-    # -- generators ------------------------------------------------------------------------------------------------------
+    # -- generators ----------------------------------------
 
     @abstractmethod
     def wait_stream(self, stream: Stream, timeout: float | None) -> bool:
@@ -188,7 +188,7 @@ class Engine(ABC):
     def drop_stream(self, stream: Stream) -> None:
         """Nobody will take items any more. Called from `__del__`: must not block or raise."""
 
-    # -- context ---------------------------------------------------------------------------------------------------------
+    # -- context ----------------------------------------
 
     @abstractmethod
     def task_info(self) -> TaskInfo:

@@ -194,3 +194,6 @@ class ActorPool:
             )
         self._release(self._running.pop(oldest).actor)
         return f"Timed out waiting for a result. The task {oldest!r} has been ignored."
+
+
+__all__ = ["ActorPool"]

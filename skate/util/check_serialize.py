@@ -201,3 +201,6 @@ def _report(title: str, error: str | None, search: _Search, file: Any) -> None:
     lines.append("Make it where it is used instead, leave it out of the state (__getstate__),")
     lines.append("or give its class a form that can be sent (util.register_serializer).")
     file.write("\n".join(lines) + "\n")
+
+
+__all__ = ["FailureTuple", "inspect_serializability"]

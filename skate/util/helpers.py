@@ -112,3 +112,6 @@ def _wait_some(refs: list[Any], most: int, kwargs: dict[str, Any]) -> tuple[list
         more, rest = skate.wait(rest, num_returns=min(most - 1, len(rest)), **{**kwargs, "timeout": 0})
         ready = ready + more
     return ready, rest
+
+
+__all__ = ["as_completed", "map_unordered"]

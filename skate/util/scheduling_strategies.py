@@ -35,7 +35,8 @@ class NodeAffinitySchedulingStrategy:
     Example:
         >>> import skate
         >>> from skate.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-        >>> here = skate.get_runtime_context().get_node_id()
+        >>> with skate.init(num_cpus=1):
+        ...     here = skate.get_runtime_context().get_node_id()
         >>> NodeAffinitySchedulingStrategy(here, soft=False).soft
         False
     """

@@ -50,3 +50,6 @@ def register_serializer(
 def deregister_serializer(cls: type) -> None:
     """Undo `register_serializer`; nothing happens when `cls` has none."""
     skate._deregister_serializer(cls)  # noqa: SLF001 -- offered to the libraries
+
+
+__all__ = ["deregister_serializer", "register_serializer"]

@@ -13,7 +13,9 @@ from typing import Any, Protocol, cast
 ALL_ENGINES = ("inline", "local")
 PEER = os.environ.get("SKATE_CONFORMANCE_PEER", "")
 if PEER not in ("", "ray"):
-    raise ValueError(f"SKATE_CONFORMANCE_PEER is {PEER!r}; the only peer is 'ray', or leave it unset to test Skate")
+    raise ValueError(
+        f"SKATE_CONFORMANCE_PEER is {PEER!r}; the only peer is 'ray', or leave it unset to test Skate"
+    )
 
 
 def _chosen_engines() -> tuple[str, ...]:
@@ -22,7 +24,9 @@ def _chosen_engines() -> tuple[str, ...]:
     names = tuple(filter(None, os.environ.get("SKATE_CONFORMANCE_ENGINES", "").split(",")))
     unknown = set(names) - set(ALL_ENGINES)
     if unknown:
-        raise ValueError(f"SKATE_CONFORMANCE_ENGINES names {sorted(unknown)}; known engines are {list(ALL_ENGINES)}")
+        raise ValueError(
+            f"SKATE_CONFORMANCE_ENGINES names {sorted(unknown)}; known engines are {list(ALL_ENGINES)}"
+        )
     return names or ALL_ENGINES
 
 

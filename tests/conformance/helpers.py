@@ -106,7 +106,11 @@ def get(ref: Any) -> Any:
 
 
 def run_script(
-    engine: str, folder: Path, body: str, environ: dict[str, str] | None = None, arguments: dict[str, Any] | None = None
+    engine: str,
+    folder: Path,
+    body: str,
+    environ: dict[str, str] | None = None,
+    arguments: dict[str, Any] | None = None,
 ) -> str:
     """Run ``body`` as a program of its own, with ``ray`` imported and a session started, and return what it printed, errors too.
 

@@ -52,7 +52,9 @@ def _mark(kind: Kind, engines: str | Iterable[str], reason: str, run: bool) -> p
     names = (engines,) if isinstance(engines, str) else tuple(engines)
     unknown = set(names) - set(KNOWN_ENGINES)
     if unknown or not reason:
-        raise ValueError(f"{kind}: engines {sorted(names)} must be among {KNOWN_ENGINES} and the reason not empty")
+        raise ValueError(
+            f"{kind}: engines {sorted(names)} must be among {KNOWN_ENGINES} and the reason not empty"
+        )
     return pytest.mark.deviation([Deviation(kind, name, reason, run) for name in names])
 
 
@@ -77,9 +79,13 @@ def differs_from_ray(reason: str, *, run: bool = True) -> pytest.MarkDecorator:
 
 
 #: A task or actor that ends its own process, which on the inline engine is the test's process.
-kills_its_process = engine_cant("inline", "tasks share the driver's process, so one that dies takes all", run=False)
+kills_its_process = engine_cant(
+    "inline", "tasks share the driver's process, so one that dies takes all", run=False
+)
 #: A task that runs Python code which does not come back until something outside it has happened.
-blocks_its_thread = engine_cant("inline", "one task at a time: a task that blocks outside the API blocks all", run=False)
+blocks_its_thread = engine_cant(
+    "inline", "one task at a time: a task that blocks outside the API blocks all", run=False
+)
 #: A claim about several processes.
 needs_processes = engine_cant("inline", "everything runs in one process", run=False)
 
@@ -137,8 +143,12 @@ class SupportMatrix:
         for concept, tests in self.tests.items():
             cells = [self._cell(tests, engine) for engine in self.engines]
             lines.append(f"| {concept} | " + " | ".join(cells) + " |")
-        totals = {f"{concept}/{name}": gaps for concept, tests in self.tests.items() for name, gaps in tests.items()}
-        lines.append("| **all** | " + " | ".join(self._cell(totals, engine) for engine in self.engines) + " |")
+        totals = {
+            f"{concept}/{name}": gaps for concept, tests in self.tests.items() for name, gaps in tests.items()
+        }
+        lines.append(
+            "| **all** | " + " | ".join(self._cell(totals, engine) for engine in self.engines) + " |"
+        )
         for engine in self.engines:
             lines += self._gaps(engine)
         return "\n".join(lines) + "\n"
@@ -156,7 +166,11 @@ class SupportMatrix:
             for gap in gaps
             if gap.engine == engine
         ]
-        return ["", f"Gaps of `{engine}`:", "", "| test | kind | reason |", "|---|---|---|", *rows] if rows else []
+        return (
+            ["", f"Gaps of `{engine}`:", "", "| test | kind | reason |", "|---|---|---|", *rows]
+            if rows
+            else []
+        )
 
 
 class _Quiet:

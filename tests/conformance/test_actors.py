@@ -381,7 +381,7 @@ def test_a_derived_class_without_a_constructor_uses_the_bases() -> None:
 def test_inheriting_from_a_remote_class_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="(?i)inherit"):
 
-        class Bad(Counter):  # type: ignore[misc,valid-type]
+        class Bad(Counter):
             pass
 
 
@@ -581,7 +581,9 @@ def test_a_bound_method_passed_to_a_task() -> None:
 
 def test_threads_may_share_a_handle() -> None:
     counter = Counter.remote()
-    threads = [threading.Thread(target=lambda: get([counter.add.remote() for _ in range(10)])) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: get([counter.add.remote() for _ in range(10)])) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

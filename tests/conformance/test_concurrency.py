@@ -339,7 +339,9 @@ def test_ref_arguments_are_resolved_before_a_coroutine_starts() -> None:
     gate, actor = Gate.remote(), Async.remote()
     late = actor.note.remote(gate.wait.remote())
     early = actor.note.remote("early")
-    assert get(early) == ["early"], "an asyncio actor does not hold a call behind one that waits for its arguments"
+    assert get(early) == ["early"], (
+        "an asyncio actor does not hold a call behind one that waits for its arguments"
+    )
     gate.open.remote()
     assert get(late) == ["early", None]
 

@@ -103,13 +103,13 @@ def test_a_custom_exception_keeps_its_attributes() -> None:
     @ray.remote
     def raise_it() -> None:
         error = Custom("with a note")
-        error.detail = {"k": 1}  # type: ignore[attr-defined]
+        error.detail = {"k": 1}
         raise error
 
     with pytest.raises(Custom) as caught:
         get(raise_it.remote())
-    assert caught.value.detail == {"k": 1}  # type: ignore[attr-defined]
-    assert caught.value.cause.args == ("with a note",)  # type: ignore[attr-defined]
+    assert caught.value.detail == {"k": 1}
+    assert caught.value.cause.args == ("with a note",)
 
 
 @differs_from_ray("the raised error's args hold the cause itself")
@@ -386,7 +386,7 @@ def test_an_unpicklable_exception_is_an_error_with_its_text() -> None:
     @ray.remote
     def raise_it() -> None:
         error = Custom("cannot travel")
-        error.lock = threading.Lock()  # type: ignore[attr-defined]
+        error.lock = threading.Lock()
         raise error
 
     with pytest.raises(ray.exceptions.RayError, match="cannot travel"):

@@ -279,7 +279,12 @@ def test_streams_stay_in_their_process() -> None:
 
 def test_streams_do_not_take_values() -> None:
     stream = count.remote(1)
-    for call in (lambda: stream.send(None), lambda: stream.throw(ValueError("in")), lambda: stream.close()):
+    calls: list[Any] = [
+        lambda: stream.send(None),
+        lambda: stream.throw(ValueError("in")),
+        lambda: stream.close(),
+    ]
+    for call in calls:
         with pytest.raises(NotImplementedError):
             call()
     assert drain(stream) == [0]
@@ -390,10 +395,10 @@ def test_two_streams_interleave_in_one_loop() -> None:
     async def consume(stream: Any) -> int:
         return sum([await ref async for ref in stream])
 
-    async def main() -> list[int]:
+    async def main() -> Any:
         return await asyncio.gather(consume(count.remote(4)), consume(count.remote(5)))
 
-    assert asyncio.run(main()) == [6, 10]
+    assert list(asyncio.run(main())) == [6, 10]
 
 
 # Actor methods

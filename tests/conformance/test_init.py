@@ -10,7 +10,7 @@ import pytest
 
 from .api import PEER, ray
 from .helpers import PATIENCE, get, run_script
-from .support import differs_from_ray
+from .support import differs_from_ray, never
 
 
 @ray.remote
@@ -160,9 +160,10 @@ def test_put_starts_a_session(start: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["nodes", "cluster_resources", "available_resources"])
-def test_asking_about_the_cluster_starts_a_session(start: Any, name: str) -> None:
-    assert getattr(ray, name)()
-    assert ray.is_initialized()
+def test_asking_about_the_cluster_needs_a_session(start: Any, name: str) -> None:
+    with pytest.raises(ray.exceptions.RaySystemError, match="init"):
+        getattr(ray, name)()
+    assert not ray.is_initialized()
 
 
 def test_defining_things_does_not_start_a_session(start: Any) -> None:
@@ -189,6 +190,9 @@ def test_a_session_that_started_by_itself_can_be_ended_and_made_again(start: Any
 # After the end
 
 
+@never(
+    ["inline", "local"], "a value that has arrived stays readable after the session; a stored one does not"
+)
 def test_refs_of_an_ended_session_are_no_use(start: Any) -> None:
     start()
     ref = same.remote("old")
@@ -199,13 +203,14 @@ def test_refs_of_an_ended_session_are_no_use(start: Any) -> None:
         ray.get(ref, timeout=5)
 
 
+@differs_from_ray("it is a plain Exception")
 def test_handles_of_an_ended_session_are_no_use(start: Any) -> None:
     start()
     keeper = Keeper.remote()
     assert get(keeper.ping.remote()) == "pong"
     ray.shutdown()
     start()
-    with pytest.raises((ray.exceptions.RayError, RuntimeError)):
+    with pytest.raises(ray.exceptions.RayError):
         ray.get(keeper.ping.remote(), timeout=5)
 
 
@@ -271,7 +276,7 @@ def test_an_unknown_argument_is_an_error_that_names_it(start: Any) -> None:
     [
         ({"num_cpus": -1}, "CPU"),
         ({"num_gpus": -1}, "GPU"),
-        ({"resources": {"CPU": 1}}, "CPU"),
+        pytest.param({"resources": {"CPU": 1}}, "num_cpus", marks=differs_from_ray("it is an AssertionError")),
         ({"resources": {"a": -1}}, "a"),
         ({"object_store_memory": 10}, "memory"),
     ],
@@ -290,11 +295,14 @@ def test_arguments_are_by_name_but_the_first(start: Any) -> None:
 
 def test_a_failed_init_can_be_followed_by_a_good_one(start: Any) -> None:
     with pytest.raises(ValueError):
-        start(resources={"CPU": 1})
+        start(num_cpus=-1)
     start()
     assert get(same.remote(1)) == 1
 
 
+@differs_from_ray(
+    "what init started dies with the thread that called it, and then the driver aborts", run=False
+)
 def test_init_in_a_thread_is_seen_everywhere(start: Any) -> None:
     thread = threading.Thread(target=start)
     thread.start()
@@ -327,7 +335,42 @@ def test_shutdown_with_tasks_in_flight(engine: str, tmp_path: Any) -> None:
     assert "ended" in run_script(engine, tmp_path, body)
 
 
-def test_what_tasks_print_reaches_the_driver(engine: str, tmp_path: Any) -> None:
+@differs_from_ray("what is printed shortly before the end is sometimes lost", run=False)
+def test_what_tasks_print_reaches_the_driver_in_order(engine: str, tmp_path: Any) -> None:
+    body = """
+        @ray.remote
+        def f():
+            for i in range(200):
+                print(f"line {i} end")
+
+        ray.get(f.remote())
+    """
+    printed = run_script(engine, tmp_path, body)
+    places = [printed.index(f"line {i} end") for i in range(200)]
+    assert places == sorted(places)
+
+
+@needs_processes
+@differs_from_ray("what is printed shortly before the end is sometimes lost", run=False)
+def test_what_tasks_print_says_which_task_and_process(engine: str, tmp_path: Any) -> None:
+    body = """
+        import os
+
+        @ray.remote
+        def speaks():
+            print("hello")
+            return os.getpid()
+
+        print("PID", ray.get(speaks.remote()), "END")
+    """
+    printed = run_script(engine, tmp_path, body)
+    pid = printed.split("PID ")[1].split(" END")[0]
+    [line] = [line for line in printed.splitlines() if "hello" in line]
+    assert "speaks" in line and f"pid={pid}" in line
+
+
+@engine_cant("inline", "a task prints where its driver does")
+def test_log_to_driver_false_keeps_it_quiet(engine: str, tmp_path: Any) -> None:
     body = """
         @ray.remote
         def f():
@@ -336,10 +379,10 @@ def test_what_tasks_print_reaches_the_driver(engine: str, tmp_path: Any) -> None
         ray.get(f.remote())
         ray.shutdown()
     """
-    assert "hello from a task" in run_script(engine, tmp_path, body)
+    assert "hello from a task" not in run_script(engine, tmp_path, body, arguments={"log_to_driver": False})
 
 
 @pytest.mark.skipif(bool(PEER), reason="engine= is not an argument of the peer")
 def test_an_unknown_engine_is_a_value_error_that_names_those_there_are(start: Any) -> None:
     with pytest.raises(ValueError, match="local"):
-        start(engine="no such engine")
+        ray.init(engine="no such engine")

@@ -213,7 +213,12 @@ def test_a_task_waits_for_a_busy_resource() -> None:
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({}, {"CPU": 1.0}), ({"num_cpus": 0.5}, {"CPU": 0.5}), ({"num_cpus": 2}, {"CPU": 2.0}), ({"num_cpus": 0}, {})],
+    [
+        ({}, {"CPU": 1.0}),
+        ({"num_cpus": 0.5}, {"CPU": 0.5}),
+        ({"num_cpus": 2}, {"CPU": 2.0}),
+        ({"num_cpus": 0}, {}),
+    ],
     ids=["default", "half", "two", "none"],
 )
 def test_a_task_knows_what_it_was_given(options: dict[str, float], expected: dict[str, float]) -> None:

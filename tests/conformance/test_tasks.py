@@ -39,7 +39,9 @@ def test_remote_returns_an_object_ref_at_once() -> None:
     assert get(ref) == "through"
 
 
-@pytest.mark.parametrize("value", [None, True, 0, -1.5, "text", b"bytes", (1, 2), [1, [2]], {"a": {1}}, 2**200, 1j])
+@pytest.mark.parametrize(
+    "value", [None, True, 0, -1.5, "text", b"bytes", (1, 2), [1, [2]], {"a": {1}}, 2**200, 1j]
+)
 def test_values_of_any_kind_come_back_equal(value: object) -> None:
     @ray.remote
     def same(x: object) -> object:
@@ -78,7 +80,9 @@ def test_remote_of_a_lambda() -> None:
     assert get(ray.remote(lambda x: x * 2).remote(21)) == 42
 
 
-@differs_from_ray("a remote function is a RemoteFunction object without the function's name, doc and signature")
+@differs_from_ray(
+    "a remote function is a RemoteFunction object without the function's name, doc and signature"
+)
 def test_decorated_function_keeps_name_doc_module_and_signature() -> None:
     def original(a: int, b: str = "x", *rest: int, key: float = 1.0) -> str:
         """What it does."""
@@ -468,7 +472,8 @@ def test_remote_of_a_remote_function_is_a_type_error() -> None:
 
 def test_remote_of_a_callable_object_is_a_type_error() -> None:
     """Only plain functions and classes: not a bound method, a partial or an object with ``__call__``."""
-    for thing in ([].append, functools.partial(max, 3), len):
+    things: list[Any] = [[].append, functools.partial(max, 3), len]
+    for thing in things:
         with pytest.raises(TypeError, match="function or a class"):
             ray.remote(thing)
 

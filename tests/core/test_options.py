@@ -426,7 +426,7 @@ def test_options_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         TaskOptions().num_cpus = 2  # type: ignore[misc]
     with pytest.raises((AttributeError, TypeError)):
-        TaskOptions().other = 2  # type: ignore[attr-defined]
+        TaskOptions().other = 2
 
 
 def test_what_is_given_is_copied() -> None:

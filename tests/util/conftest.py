@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conformance.api import ENGINES, PEER, launch, ray
+from tests.leaks import guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def session(request: pytest.FixtureRequest) -> Iterator[str]:
     """A two-CPU session on one engine; gives the engine's name."""
     ray.shutdown()
-    launch(request.param)
-    yield str(request.param)
-    ray.shutdown()
+    with guard.window():
+        launch(request.param)
+        yield str(request.param)
+        ray.shutdown()

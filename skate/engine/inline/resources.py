@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from glob import glob
+from typing import TYPE_CHECKING
 
-from skate.engine.base import InitConfig
+if TYPE_CHECKING:
+    from skate.engine.base import InitConfig
 
 UNIT = 10_000
 """Amounts are kept in ten-thousandths, the finest fraction that the API takes."""

@@ -44,6 +44,15 @@ class _Queue:
         return self.items.popleft()[1]
 
 
+class Timer:
+    """Something to do at a time; forget it by setting `action` to None."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Work | None) -> None:
+        self.action = action
+
+
 class Scheduler:
     """The ready work of a session, and the waits."""
 
@@ -63,14 +72,14 @@ class Scheduler:
         self._shared = _Queue()
         self._own: dict[int, _Queue] = {}
         self._numbers = itertools.count()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Timer]] = []
         self._depth: dict[int, int] = {}
         self._home_idle = False
         self._idle_for_ever = 0
         self._parked: dict[Fiber, None] = {}
         self._interrupted = False
 
-    # -- ready work ----------------------------------------------------------------------------------------------------
+    # -- ready work ----------------------------------------
 
     def push(self, work: Work, thread: int | None = None) -> None:
         """Have `work` called soon, by that thread or by any."""
@@ -145,29 +154,35 @@ class Scheduler:
         while not done() and self.run_one():
             pass
 
-    # -- timers --------------------------------------------------------------------------------------------------------
+    # -- timers ----------------------------------------
 
-    def at(self, when: float, action: Callable[[], None]) -> None:
+    def at(self, when: float, action: Callable[[], None]) -> Timer:
         """Call `action` once `time.monotonic()` has reached `when`."""
+        timer = Timer(action)
         with self.lock:
-            heapq.heappush(self._timers, (when, next(self._numbers), action))
+            heapq.heappush(self._timers, (when, next(self._numbers), timer))
             self.changed.notify_all()
             self.on_ready()
+        return timer
 
     def next_timer(self) -> float | None:
         """When the next timer is due."""
         with self.lock:
+            while self._timers and self._timers[0][2].action is None:
+                heapq.heappop(self._timers)
             return self._timers[0][0] if self._timers else None
 
     def _fire_timers(self) -> None:
         while self._timers:
             with self.lock:
-                if not self._timers or self._timers[0][0] > time.monotonic():
+                when = self.next_timer()
+                if when is None or when > time.monotonic():
                     return
-                _when, _number, action = heapq.heappop(self._timers)
-            action()
+                action = heapq.heappop(self._timers)[2].action
+            if action is not None:
+                action()
 
-    # -- waiting -------------------------------------------------------------------------------------------------------
+    # -- waiting ----------------------------------------
 
     def wait(self, latch: Latch, timeout: float | None, on_park: Callable[[Fiber, bool], None]) -> bool:
         """Wait until `latch` is at zero; False if `timeout` seconds passed first.
@@ -199,9 +214,14 @@ class Scheduler:
             latch.on_zero = lambda _latch: self._unpark(fiber, latch)
             if latch.left <= 0:
                 self._unpark(fiber, latch)
+        timer = None
         if timeout is not None:
-            self.at(time.monotonic() + timeout, lambda: self._unpark(fiber, latch))
-        fiber.give_way()
+            timer = self.at(time.monotonic() + timeout, lambda: self._unpark(fiber, latch))
+        try:
+            fiber.give_way()
+        finally:
+            if timer is not None:
+                timer.action = None
         if fiber.doomed:
             raise _ended()
 
@@ -261,7 +281,7 @@ class Scheduler:
         with self.lock:
             if latch.left <= 0 or self.deferred or self._has_own_work(me):
                 return
-            timer = self._timers[0][0] if self._timers else None
+            timer = self.next_timer()
             until = min((when for when in (deadline, timer) if when is not None), default=None)
             endless = until is None and not watching
             self._home_idle = self._home_idle or me == self.home
@@ -294,7 +314,11 @@ class Scheduler:
     def describe_waits(self) -> list[str]:
         """Who waits for what, in words."""
         with self.lock:
-            return [f"{fiber.who} waits for {fiber.latch.what()}" for fiber in self._parked if fiber.latch is not None]
+            return [
+                f"{fiber.who} waits for {fiber.latch.what()}"
+                for fiber in self._parked
+                if fiber.latch is not None
+            ]
 
     def _deadlock(self, latch: Latch) -> str:
         lines = [f"the caller waits for {latch.what()}", *self.describe_waits()]
@@ -303,6 +327,15 @@ class Scheduler:
             lines.append(more)
         shown = "; ".join(lines[:12]) + (f"; and {len(lines) - 12} more" if len(lines) > 12 else "")
         return f"Deadlock: nothing can run any more: {shown}. Give get() a timeout, or break the circle."
+
+    def clear(self) -> None:
+        """Forget all work and all timers."""
+        with self.lock:
+            self._shared = _Queue()
+            self._own.clear()
+            self._timers.clear()
+            self.changed.notify_all()
+        self.deferred.clear()
 
     @property
     def parked(self) -> list[Fiber]:

@@ -118,7 +118,9 @@ def read_file(path: str, size: int, key: int, released: Callable[[int], None]) -
     return _watched(mapped, 0, size, key, released)
 
 
-def _watched(mapped: mmap.mmap, offset: int, size: int, key: int, released: Callable[[int], None]) -> memoryview:
+def _watched(
+    mapped: mmap.mmap, offset: int, size: int, key: int, released: Callable[[int], None]
+) -> memoryview:
     # A ctypes array is the one pure-Python object that both exports a buffer and can carry an attribute: NumPy arrays over the
     # view keep it alive as the buffer's owner, whereas a memoryview slice would be by-passed for the mapping itself.
     import ctypes

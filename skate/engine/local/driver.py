@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skate.core import serialize
-from skate.engine.base import InitConfig
 from skate.engine.local import launch, protocol
 from skate.engine.local.client.engine import LocalEngine, write_log
-from skate.engine.local.client.loop import Latch
+
+if TYPE_CHECKING:
+    from skate.engine.base import InitConfig
+    from skate.engine.local.client.loop import Latch
 
 
 class DriverEngine(LocalEngine):
@@ -20,7 +22,9 @@ class DriverEngine(LocalEngine):
     def __init__(self, config: InitConfig, namespace: str) -> None:
         session = launch.start(config, namespace)
         try:
-            super().__init__(session.node, 1, session.config, session.arena_fd, namespace)
+            super().__init__(
+                session.node, session.config["first_number"], session.config, session.arena_fd, namespace
+            )
             # While the other processes start, import what the first call needs.
             serialize.warm_up()
         except BaseException:

@@ -12,10 +12,12 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skate.engine.base import InitConfig
 from skate.engine.local import arena
+
+if TYPE_CHECKING:
+    from skate.engine.base import InitConfig
 
 _PROGRAM = "import sys; sys.path[:0] = {path!r}; from skate.engine.local.zygote import main; main({fd})"
 
@@ -74,6 +76,8 @@ def start(config: InitConfig, namespace: str) -> Session:
     settings: dict[str, Any] = {
         "token": secrets.token_bytes(16),
         "session_dir": session_dir,
+        # Sessions number their processes apart, so that a ref of an ended one names nothing in the next.
+        "first_number": secrets.randbits(28) << 20 | 1,
         "node_path": os.path.join(session_dir, "node"),
         "spill_dir": os.path.join(spill_parent, f"spill-{os.path.basename(session_dir)}"),
         "resources": total,
@@ -95,7 +99,9 @@ def start(config: InitConfig, namespace: str) -> Session:
     inherited = [node_end.fileno(), zygote_life.fileno(), arena_fd]
     for fd in inherited:
         os.set_inheritable(fd, True)
-    package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    package_parent = os.path.dirname(
+        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    )
     program = _PROGRAM.format(path=[package_parent], fd=zygote_life.fileno())
     try:
         pid = os.posix_spawn(

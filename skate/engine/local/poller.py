@@ -51,7 +51,7 @@ class SelectorsPoller:
 
     def fileno(self) -> int:
         """Readable when anything polled is (kqueue); selectors without a descriptor raise."""
-        return self._selector.fileno()  # type: ignore[attr-defined, no-any-return]
+        return self._selector.fileno()
 
     def add(self, fd: int, write: bool = False) -> None:
         """Watch `fd` for reading, and for room to write."""
@@ -68,7 +68,11 @@ class SelectorsPoller:
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """(fd, READ | WRITE) of those ready; empty after `timeout` seconds (None: wait for ever)."""
         return [
-            (key.fd, (READ if event & selectors.EVENT_READ else 0) | (WRITE if event & selectors.EVENT_WRITE else 0))
+            (
+                key.fd,
+                (READ if event & selectors.EVENT_READ else 0)
+                | (WRITE if event & selectors.EVENT_WRITE else 0),
+            )
             for key, event in self._selector.select(timeout)
         ]
 

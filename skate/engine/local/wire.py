@@ -35,7 +35,19 @@ class Conn:
     `_unsent`, and `wants_write` tells the poller's owner to watch for room.
     """
 
-    __slots__ = ("_inbox", "_need", "_parts", "_unsent", "closed", "fd", "on_messages", "out", "peer", "sock", "wants_write")
+    __slots__ = (
+        "_inbox",
+        "_need",
+        "_parts",
+        "_unsent",
+        "closed",
+        "fd",
+        "on_messages",
+        "out",
+        "peer",
+        "sock",
+        "wants_write",
+    )
 
     def __init__(self, sock: socket.socket, peer: Any = None) -> None:
         sock.setblocking(False)

@@ -62,7 +62,9 @@ def main(config_fd: int) -> None:
 
 
 class _Zygote:
-    def __init__(self, config: dict[str, Any], life: socket.socket, control: socket.socket, node_pid: int, run: Any) -> None:
+    def __init__(
+        self, config: dict[str, Any], life: socket.socket, control: socket.socket, node_pid: int, run: Any
+    ) -> None:
         self.config = config
         self.life = life
         self.control = control
@@ -107,8 +109,7 @@ class _Zygote:
         number, env = marshal.loads(body)
         try:
             pid = os.fork()
-        except OSError as error:
-            print(f"skate: can't start a worker: {error}", file=sys.stderr)
+        except OSError:
             for fd in fds:
                 os.close(fd)
             self.tell(number, 0, 1 << 8)
@@ -173,7 +174,11 @@ class _Zygote:
 
     def tell(self, number: int, pid: int, status: int) -> None:
         """Tell the node that a worker has started or ended."""
-        message = number.to_bytes(8, "little") + pid.to_bytes(4, "little") + status.to_bytes(4, "little", signed=True)
+        message = (
+            number.to_bytes(8, "little")
+            + pid.to_bytes(4, "little")
+            + status.to_bytes(4, "little", signed=True)
+        )
         try:
             self.control.sendall(message)
         except OSError as error:
@@ -244,7 +249,10 @@ def _kill_group(pid: int) -> None:
 
 
 def _die_with_parent(how: signal.Signals) -> None:
-    """Linux, and a parent with one thread only (it is the thread's end that counts): have the kernel end this process when its parent is gone. Elsewhere the closed sockets do."""
+    """Linux: have the kernel end this process when its parent is gone. Elsewhere the closed sockets do.
+
+    The parent must have one thread only: it is the thread's end that counts.
+    """
     if sys.platform != "linux":
         return
     import ctypes

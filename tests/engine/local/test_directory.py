@@ -220,9 +220,9 @@ class Holds(RuleBasedStateMachine):
         for key in [k for k in self.pins if k[0] == client]:
             del self.pins[key]
         self.waiters = {(c, k) for c, k in self.waiters if c != client}
-        for key, state in list(self.state.items()):
-            if key >> OWNER_SHIFT == client and state in ("unknown", "pending", "unsealed"):
-                self.lose(key)
+        for made, state in list(self.state.items()):
+            if made >> OWNER_SHIFT == client and state in ("unknown", "pending", "unsealed"):
+                self.lose(made)
         self.settle()
 
     @rule()
@@ -338,7 +338,9 @@ def test_the_result_of_a_task_that_ran_again_while_the_first_was_read_leaks_noth
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_the_result_of_a_task_that_ran_again_while_the_first_was_spilled_stays_in_its_place(sealed: bool) -> None:
+def test_the_result_of_a_task_that_ran_again_while_the_first_was_spilled_stays_in_its_place(
+    sealed: bool,
+) -> None:
     directory = _directory()
     directory.publish(DRIVER, KEY, PENDING, None, ())
     directory.create(WORKER, KEY, 0, 10, "")
@@ -348,7 +350,9 @@ def test_the_result_of_a_task_that_ran_again_while_the_first_was_spilled_stays_i
     directory.create(WORKER, KEY, 10, 10, "")
     if sealed:
         directory.seal(KEY, ())
-    assert not directory.spilled(KEY, "/somewhere"), "the copy on disk is of the first result, which is not wanted"
+    assert not directory.spilled(KEY, "/somewhere"), (
+        "the copy on disk is of the first result, which is not wanted"
+    )
     assert directory.entries[KEY].offset == 10
     assert ("free", 10) not in directory.out
 

@@ -13,7 +13,9 @@ from skate.engine.local.node.lifecycle import ALIVE, DEAD, PENDING, RESTARTING, 
 _ANY = st.integers(0, 1000)
 
 
-def _actor(key: int, creator: int = 1, name: str = "", detached: bool = False, max_restarts: int = 0) -> Actor:
+def _actor(
+    key: int, creator: int = 1, name: str = "", detached: bool = False, max_restarts: int = 0
+) -> Actor:
     return Actor(key, creator, {"meta": b""}, name, "space", detached, max_restarts, {"CPU": 1}, {})
 
 
@@ -26,6 +28,7 @@ class Lives(RuleBasedStateMachine):
         self.next_key = 1
         self.next_worker = 100
         self.model: dict[int, Actor] = {}
+        self.unstarted: set[int] = set()
         self.wanted: set[int] = set()
         self.workers: dict[int, int] = {}
         self.under_construction: set[int] = set()
@@ -44,7 +47,7 @@ class Lives(RuleBasedStateMachine):
         self.wanted.add(key)
 
     def do_unwant(self, key: int) -> None:
-        self.wanted.remove(key)
+        self.wanted.discard(key)
 
     def do_host(self, key: int, worker: int) -> None:
         assert self.workers.get(worker) == key, "hosted by a worker that is dead or another's"
@@ -91,7 +94,18 @@ class Lives(RuleBasedStateMachine):
         if not taken:
             self.model[key] = actor
             self.deaths[key] = 0
+            self.unstarted.add(key)
         self.carry_out()
+        assert key not in self.wanted, "placed before its arguments were there"
+
+    @precondition(lambda self: self.unstarted)
+    @rule(which=_ANY)
+    def arguments_arrive(self, which: int) -> None:
+        key = self._pick(self.unstarted, which)
+        self.unstarted.discard(key)
+        self.table.start(key)
+        self.carry_out()
+        assert (key in self.wanted) == (self.model[key].state != DEAD)
 
     @precondition(lambda self: self.wanted)
     @rule(which=_ANY)
@@ -175,7 +189,9 @@ class Lives(RuleBasedStateMachine):
 
     @rule(client=st.integers(1, 3))
     def client_leaves(self, client: int) -> None:
-        mine = {k for k, a in self.model.items() if a.creator == client and not a.detached and a.state != DEAD}
+        mine = {
+            k for k, a in self.model.items() if a.creator == client and not a.detached and a.state != DEAD
+        }
         assert set(self.table.client_left(client)) == mine
         for key in mine:
             self.table.owner_died(key)
@@ -210,7 +226,7 @@ class Lives(RuleBasedStateMachine):
     def the_living_have_or_want_a_process(self) -> None:
         for key, actor in getattr(self, "model", {}).items():
             if actor.state != DEAD:
-                assert (actor.worker is None) == (key in self.wanted)
+                assert (actor.worker is None) == (key in self.wanted or key in self.unstarted)
             if actor.state == ALIVE:
                 assert actor.worker in self.workers
 

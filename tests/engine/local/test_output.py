@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skate.engine.local.node import output
 from skate.engine.local.node.output import MARK, Lines
+
+if TYPE_CHECKING:
+    import pytest
 
 _TEXT = st.text(alphabet="ab\n é", max_size=12).map(str.encode)
 _NAMES = st.text(alphabet="fg_.é", min_size=1, max_size=6)
@@ -23,7 +26,7 @@ def _stream(printed: Sequence[tuple[str, bytes]]) -> bytes:
 
 def _cut(data: bytes, places: Iterable[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    return [data[start:end] for start, end in pairwise(edges) if start < end]
 
 
 def _joined(pieces: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

@@ -88,7 +88,13 @@ class Pool(RuleBasedStateMachine):
 
     # -- the world -----------------------------------------------------------------------------------------
 
-    @rule(client=_CLIENTS, lane=_LANES, shape=st.sampled_from(_SHAPES), env=st.sampled_from(_ENVS), count=st.integers(0, 5))
+    @rule(
+        client=_CLIENTS,
+        lane=_LANES,
+        shape=st.sampled_from(_SHAPES),
+        env=st.sampled_from(_ENVS),
+        count=st.integers(0, 5),
+    )
     def ask(self, client: int, lane: int, shape: dict[str, int], env: str, count: int) -> None:
         if client not in self.clients:
             return
@@ -195,7 +201,9 @@ class Pool(RuleBasedStateMachine):
         running = {name: amount for name, amount in holding.amounts.items() if name != "CPU"}
         self.scheduler.hold_only(number, running)
         after = self.scheduler.workers[number].holding
-        assert after is not None and after.gpus == gpus, "the actor was moved to another GPU than it was told of"
+        assert after is not None and after.gpus == gpus, (
+            "the actor was moved to another GPU than it was told of"
+        )
         self.carry_out()
 
     @rule(seconds=st.sampled_from([0.0, 1.0, 6.0]))
@@ -259,9 +267,13 @@ class Pool(RuleBasedStateMachine):
             if not (self.doomed or self.starting or self.leases or self.placed):
                 break
         feasible = self.scheduler.resources.feasible
-        unserved = {key: n for key, n in self.demand.items() if n and feasible(self.scheduler.lanes[key].resources)}
+        unserved = {
+            key: n for key, n in self.demand.items() if n and feasible(self.scheduler.lanes[key].resources)
+        }
         assert not unserved, "demands that fit were never granted"
-        assert not [a for a, shape in self.waiting_actors.items() if feasible(shape)], "actors were never placed"
+        assert not [a for a, shape in self.waiting_actors.items() if feasible(shape)], (
+            "actors were never placed"
+        )
         assert self.scheduler.resources.free == self.scheduler.resources.total
 
 

@@ -28,6 +28,7 @@ _ABOUT = {
     "nested": (),
     "class_name": "Counter",
     "host": (),
+    "slots": (),
     "meta": b"",
 }
 
@@ -43,6 +44,7 @@ class Node:
             "token": b"t" * 16,
             "resources": {"CPU": cpus},
             "keep_idle": 1,
+            "first_number": _DRIVER,
             "store_bytes": 1 << 20,
             "node_path": str(folder / "node"),
             "session_dir": str(folder),
@@ -75,7 +77,11 @@ class Node:
     def report(self, number: int, status: int) -> None:
         """What the zygote says of a worker."""
         pid = 1 << 30  # no process has such a number
-        message = number.to_bytes(8, "little") + pid.to_bytes(4, "little") + status.to_bytes(4, "little", signed=True)
+        message = (
+            number.to_bytes(8, "little")
+            + pid.to_bytes(4, "little")
+            + status.to_bytes(4, "little", signed=True)
+        )
         self.zygote_end.sendall(message)
 
     def connect(self, number: int) -> None:
@@ -142,8 +148,8 @@ def _demand(count: int) -> tuple[Any, ...]:
     return (protocol.DEMAND, 0, count, ("task", {"CPU": 1.0}, ""))
 
 
-def _create(key: int, **about: Any) -> tuple[Any, ...]:
-    return (protocol.CREATE_ACTOR, 1, key, {**_ABOUT, **about})
+def _create(key: int, **about: Any) -> tuple[tuple[Any, ...], ...]:
+    return (protocol.CREATE_ACTOR, 1, key, {**_ABOUT, **about}), (protocol.START_ACTOR, key, (), ())
 
 
 def test_a_lease_is_granted_on_a_worker_that_is_ready(node: Node) -> None:
@@ -175,10 +181,10 @@ def test_a_worker_that_dies_between_the_decision_and_the_grant(node: Node) -> No
 def test_a_worker_that_dies_between_the_decision_and_the_place_of_an_actor(node: Node) -> None:
     (number,) = node.forked()
     node.connect(number)
-    node.drive(_create(256, max_restarts=1))
+    node.drive(*_create(256, max_restarts=1))
     node.server._settle()  # HOST has been sent
     assert node.server.table.actors[256].worker == number
-    node.drive(_create(512, max_restarts=1))
+    node.drive(*_create(512, max_restarts=1))
     node.server._settle()
     (second,) = node.forked() or (None,)
     assert second is None  # the only CPU is taken
@@ -197,7 +203,7 @@ def test_a_worker_that_dies_between_the_decision_and_the_place_of_an_actor(node:
 
 
 def test_an_actor_that_is_killed_in_the_same_breath_as_it_was_made(node: Node) -> None:
-    node.drive(_create(256), (protocol.KILL_ACTOR, 256, True))
+    node.drive(*_create(256), (protocol.KILL_ACTOR, 256, True))
     node.server._settle()
     assert node.server.table.actors[256].state == DEAD
     assert node.server.scheduler.lanes == {}
@@ -205,7 +211,7 @@ def test_an_actor_that_is_killed_in_the_same_breath_as_it_was_made(node: Node) -
 
 def test_an_actor_that_is_killed_when_its_place_had_just_been_found(node: Node) -> None:
     (number,) = node.forked()
-    node.drive(_create(256))
+    node.drive(*_create(256))
     node.server._settle()
     node.connect(number)  # places the actor
     node.drive((protocol.KILL_ACTOR, 256, True))
@@ -216,7 +222,7 @@ def test_an_actor_that_is_killed_when_its_place_had_just_been_found(node: Node) 
 
 
 def test_a_name_is_free_again_after_a_death_in_the_same_breath(node: Node) -> None:
-    node.drive(_create(256, name="n"), (protocol.KILL_ACTOR, 256, True), _create(512, name="n"))
+    node.drive(*_create(256, name="n"), (protocol.KILL_ACTOR, 256, True), *_create(512, name="n"))
     node.server._settle()
     assert node.server.table.find("n", "space") is node.server.table.actors[512]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import marshal
 import os
 import random
+import resource
 import socket
 import stat
 import struct
@@ -21,6 +23,8 @@ from skate.engine.local.wire import HELLO, MAGIC, MAX_FRAME, Conn, Greeting, Pro
 
 TOKEN = b"0123456789abcdef"
 _FRAMES = 10_000
+_PIECE = 30_000
+"""Bytes that a socket takes without anybody reading."""
 
 _plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.binary() | st.text(),
@@ -49,16 +53,15 @@ def _read_all(data: bytes, splits: list[int] | None = None) -> list[Any] | None:
     try:
         read: list[Any] = []
         edges = [0, *sorted(place % (len(data) + 1) for place in splits or []), len(data)]
-        for start, end in zip(edges, edges[1:], strict=False):
-            theirs.sendall(data[start:end])
-            while start < end:
-                before = len(read)
+        for start, end in itertools.pairwise(edges):
+            for at in range(start, end, _PIECE):
+                theirs.sendall(data[at : min(end, at + _PIECE)])
                 messages = conn.receive()
                 if messages is None:
                     return None
                 read += messages
-                if len(read) == before:
-                    break
+        while more := conn.receive():
+            read += more
         return read
     finally:
         conn.close()
@@ -87,7 +90,9 @@ def test_what_is_sent_is_received(frames: list[list[Any]]) -> None:
     assert read == [message for messages in frames for message in messages]
 
 
-def test_more_than_the_kernel_takes_is_kept_until_there_is_room(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_more_than_the_kernel_takes_is_kept_until_there_is_room(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
     sender, receiver = Conn(pair[0]), Conn(pair[1])
     big = os.urandom(5_000_000)
     sender.send(("first", big))
@@ -123,6 +128,17 @@ def _bad_frame(rng: random.Random) -> bytes:
     return _frame(marshal.dumps(value, 2))
 
 
+@pytest.fixture
+def _little_memory() -> Iterator[None]:
+    """Half a gigabyte more than now: a broken frame may ask for a tuple of four billion items, and must be refused it."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (512 << 20), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.usefixtures("_little_memory")
 def test_ten_thousand_bad_frames_are_refused_or_read_but_never_do_harm() -> None:
     rng = random.Random(7)
     refused = 0
@@ -148,7 +164,9 @@ def test_a_header_that_promises_too_much_is_refused_before_anything_is_kept() ->
         _read_all(struct.pack("<II", MAGIC, MAX_FRAME + 1))
 
 
-def test_a_promise_of_much_takes_no_memory_before_it_is_kept(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_a_promise_of_much_takes_no_memory_before_it_is_kept(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
     conn = Conn(pair[0])
     pair[1].sendall(struct.pack("<II", MAGIC, MAX_FRAME))
     assert conn.receive() == []
@@ -172,7 +190,7 @@ def _greet(data: bytes, splits: list[int] | None = None, hang_up: bool = False) 
         greeting = Greeting(ours, deadline=0.0)
         edges = [0, *sorted(place % (len(data) + 1) for place in splits or []), len(data)]
         answer = None
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             theirs.sendall(data[start:end])
             answer = greeting.receive(TOKEN)
             if answer is not None:
@@ -209,7 +227,9 @@ def test_ten_thousand_bad_greetings_are_refused() -> None:
             _greet(bytes(data[:cut]), hang_up=True)
 
 
-@pytest.mark.parametrize("length", [0, 1, len(HELLO), len(HELLO) + 5, len(HELLO) + len(TOKEN), len(HELLO) + len(TOKEN) + 2])
+@pytest.mark.parametrize(
+    "length", [0, 1, len(HELLO), len(HELLO) + 5, len(HELLO) + len(TOKEN), len(HELLO) + len(TOKEN) + 2]
+)
 def test_who_leaves_before_the_greeting_is_over_is_refused(length: int) -> None:
     with pytest.raises(ProtocolError):
         _greet((HELLO + TOKEN + b"\x03abc")[:length], hang_up=True)

@@ -6,13 +6,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core.actor import ActorState
+from skate.core.ref import ERROR
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import Call, dump_error
 from skate.engine.local.client.lanes import _widen
-from skate.core.ref import ERROR
 
 if TYPE_CHECKING:
+    from skate.core.actor import ActorState
     from skate.engine.local.client.engine import LocalEngine
 
 
@@ -88,7 +88,9 @@ class ActorCalls:
             else:
                 self.engine.loop.dirty.add(conn)
 
-    def changed(self, key: int, state: str, path: str, worker: int, cause: str, error: Any, restarts: int) -> None:
+    def changed(
+        self, key: int, state: str, path: str, worker: int, cause: str, error: Any, restarts: int
+    ) -> None:
         """The node's news of an actor."""
         link = self.links.get(key)
         if link is None:

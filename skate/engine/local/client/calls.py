@@ -136,7 +136,9 @@ def pack_args(
 
 
 def _unpicklable(args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str, error: Exception) -> TypeError:
-    named = [(f"argument {i + 1}", a) for i, a in enumerate(args)] + [(f"argument {k!r}", v) for k, v in kwargs.items()]
+    named = [(f"argument {i + 1}", a) for i, a in enumerate(args)] + [
+        (f"argument {k!r}", v) for k, v in kwargs.items()
+    ]
     for name, value in named:
         try:
             serialize.pack(value)

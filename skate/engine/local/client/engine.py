@@ -19,8 +19,19 @@ from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
 from skate.core.context import TaskInfo
 from skate.core.environment import merge_env
 from skate.core.function import FunctionSpec
+from skate.core.labels import unmet
 from skate.core.options import ActorOptions, MethodOptions, TaskOptions
-from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, STORED, VALUE, ObjectRef, ObjectRefGenerator, Stream
+from skate.core.ref import (
+    ERROR,
+    INDEX_BITS,
+    PENDING,
+    REMOTE,
+    STORED,
+    VALUE,
+    ObjectRef,
+    ObjectRefGenerator,
+    Stream,
+)
 from skate.engine.base import Engine, InitConfig
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.actors import ActorCalls
@@ -54,7 +65,9 @@ class LocalEngine(Engine):
 
     name = "local"
 
-    def __init__(self, node: Any, number: int, settings: dict[str, Any], arena_fd: int, namespace: str) -> None:
+    def __init__(
+        self, node: Any, number: int, settings: dict[str, Any], arena_fd: int, namespace: str
+    ) -> None:
         self.settings = settings
         self.token: bytes = settings["token"]
         self.number = number
@@ -85,7 +98,7 @@ class LocalEngine(Engine):
         self.loop.add(self.node)
         self.print_log: Callable[[str, str, int, bytes], None] = lambda *_: None
 
-    # -- the loop's questions ------------------------------------------------------------------------------------------------------
+    # -- the loop's questions ----------------------------------------
 
     def _busy(self) -> bool:
         return bool(
@@ -143,7 +156,7 @@ class LocalEngine(Engine):
         for latch, _answer in self.requests.values():
             latch(None)
 
-    # -- the node's messages ---------------------------------------------------------------------------------------------------------
+    # -- the node's messages ----------------------------------------
 
     def _on_node(self, _conn: wire.Conn, messages: list[Any]) -> None:
         for message in messages:
@@ -214,7 +227,7 @@ class LocalEngine(Engine):
             raise exceptions.RaySystemError(f"the session has ended: {self.ended}")
         return answer[0]
 
-    # -- submitting ------------------------------------------------------------------------------------------------------------------
+    # -- submitting ----------------------------------------
 
     def export(self, spec: FunctionSpec | ClassSpec) -> Exported:
         """The pickled function or class; made once a session."""
@@ -259,6 +272,8 @@ class LocalEngine(Engine):
         if found is None:
             found = self._find_lane(options, spec)
         lane, extra = found[1], found[2]
+        if lane is None:
+            return self._unschedulable(spec, options, extra)
         call = self._call(spec, options, args, kwargs)
         call.lane = lane
         call.extra = extra
@@ -284,6 +299,9 @@ class LocalEngine(Engine):
     def _find_lane(self, options: TaskOptions, spec: FunctionSpec) -> tuple[Any, Any, Any]:
         if len(self._lane_of) > 1024:
             self._lane_of.clear()
+        nowhere = _unplaceable(options.scheduling_strategy)
+        if nowhere:
+            return options, None, nowhere
         extra: dict[str, Any] = {}
         if options.name:
             extra["name"] = options.name
@@ -292,12 +310,26 @@ class LocalEngine(Engine):
         if options.generator_backpressure:
             extra["backpressure"] = options.generator_backpressure
         env = self._env(options.runtime_env)
+        demand = {**options.demand(), **unmet(self._labels(), options.label_selector)}
         with self.loop.mutex:
-            lane = self.lanes.lane(options.demand(), env)
+            lane = self.lanes.lane(demand, env)
         # The options are kept beside the lane: while they are here, nothing else can have their id.
         found = (options, lane, extra or None)
         self._lane_of[id(options)] = found
         return found
+
+    def _labels(self) -> dict[str, str]:
+        return {"ray.io/node-id": NODE_ID, **self.settings["labels"]}
+
+    def _unschedulable(self, spec: FunctionSpec, options: TaskOptions, why: str) -> Any:
+        call = Call(next(self.keys), spec, options, protocol.ARGS_PLAIN, ())
+        returned = self._outputs(call, options.num_returns)
+        with self.loop.mutex:
+            self.fail(
+                call,
+                dump_error(exceptions.TaskUnschedulableError(f"task {spec.name} can't be scheduled: {why}")),
+            )
+        return returned
 
     def _env(self, given: Any) -> str:
         return merge_env(self.job_env, given)
@@ -395,7 +427,7 @@ class LocalEngine(Engine):
             if type(ref._guard) is list:
                 self.objects.escape_locked(ref._guard)
 
-    # -- results ---------------------------------------------------------------------------------------------------------------------
+    # -- results ----------------------------------------
 
     def finish(self, call: Call, kind: int, value: Any) -> None:
         """A result has come (with the mutex held)."""
@@ -453,7 +485,9 @@ class LocalEngine(Engine):
     def task_lost(self, call: Call, cause: str) -> None:
         """The worker that had the task is dead (with the mutex held)."""
         if call.cancelled:
-            self.fail(call, dump_error(exceptions.TaskCancelledError(call.ref.task_id() if call.ref else None)))
+            self.fail(
+                call, dump_error(exceptions.TaskCancelledError(call.ref.task_id() if call.ref else None))
+            )
         elif call.retries == 0:
             text = f"Task {call.name} did not end: {cause}."
             if call.attempts:
@@ -465,7 +499,7 @@ class LocalEngine(Engine):
             call.link = None
             call.lane.backlog.appendleft(call)
 
-    # -- generators ------------------------------------------------------------------------------------------------------------------
+    # -- generators ----------------------------------------
 
     def item(self, call: Call, index: int, kind: int, value: Any) -> None:
         """A generator has yielded (with the mutex held)."""
@@ -505,7 +539,9 @@ class LocalEngine(Engine):
             ref = stream.items.popleft()
             stream.consumed += 1
             call = stream.call
-            if call is not None and (call.options.generator_backpressure or (call.extra or {}).get("backpressure")):
+            if call is not None and (
+                call.options.generator_backpressure or (call.extra or {}).get("backpressure")
+            ):
                 self._to_worker(call, (protocol.TAKEN, call.key, stream.consumed))
             return ref
 
@@ -540,7 +576,7 @@ class LocalEngine(Engine):
         self.loop.flush(conn)
         return True
 
-    # -- waiting -----------------------------------------------------------------------------------------------------------------------
+    # -- waiting ----------------------------------------
 
     def _wait(self, latch: Latch, timeout: float | None) -> bool:
         if latch.left <= 0:
@@ -606,7 +642,9 @@ class LocalEngine(Engine):
                     waiting.append(ref)
         return waiting
 
-    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> tuple[list[Any], list[Any]]:
+    def wait(
+        self, refs: Sequence[Any], num_returns: int, timeout: float | None
+    ) -> tuple[list[Any], list[Any]]:
         if num_returns == 1 and type(refs[0]) is ObjectRef and refs[0]._kind not in (PENDING, REMOTE):
             # The commonest use, a loop that takes one at a time, must not look at all of them each time.
             return [refs[0]], list(refs[1:])
@@ -702,7 +740,7 @@ class LocalEngine(Engine):
                 return  # a loop that can't watch descriptors: the background thread serves it
             loop._skate_attached = self  # type: ignore[attr-defined]
 
-    # -- objects -----------------------------------------------------------------------------------------------------------------------
+    # -- objects ----------------------------------------
 
     def put(self, value: Any) -> ObjectRef[Any]:
         if self.ended:
@@ -716,7 +754,7 @@ class LocalEngine(Engine):
         self.objects.escape([item])
         self.objects.pinned.append(item)
 
-    # -- actors --------------------------------------------------------------------------------------------------------------------------
+    # -- actors ----------------------------------------
 
     def create_actor(
         self, spec: ClassSpec, options: ActorOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -725,8 +763,12 @@ class LocalEngine(Engine):
             self.prepare(spec)
         exported: Exported = spec.exported
         key = next(self.keys)
-        ordered = not spec.is_asyncio and (options.max_concurrency or 1) == 1 and not options.concurrency_groups
-        meta = ActorMeta(spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls, ordered)
+        ordered = (
+            not spec.is_asyncio and (options.max_concurrency or 1) == 1 and not options.concurrency_groups
+        )
+        meta = ActorMeta(
+            spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls, ordered
+        )
         call = self._call(spec, _plain_methods, args, kwargs)
         concurrency = options.max_concurrency or (1000 if spec.is_asyncio else 1)
         groups = dict(options.concurrency_groups or {})
@@ -743,7 +785,7 @@ class LocalEngine(Engine):
             "namespace": namespace,
             "detached": options.lifetime == "detached",
             "max_restarts": options.max_restarts,
-            "creation_demand": dict(options.creation_demand()),
+            "creation_demand": {**options.creation_demand(), **unmet(self._labels(), options.label_selector)},
             "running_demand": dict(options.running_demand()),
             "env": self._env(options.runtime_env),
             "class_name": spec.name,
@@ -763,6 +805,14 @@ class LocalEngine(Engine):
             ),
         }
         state = ActorState(key, meta)
+        nowhere = _unplaceable(options.scheduling_strategy)
+        if nowhere:
+            with self.loop.mutex:
+                link = self.actor_calls.link(state, mine=True)
+                link.state = "DEAD"
+                text = f"actor {spec.name} can't be scheduled: {nowhere}"
+                link.error = dump_error(exceptions.ActorUnschedulableError(text))
+            return state
         with self.loop.mutex:
             if self.ended:
                 raise exceptions.RaySystemError(f"the session has ended: {self.ended}")
@@ -884,14 +934,16 @@ class LocalEngine(Engine):
                 self.objects.changes[key] = self.objects.changes.get(key, 0) + 1
             return state
 
-    # -- cancelling ------------------------------------------------------------------------------------------------------------------------
+    # -- cancelling ----------------------------------------
 
     def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
         call: Call | None = ref._call
         if call is None or call.key not in self.pending:
             return
         if call.actor is not None and force:
-            raise ValueError("force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself.")
+            raise ValueError(
+                "force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself."
+            )
         with self.loop.mutex:
             self._cancel(call, force, recursive)
         self.loop.nudge()
@@ -918,7 +970,7 @@ class LocalEngine(Engine):
             if call.parent == parent:
                 self._cancel(call, force and call.actor is None, True)
 
-    # -- context -----------------------------------------------------------------------------------------------------------------------------
+    # -- context ----------------------------------------
 
     def task_info(self) -> TaskInfo:
         info = TaskInfo(
@@ -957,7 +1009,7 @@ class LocalEngine(Engine):
                 "DeathReasonMessage": "",
                 "alive": True,
                 "Resources": self.cluster_resources(),
-                "Labels": {"ray.io/node-id": NODE_ID, **self.settings["labels"]},
+                "Labels": self._labels(),
             }
         ]
 
@@ -971,7 +1023,7 @@ class LocalEngine(Engine):
     def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
         return self.ask(protocol.KV, action, key, value, namespace, overwrite)
 
-    # -- the end -----------------------------------------------------------------------------------------------------------------------------
+    # -- the end ----------------------------------------
 
     def shutdown(self) -> None:
         raise NotImplementedError("only a driver's engine ends its session")
@@ -994,6 +1046,17 @@ def _nested_of(call: Call) -> list[Any]:
     if isinstance(held, tuple):
         return list(held[1])
     return list(held)
+
+
+def _unplaceable(strategy: Any) -> str:
+    """Why a scheduling strategy can't be followed on a machine that is the only node; empty if it can."""
+    if (
+        type(strategy).__name__ != "NodeAffinitySchedulingStrategy"
+        or strategy.soft
+        or strategy.node_id == NODE_ID
+    ):
+        return ""
+    return f"its node affinity is hard, and there is no node {strategy.node_id}; the only one is {NODE_ID}. Use soft=True."
 
 
 def _for_future(error: BaseException) -> BaseException:

@@ -11,9 +11,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol, wire
-from skate.engine.local.client.calls import Call
 
 if TYPE_CHECKING:
+    from skate.engine.local.client.calls import Call
     from skate.engine.local.client.engine import LocalEngine
 
 BUDGET = 0.005
@@ -127,7 +127,9 @@ class Lanes:
                     call.cost = cost
                     self._send(link, call)
                     sent += 1
-        wanted = len(lane.links) + min(len(backlog), 4096) if backlog else sum(1 for k in lane.links if k.inflight)
+        wanted = (
+            len(lane.links) + min(len(backlog), 4096) if backlog else sum(1 for k in lane.links if k.inflight)
+        )
         if wanted != lane.demanded and (wanted > lane.demanded or not backlog):
             self._demand(lane, wanted)
         self.engine.loop.housekeeping_due = True
@@ -156,7 +158,7 @@ class Lanes:
         link.conn.send(call.message(protocol.TASK, function.number))
         self.engine.loop.dirty.add(link.conn)
 
-    # -- the node's news -----------------------------------------------------------------------------------------------------------
+    # -- the node's news ----------------------------------------
 
     def granted(self, number: int, worker: int, path: str, gpus: list[int], lease: int) -> None:
         """The node has leased us a worker."""
@@ -263,7 +265,7 @@ class Lanes:
                 return True
         return False
 
-    # -- the workers' answers --------------------------------------------------------------------------------------------------------
+    # -- the workers' answers ----------------------------------------
 
     def on_messages(self, conn: wire.Conn, messages: list[Any]) -> None:
         """Results, items, and tasks given back."""

@@ -61,7 +61,9 @@ def _open(lock: Any) -> None:
 class Loop:
     """The sockets of one process."""
 
-    def __init__(self, housekeep: Callable[[float], None], busy: Callable[[], bool], before_poll: Callable[[], None]) -> None:
+    def __init__(
+        self, housekeep: Callable[[float], None], busy: Callable[[], bool], before_poll: Callable[[], None]
+    ) -> None:
         self.mutex = threading.Lock()
         self.poller = poller.make_poller()
         self.conns: dict[int, Conn] = {}
@@ -97,7 +99,7 @@ class Loop:
         self._park = threading.Lock()
         self._park.acquire()
 
-    # -- connections -----------------------------------------------------------------------------------------------------------
+    # -- connections ----------------------------------------
 
     def add(self, conn: Conn) -> None:
         """Read from a connection from now on."""
@@ -125,7 +127,7 @@ class Loop:
         while dirty:
             self.flush(dirty.pop())
 
-    # -- driving -----------------------------------------------------------------------------------------------------------------
+    # -- driving ----------------------------------------
 
     def wait(self, latch: Latch, timeout: float | None) -> bool:
         """Wait until the latch is down; False after `timeout` seconds."""
@@ -269,7 +271,7 @@ class Loop:
         except (BlockingIOError, OSError):
             pass  # full: it will wake anyway
 
-    # -- the background ----------------------------------------------------------------------------------------------------------
+    # -- the background ----------------------------------------
 
     def nudge(self) -> None:
         """There is something that must not wait until somebody waits for it."""

@@ -14,10 +14,10 @@ from skate.core.actor import ActorState
 from skate.core.ref import BYTES, ERROR, INDEX_BITS, PENDING, REMOTE, STORED, VALUE, ObjectRef
 from skate.engine.local import arena, protocol
 from skate.engine.local.client.calls import NESTED
-from skate.engine.local.client.loop import Latch
 
 if TYPE_CHECKING:
     from skate.engine.local.client.engine import LocalEngine
+    from skate.engine.local.client.loop import Latch
 
 LOST = 10
 ACTOR = 11
@@ -53,7 +53,7 @@ class Objects:
         self.changes: dict[int, int] = {}
         self.pinned: list[Any] = []
 
-    # -- making ------------------------------------------------------------------------------------------------------------------
+    # -- making ----------------------------------------
 
     def put(self, value: Any) -> ObjectRef[Any]:
         """A ref to a copy of `value`."""
@@ -84,7 +84,7 @@ class Objects:
         Raises:
             OutOfDiskError: there is no room in memory, and none on disk.
         """
-        parts = [packed.data, *packed.buffers]
+        parts: list[bytes | memoryview] = [packed.data, *packed.buffers]
         starts, size = arena.layout([memoryview(part).nbytes for part in parts])
         nested = self.escape(packed.nested)
         place = self.engine.ask(protocol.ALLOC, key, size)
@@ -112,10 +112,9 @@ class Objects:
             os.ftruncate(fd, size)
             for start, part in ((0, header), *zip(starts, parts, strict=True)):
                 view = memoryview(part).cast("B")
-                while view.nbytes:
-                    written = os.pwrite(fd, view, start)
-                    start += written
-                    view = view[written:]
+                written = 0
+                while written < view.nbytes:
+                    written += os.pwrite(fd, view[written:], start + written)
         except OSError as error:
             os.unlink(path)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -127,7 +126,7 @@ class Objects:
         finally:
             os.close(fd)
 
-    # -- escaping ----------------------------------------------------------------------------------------------------------------
+    # -- escaping ----------------------------------------
 
     def escape(self, items: list[Any]) -> tuple[int, ...]:
         """Make refs (and actors) known to the node, as another process will name them. Returns their keys."""
@@ -203,7 +202,7 @@ class Objects:
             for waiter in waiters:
                 waiter(ref)
 
-    # -- coming in ---------------------------------------------------------------------------------------------------------------
+    # -- coming in ----------------------------------------
 
     def restore(self, key: int) -> ObjectRef[Any]:
         """The ref for a key that was unpickled here."""
@@ -234,9 +233,7 @@ class Objects:
             return
         if kind == LOST:
             kind = ERROR
-            value = serialize.pack(
-                exceptions.OwnerDiedError(ref.hex(), None, "")
-            ).data
+            value = serialize.pack(exceptions.OwnerDiedError(ref.hex(), None, "")).data
         ref._kind = kind
         ref._value = value
         waiters = ref._waiters
@@ -245,7 +242,7 @@ class Objects:
             for waiter in waiters:
                 waiter(ref)
 
-    # -- counts ------------------------------------------------------------------------------------------------------------------
+    # -- counts ----------------------------------------
 
     def flush_counts(self) -> None:
         """Queue the changes of counts for the node (with the mutex held)."""
@@ -274,7 +271,7 @@ class Objects:
                 self.engine.node.send((protocol.UNPIN, unpins.popleft()))
             self.engine.loop.dirty.add(self.engine.node)
 
-    # -- reading -----------------------------------------------------------------------------------------------------------------
+    # -- reading ----------------------------------------
 
     def value(self, ref: ObjectRef[Any]) -> Any:
         """The value of a ref that has one.
@@ -331,7 +328,7 @@ class Objects:
         """Have `latch` counted down once by each ref that has no value yet (with the mutex held)."""
         for ref in refs:
             kind = ref._kind
-            if kind == PENDING or kind == REMOTE:
+            if kind in (PENDING, REMOTE):
                 if ref._waiters is None:
                     ref._waiters = [latch]
                 else:

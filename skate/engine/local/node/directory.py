@@ -76,7 +76,7 @@ class Directory:
         """Sealed objects in shared memory, the least recently used first."""
         self.out: list[tuple[Any, ...]] = []
 
-    # -- clients -----------------------------------------------------------------------------------------------------------
+    # -- clients ----------------------------------------
 
     def client_joined(self, client: int) -> None:
         """A process has connected."""
@@ -104,7 +104,7 @@ class Directory:
                 self._lose(key, entry)
                 self._drop_if_free(key, entry)
 
-    # -- what is known of an object ----------------------------------------------------------------------------------------
+    # -- what is known of an object ----------------------------------------
 
     def publish(self, client: int, key: int, kind: int, payload: Any, nested: tuple[int, ...]) -> None:
         """A ref has left the process that made it: the object is known from now on, and held once by that process."""
@@ -174,7 +174,7 @@ class Directory:
         if entry is not None and entry.kind == UNKNOWN:
             self._lose(key, entry)
 
-    # -- counts ------------------------------------------------------------------------------------------------------------
+    # -- counts ----------------------------------------
 
     def count(self, client: int, changes: list[tuple[int, int]]) -> None:
         """A process holds more or fewer refs."""
@@ -218,7 +218,7 @@ class Directory:
                 entry.containers -= 1
                 self._drop_if_free(key, entry)
 
-    # -- spilling ----------------------------------------------------------------------------------------------------------
+    # -- spilling ----------------------------------------
 
     def victims(self, size: int) -> list[tuple[int, Entry]]:
         """Objects to move to disk so that about `size` bytes become free, the least recently used first."""
@@ -246,7 +246,7 @@ class Directory:
         entry.path = path
         return True
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside ----------------------------------------
 
     def _entry(self, key: int) -> Entry:
         entry = self.entries.get(key)

@@ -104,6 +104,9 @@ class ActorTable:
     def placed(self, key: int, worker: int) -> None:
         """The scheduler has found a process."""
         actor = self.actors[key]
+        if actor.state == DEAD:
+            self.out.append(("kill", worker))
+            return
         actor.worker = worker
         self.by_worker[worker] = key
         self.out.append(("host", key, worker))

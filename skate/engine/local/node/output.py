@@ -1,4 +1,4 @@
-"""What workers print, on its way to the drivers: whole lines, with who printed them.
+r"""What workers print, on its way to the drivers: whole lines, with who printed them.
 
 A worker marks its stream with a line `\\x01name\\n` when the task that prints changes; the mark is taken out here.
 """

@@ -72,7 +72,7 @@ class Scheduler:
         self._starting: dict[str, int] = {}
         self._waiting: OrderedDict[Key, Lane] = OrderedDict()
 
-    # -- workers -----------------------------------------------------------------------------------------------------------
+    # -- workers ----------------------------------------
 
     def worker_started(self, number: int, env: str) -> None:
         """A worker has been forked; it is not ready yet."""
@@ -148,7 +148,7 @@ class Scheduler:
         worker.blocked = False
         worker.reclaiming = False
 
-    # -- leases ------------------------------------------------------------------------------------------------------------
+    # -- leases ----------------------------------------
 
     def open_lane(self, client: int, lane: int, resources: dict[str, int], env: str) -> bool:
         """A client has work of a new shape. False if its resources exceed what the node has in all."""
@@ -202,7 +202,7 @@ class Scheduler:
             worker.blocked = False
             self.resources.take_cpu_back(worker.holding)
 
-    # -- actors ------------------------------------------------------------------------------------------------------------
+    # -- actors ----------------------------------------
 
     def want_actor(self, actor: int, resources: dict[str, int], env: str) -> bool:
         """An actor waits for a process of its own. False if its resources exceed what the node has in all."""
@@ -231,7 +231,7 @@ class Scheduler:
             worker.holding = self.resources.acquire(resources)
             self.schedule()
 
-    # -- the decision --------------------------------------------------------------------------------------------------------
+    # -- the decision ----------------------------------------
 
     def _update_waiting(self, lane: Lane) -> None:
         if lane.demand > len(lane.granted):

@@ -31,7 +31,18 @@ _LOG_BACKLOG = 4 << 20
 class Process:
     """A driver or a worker."""
 
-    __slots__ = ("conn", "ended", "is_driver", "label", "namespace", "number", "path", "pid", "pipes", "status")
+    __slots__ = (
+        "conn",
+        "ended",
+        "is_driver",
+        "label",
+        "namespace",
+        "number",
+        "path",
+        "pid",
+        "pipes",
+        "status",
+    )
 
     def __init__(self, number: int, is_driver: bool) -> None:
         self.number = number
@@ -49,7 +60,9 @@ class Process:
 class Server:
     """Everything the node's process does."""
 
-    def __init__(self, config: dict[str, Any], driver: socket.socket, zygote: socket.socket, arena_fd: int) -> None:
+    def __init__(
+        self, config: dict[str, Any], driver: socket.socket, zygote: socket.socket, arena_fd: int
+    ) -> None:
         self.config = config
         self.token: bytes = config["token"]
         self.scheduler = Scheduler(config["resources"], config["keep_idle"])
@@ -71,7 +84,7 @@ class Server:
         self.to_flush: set[Process] = set()
         self.infeasible_warned: set[str] = set()
         self.envs: dict[str, dict[str, str]] = {"": {}}
-        self.next_number = 2
+        self.next_number = config["first_number"] + 1
         self.next_lease = 1
         self.stopping = False
         self.zygote = zygote
@@ -83,13 +96,13 @@ class Server:
         self.spiller = Spiller(arena_fd, config["spill_dir"], lambda: os.write(self._wake_write, b"."))
         for fd in (zygote.fileno(), self.listener.fileno(), self._wake_read):
             self.poller.add(fd)
-        first = Process(1, is_driver=True)
+        first = Process(config["first_number"], is_driver=True)
         first.namespace = config["namespace"]
         self._attach(first, wire.Conn(driver, first))
         for _ in range(config["prestart"]):
             self._fork("")
 
-    # -- the loop ------------------------------------------------------------------------------------------------------------
+    # -- the loop ----------------------------------------
 
     def run(self) -> None:
         """Serve until the last driver is gone."""
@@ -133,7 +146,13 @@ class Server:
                 self._refuse(greeting)
 
     def _settle(self) -> None:
-        """Carry out what the state machines have decided, until nothing is left; then write."""
+        """Carry out what the state machines have decided, then write."""
+        self._carry_out()
+        while self.to_flush:
+            self._flush(self.to_flush.pop())
+
+    def _carry_out(self) -> None:
+        """Carry out instructions until there are none left."""
         while True:
             if self.scheduler.out:
                 instructions, self.scheduler.out = self.scheduler.out, []
@@ -148,11 +167,9 @@ class Server:
                 for instruction in instructions:
                     self._directory_says(*instruction)
             else:
-                break
-        while self.to_flush:
-            self._flush(self.to_flush.pop())
+                return
 
-    # -- connections -----------------------------------------------------------------------------------------------------------
+    # -- connections ----------------------------------------
 
     def _attach(self, process: Process, conn: wire.Conn) -> None:
         process.conn = conn
@@ -203,9 +220,12 @@ class Server:
                 return
             for message in messages:
                 _HANDLERS[message[0]](self, process, *message[1:])
+                self._carry_out()  # at once: a later message may make an instruction out of date
         except (wire.ProtocolError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             # A frame that makes no sense: whoever sent it is broken or hostile, and is cut off; the others go on.
-            self._warn_all(f"process {process.number} (pid {process.pid}) sent a bad message and was cut off: {error!r}.")
+            self._warn_all(
+                f"process {process.number} (pid {process.pid}) sent a bad message and was cut off: {error!r}."
+            )
             if not process.is_driver:
                 self._kill(process)
             self._left(process)
@@ -251,7 +271,7 @@ class Server:
         elif process.status is not None:
             self._buried(process)
 
-    # -- workers ---------------------------------------------------------------------------------------------------------------
+    # -- workers ----------------------------------------
 
     def _fork(self, env: str) -> None:
         number = self.next_number
@@ -327,7 +347,7 @@ class Server:
             process.ended = process.ended or "it was killed before it had started"
             process.label = "\0kill"
 
-    # -- output ----------------------------------------------------------------------------------------------------------------
+    # -- output ----------------------------------------
 
     def _read_pipe(self, fd: int) -> None:
         process = self.pipes[fd]
@@ -368,7 +388,10 @@ class Server:
             return
         for name, text in pieces:
             for driver in self._drivers():
-                self._send(driver.number, (protocol.LOG, stream, name or process.label or "worker", process.pid, text))
+                self._send(
+                    driver.number,
+                    (protocol.LOG, stream, name or process.label or "worker", process.pid, text),
+                )
                 self._flush(driver)
                 if driver.conn is not None and driver.conn.backlog() > _LOG_BACKLOG:
                     for fd in self.pipes:
@@ -383,15 +406,17 @@ class Server:
         for driver in self._drivers():
             self._send(driver.number, (protocol.WARN, text))
 
-    # -- the scheduler's instructions --------------------------------------------------------------------------------------------
+    # -- the scheduler's instructions ----------------------------------------
 
     def _scheduler_says(self, what: str, *rest: Any) -> None:
         if what == "start":
             self._fork(rest[0])
         elif what == "grant":
             client, lane, number = rest
-            worker = self.scheduler.workers[number]
-            gpus = sorted(worker.holding.gpus) if worker.holding else []
+            leased = self.scheduler.workers.get(number)
+            if leased is None:
+                return  # it has died since, which its lane is told
+            gpus = sorted(leased.holding.gpus) if leased.holding else []
             lease, self.next_lease = self.next_lease, self.next_lease + 1
             if client not in self.processes or self.processes[client].conn is None:
                 return
@@ -420,8 +445,11 @@ class Server:
             process = self.processes[rest[1]]
             process.label = actor.description["class_name"]
             gpus = sorted(worker.holding.gpus) if worker.holding else []
-            facts = (unscale(actor.resources), gpus, actor.restarts, actor.name, actor.namespace)
-            self._send(rest[1], (protocol.HOST, actor.key, actor.description["host"], actor.description["slots"], facts))
+            facts = (unscale(actor.running_resources), gpus, actor.restarts, actor.name, actor.namespace)
+            self._send(
+                rest[1],
+                (protocol.HOST, actor.key, actor.description["host"], actor.description["slots"], facts),
+            )
         elif what == "hold":
             self.scheduler.hold_only(rest[0], rest[1])
         elif what == "notify":
@@ -429,9 +457,9 @@ class Server:
             for client in actor.watchers:
                 self._tell_actor(client, actor)
         elif what == "kill":
-            process = self.processes.get(rest[0])
-            if process is not None:
-                self._kill(process)
+            doomed = self.processes.get(rest[0])
+            if doomed is not None:
+                self._kill(doomed)
         elif what == "end":
             self._send(rest[0], (protocol.EXIT,))
         elif what == "forget":
@@ -442,7 +470,17 @@ class Server:
         if actor.state == lifecycle.ALIVE and actor.worker is not None:
             path = self.processes[actor.worker].path
         self._send(
-            client, (protocol.ACTOR, actor.key, actor.state, path, actor.worker or 0, actor.cause, actor.error, actor.restarts)
+            client,
+            (
+                protocol.ACTOR,
+                actor.key,
+                actor.state,
+                path,
+                actor.worker or 0,
+                actor.cause,
+                actor.error,
+                actor.restarts,
+            ),
         )
 
     def _directory_says(self, what: str, *rest: Any) -> None:
@@ -480,7 +518,7 @@ class Server:
             self.infeasible_warned.add(text)
             self._warn_all(text)
 
-    # -- the store -------------------------------------------------------------------------------------------------------------
+    # -- the store ----------------------------------------
 
     def _alloc(self, process: Process, request: int, key: int, size: int) -> None:
         self.waiting_allocs.append((process.number, request, key, size))
@@ -550,7 +588,7 @@ class Server:
         answer = None if entry is None else (entry.path or entry.offset, entry.size)
         self._send(process.number, (protocol.REPLY, request, answer))
 
-    # -- messages --------------------------------------------------------------------------------------------------------------
+    # -- messages ----------------------------------------
 
     def _ready(self, process: Process, path: str, pid: int) -> None:
         process.path = path
@@ -591,7 +629,10 @@ class Server:
         )
         holder = self.table.create(actor)
         if holder is not None:
-            self._send(process.number, (protocol.REPLY, request, (holder, self.table.actors[holder].description["meta"])))
+            self._send(
+                process.number,
+                (protocol.REPLY, request, (holder, self.table.actors[holder].description["meta"])),
+            )
             return
         self.directory.hold(about["nested"])
         self.held_for_actor[key] = about["nested"]
@@ -662,7 +703,14 @@ class Server:
         self._send(process.number, (protocol.REPLY, request, answer))
 
     def _kv(
-        self, process: Process, request: int, action: str, key: bytes, value: bytes, namespace: bytes, overwrite: bool
+        self,
+        process: Process,
+        request: int,
+        action: str,
+        key: bytes,
+        value: bytes,
+        namespace: bytes,
+        overwrite: bool,
     ) -> None:
         space = self.kv.setdefault(namespace, {})
         answer: Any
@@ -686,7 +734,7 @@ class Server:
         else:
             self._left(process)
 
-    # -- the end ---------------------------------------------------------------------------------------------------------------
+    # -- the end ----------------------------------------
 
     def _end(self) -> None:
         """Nobody is left: end the workers, pass on what they printed, and leave nothing behind."""

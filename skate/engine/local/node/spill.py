@@ -12,7 +12,7 @@ from collections.abc import Callable
 class Spiller:
     """Copies ranges to files; results are collected by the node when `wake` is called."""
 
-    def __init__(self, fd: int, directory: str, wake: Callable[[], None]) -> None:
+    def __init__(self, fd: int, directory: str, wake: Callable[[], object]) -> None:
         self._fd = fd
         self._directory = directory
         self._wake = wake

@@ -43,7 +43,8 @@ class AsyncActor:
 
     def run(self) -> None:
         """Serve until the actor ends."""
-        asyncio.run(self._serve())
+        with self.worker.runner() as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         worker = self.worker
@@ -75,6 +76,8 @@ class AsyncActor:
             if conn is None:
                 if self.exit is not None:
                     self.exit.set()
+                continue
+            if message[6] is not None and self.worker.refuse_unknown_group(conn, message):
                 continue
             group = self.groups.get(self.worker.group_of(message), self.default)
             if group.running < group.limit:
@@ -152,7 +155,9 @@ class AsyncActor:
                 index += 1
                 while not stream.dropped and not stream.has_room(index):
                     event = asyncio.Event()
-                    stream.on_change = lambda e=event: self.loop.call_soon_threadsafe(e.set) if self.loop else None
+                    stream.on_change = lambda e=event: (
+                        self.loop.call_soon_threadsafe(e.set) if self.loop else None
+                    )
                     await event.wait()
                 if stream.dropped:
                     await generator.aclose()

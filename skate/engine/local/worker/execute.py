@@ -28,7 +28,9 @@ class Running:
 
     __slots__ = ("cancelled", "conn", "function_name", "key", "name", "thread", "worker")
 
-    def __init__(self, worker: Worker, conn: wire.Conn | None, key: int, function_name: str, name: str) -> None:
+    def __init__(
+        self, worker: Worker, conn: wire.Conn | None, key: int, function_name: str, name: str
+    ) -> None:
         self.worker = worker
         self.conn = conn
         self.key = key
@@ -126,7 +128,9 @@ def error_payload(worker: Worker, name: str, error: BaseException) -> Any:
         substitute = exceptions.RaySystemError(
             f"the task raised {type(error).__name__}: {error}, which can't be pickled: {type(failure).__name__}: {failure}."
         )
-        wrapped = exceptions.RayTaskError(name, text, substitute, pid=os.getpid(), ip="127.0.0.1", actor_id=actor_id)
+        wrapped = exceptions.RayTaskError(
+            name, text, substitute, pid=os.getpid(), ip="127.0.0.1", actor_id=actor_id
+        )
         packed = serialize.pack(wrapped)
     if packed.nested:
         worker.engine.objects.escape(packed.nested)
@@ -137,13 +141,17 @@ def error_payload(worker: Worker, name: str, error: BaseException) -> Any:
 def _traceback_text(error: BaseException) -> str:
     # The frames of this package above the user's function say nothing to the user.
     trace = error.__traceback__
-    while trace is not None and os.sep + os.path.join("skate", "engine") + os.sep in trace.tb_frame.f_code.co_filename:
+    while (
+        trace is not None
+        and os.sep + os.path.join("skate", "engine") + os.sep in trace.tb_frame.f_code.co_filename
+    ):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))
 
 
 def _safe_repr(instance: Any) -> str | None:
-    if type(instance).__repr__ is object.__repr__:
+    cls: Any = type(instance)
+    if cls.__repr__ is object.__repr__:
         return None
     try:
         return repr(instance)[:200]
@@ -219,7 +227,9 @@ class Execution:
         if values is None or len(values) != returns:
             got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
             kind_of_error = TypeError if values is None else ValueError
-            raise kind_of_error(f"Task returned {got}, but num_returns={returns}: return a sequence of that many values.")
+            raise kind_of_error(
+                f"Task returned {got}, but num_returns={returns}: return a sequence of that many values."
+            )
         results = [result(worker, caller, self.key + index, item) for index, item in enumerate(values)]
         return (protocol.RESULTS, self.key, results, self.micros())
 
@@ -276,7 +286,13 @@ class Execution:
             return (protocol.RESULT, self.key, ERROR, serialize.pack(cancelled).inline(), self.micros())
         if isinstance(error, SystemExit):
             worker.exit_from_code(error)
-        return (protocol.RESULT, self.key, ERROR, error_payload(worker, running.function_name, error), self.micros())
+        return (
+            protocol.RESULT,
+            self.key,
+            ERROR,
+            error_payload(worker, running.function_name, error),
+            self.micros(),
+        )
 
     def micros(self) -> int:
         """Run time so far."""
@@ -292,4 +308,14 @@ def call_on_instance(instance: Any) -> Callable[..., Any]:
     return call
 
 
-__all__ = ["ActorHandle", "ActorState", "Execution", "Running", "arguments", "call_on_instance", "error_payload", "result", "sys"]
+__all__ = [
+    "ActorHandle",
+    "ActorState",
+    "Execution",
+    "Running",
+    "arguments",
+    "call_on_instance",
+    "error_payload",
+    "result",
+    "sys",
+]

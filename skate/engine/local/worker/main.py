@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import pickle
 import signal
@@ -89,7 +91,9 @@ class Worker:
         self.class_name = ""
         self.instance: Any = None
         self.restarts = 0
+        self.groups: set[str] = set()
         self.method_groups: dict[str, str] = {}
+        self._runner: Any = None
         self.pools: dict[str, Any] = {}
         self.coroutines: Any = None
         self.streams: dict[int, OutStream] = {}
@@ -131,6 +135,12 @@ class Worker:
             conn, message = self.inbox.popleft()
             if conn is None:
                 self._on_order(message)
+            elif (
+                self.instance is not None
+                and message[6] is not None
+                and self.refuse_unknown_group(conn, message)
+            ):
+                continue
             elif self.pools:
                 self._to_pool(conn, message)
             else:
@@ -148,9 +158,13 @@ class Worker:
         self.idle = None
 
     def _busy(self) -> bool:
-        return bool(self.running or self.coroutines is not None and self.async_running or LocalEngine._busy(self.engine))
+        return bool(
+            self.running
+            or (self.coroutines is not None and self.async_running)
+            or LocalEngine._busy(self.engine)
+        )
 
-    # -- running -----------------------------------------------------------------------------------------------------------------
+    # -- running ----------------------------------------
 
     def _run(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         Execution(self, conn, message).run()
@@ -170,6 +184,26 @@ class Worker:
         if pool is None:
             pool = self.pools[""]
         pool.submit(conn, message)
+
+    def runner(self) -> Any:
+        """What runs an asyncio actor's coroutines."""
+        if self._runner is None:
+            import asyncio
+
+            self._runner = asyncio.Runner()
+        return self._runner
+
+    def refuse_unknown_group(self, conn: wire.Conn, message: tuple[Any, ...]) -> bool:
+        """Answer a call that names a concurrency group there is none of; True if it does."""
+        extra = message[6]
+        group = None if extra is None else extra.get("group")
+        if group is None or group in self.groups:
+            return False
+        declared = ", ".join(sorted(self.groups)) or "none"
+        error = ValueError(f"the actor has no concurrency group {group!r}. Declared: {declared}.")
+        payload = error_payload(self, f"{self.class_name}.{message[2]}", error)
+        self.reply(conn, (protocol.RESULT, message[1], ERROR, payload, 0))
+        return True
 
     def group_of(self, message: tuple[Any, ...]) -> str:
         """The concurrency group of a call."""
@@ -270,7 +304,7 @@ class Worker:
         conn.send((protocol.RESULT, message[1], ERROR, serialize.pack(error).inline(), 0))
         self.engine.loop.dirty.add(conn)
 
-    # -- generators --------------------------------------------------------------------------------------------------------------
+    # -- generators ----------------------------------------
 
     def open_stream(self, key: int, limit: int | None) -> OutStream:
         """A generator starts."""
@@ -281,7 +315,7 @@ class Worker:
         """It has ended."""
         self.streams.pop(key, None)
 
-    # -- blocking ----------------------------------------------------------------------------------------------------------------
+    # -- blocking ----------------------------------------
 
     def _before_block(self) -> bool:
         if threading.get_ident() != self.main_thread or not self.running:
@@ -306,7 +340,7 @@ class Worker:
             conn.send((protocol.STOLEN, keys))
             self.engine.loop.flush(conn)
 
-    # -- messages (all with the mutex held) ----------------------------------------------------------------------------------------
+    # -- messages (all with the mutex held) ----------------------------------------
 
     def _on_caller(self, conn: wire.Conn, messages: list[Any]) -> None:
         inbox = self.inbox
@@ -370,7 +404,7 @@ class Worker:
                 return
             greeting = wire.Greeting(sock, time.monotonic() + 5)
             self.greetings[greeting.fd] = greeting
-            self.engine.loop.handlers[greeting.fd] = lambda g=greeting: self._greet(g)
+            self.engine.loop.handlers[greeting.fd] = functools.partial(self._greet, greeting)
             self.engine.loop.poller.add(greeting.fd)
             self._greet(greeting)
 
@@ -406,7 +440,7 @@ class Worker:
         for stream in self.streams.values():
             stream.changed()
 
-    # -- cancelling ----------------------------------------------------------------------------------------------------------------
+    # -- cancelling ----------------------------------------
 
     def _cancel(self, conn: wire.Conn, key: int, force: bool, recursive: bool) -> None:
         if recursive:
@@ -439,7 +473,7 @@ class Worker:
         self.cancelling = 0
         raise KeyboardInterrupt
 
-    # -- orders from the node --------------------------------------------------------------------------------------------------------
+    # -- orders from the node ----------------------------------------
 
     def _on_order(self, message: tuple[Any, ...]) -> None:
         if message[0] == protocol.EXIT:
@@ -469,7 +503,9 @@ class Worker:
 
     def _host(self, key: int, host: tuple[Any, ...], slots: Any, facts: tuple[Any, ...]) -> None:
         """Become an actor."""
-        (_number, name, payload, flag, args, concurrency, groups, is_asyncio, meta_pickle, _backpressure) = host
+        (_number, name, payload, flag, args, concurrency, groups, is_asyncio, meta_pickle, _backpressure) = (
+            host
+        )
         resources, gpus, self.restarts, self.actor_name, self.engine.namespace = facts
         self._lease(resources, gpus)
         self.class_name = name
@@ -481,6 +517,7 @@ class Worker:
         self.method_groups = {
             m.name: m.options.concurrency_group for m in meta.methods.values() if m.options.concurrency_group
         }
+        self.groups = set(groups)
         running = Running(self, None, key, f"{name}.__init__", f"{name}.__init__")
         current_task.set(running)
         error = None
@@ -489,7 +526,12 @@ class Worker:
             stored = payload if type(payload) is not int else self.engine.objects.read(payload)
             cls = serialize.unpack(stored)
             positional, named = arguments(self, flag, args if flag == protocol.ARGS_PLAIN else (args, slots))
-            self.instance = cls(*positional, **named)
+            if inspect.iscoroutinefunction(cls.__init__):
+                # Python would refuse a constructor that returns a coroutine; its body runs in the actor's own loop.
+                self.instance = cls.__new__(cls, *positional, **named)
+                self.runner().run(cls.__init__(self.instance, *positional, **named))
+            else:
+                self.instance = cls(*positional, **named)
             del positional, named
         except BaseException as failure:
             error = self._creation_error(name, failure)
@@ -517,9 +559,11 @@ class Worker:
             return serialize.pack(exceptions.ActorDiedError(inner)).inline()
         except Exception as problem:
             text = f"The {name} actor's constructor raised {type(failure).__name__}: {failure} ({problem})"
-            return serialize.pack(exceptions.ActorDiedError(exceptions.ActorDiedErrorContext(error_message=text))).inline()
+            return serialize.pack(
+                exceptions.ActorDiedError(exceptions.ActorDiedErrorContext(error_message=text))
+            ).inline()
 
-    # -- the end -----------------------------------------------------------------------------------------------------------------------
+    # -- the end ----------------------------------------
 
     def exit_from_code(self, error: BaseException) -> NoReturn:
         """`exit_actor()`, or `sys.exit()` in user code: the process ends."""

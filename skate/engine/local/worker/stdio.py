@@ -13,7 +13,9 @@ class MarkedStream(io.TextIOWrapper):
     """A standard stream that writes a mark before the first text of each task."""
 
     def __init__(self, fd: int, who: Callable[[], str]) -> None:
-        super().__init__(io.FileIO(fd, "w", closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[arg-type]
+        super().__init__(
+            io.FileIO(fd, "w", closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True
+        )
         self._who = who
         self._last = ""
 

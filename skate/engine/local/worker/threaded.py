@@ -30,7 +30,9 @@ class Pool:
         with self._lock:
             self.unfinished += 1
             if self.unfinished > len(self._threads) and len(self._threads) < self._size:
-                thread = threading.Thread(target=self._run, name=f"skate-{self._name}-{len(self._threads)}", daemon=True)
+                thread = threading.Thread(
+                    target=self._run, name=f"skate-{self._name}-{len(self._threads)}", daemon=True
+                )
                 self._threads.append(thread)
                 thread.start()
         self._queue.put((conn, message))

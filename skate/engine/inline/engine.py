@@ -1,0 +1,597 @@
+"""The inline engine: the contract's methods over the scheduler, the actors and the values."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from skate import exceptions
+from skate.core import serialize
+from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
+from skate.core.context import TaskInfo
+from skate.core.function import FunctionSpec
+from skate.core.options import ActorOptions, MethodOptions, TaskOptions
+from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef, Stream
+from skate.engine.base import Engine, InitConfig
+from skate.engine.inline.actors import DEAD, Actor, Actors
+from skate.engine.inline.admission import Admission, Entry
+from skate.engine.inline.calls import Call, add_waiter, current, drop_waiter, settle
+from skate.engine.inline.cancel import cancel_call
+from skate.engine.inline.execute import Executor
+from skate.engine.inline.fiber import Fiber, Latch
+from skate.engine.inline.inform import describe_node, describe_task
+from skate.engine.inline.resources import UNIT, Holding, Ledger, scaled, total_resources
+from skate.engine.inline.scheduler import Scheduler
+from skate.engine.inline.values import Arguments, Outcome, Values
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from skate.engine.inline.aio import ActorLoop, ForeignLoops
+
+_CROWD = 1000
+"""Ready work beyond which a submission runs some of it first."""
+_sessions = itertools.count(1)
+
+
+class InlineEngine(Engine):
+    """Runs everything in this process.
+
+    Args:
+        config: What `init` was asked for; `seed` chooses the order of ready work, None means order of submission.
+        namespace: Where names of actors live by default.
+    """
+
+    name = "inline"
+
+    def __init__(self, config: InitConfig, namespace: str) -> None:
+        self.config = config
+        self.namespace = namespace
+        self.address = f"inline:{os.getpid()}"
+        self.ended = False
+        self.keys = itertools.count((next(_sessions) << 64) | (1 << INDEX_BITS), 1 << INDEX_BITS)
+        self.total = total_resources(config)
+        self.scheduler = Scheduler(config.seed)
+        self.admission = Admission(Ledger(self.total), self.scheduler)
+        self.scheduler.stuck = self.admission.stuck
+        self.scheduler.watching = self.look_at_sockets
+        self.actors = Actors(self)
+        self.values = Values(self.actors.counted)
+        self.executor = Executor(self)
+        self.calls: dict[int, Call] = {}
+        """Calls that have not ended."""
+        self.fibers: set[Fiber] = set()
+        self.loops: dict[ActorLoop, None] = {}
+        self.session_dir = tempfile.mkdtemp(prefix="skate-inline-")
+        self._foreign: ForeignLoops | None = None
+        self._pinned: list[Any] = []
+        self._kv: dict[tuple[bytes, bytes], bytes] = {}
+        self._functions: dict[int, tuple[FunctionSpec, Callable[..., Any]]] = {}
+        self._classes: dict[int, tuple[ClassSpec, Any]] = {}
+
+    # -- life ------------------------------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        error = self.values.error(exceptions.RaySystemError("the session has ended: skate.shutdown() was called."))
+        with self.scheduler.lock:
+            self.ended = True
+            for call in list(self.calls.values()):
+                call.fail(error)
+            self.calls.clear()
+        me = threading.get_ident()
+        for fiber in list(self.fibers):
+            if fiber.thread == me and fiber is not _running_fiber():
+                self.scheduler.doom(fiber)
+                fiber.go_on()
+        for actor in list(self.actors.by_key.values()):
+            self.actors.die(actor, "the session has ended.")
+        for loop in list(self.loops):
+            while not loop.is_closed() and (loop.stepping is None or loop.stepping.thread == me):
+                if loop.stepping is not None:
+                    self.scheduler.doom(loop.stepping)
+                    loop.stepping.go_on()
+                loop.end_now()
+        self.scheduler.clear()
+        self._pinned.clear()
+        shutil.rmtree(self.session_dir, ignore_errors=True)
+
+    def _check_running(self) -> None:
+        if self.ended:
+            raise exceptions.RaySystemError("the session has ended: skate.shutdown() was called.")
+
+    # -- tasks -----------------------------------------------------------------------------------------------------------
+
+    def submit_task(
+        self, spec: FunctionSpec, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        self._check_running()
+        function = self._function(spec)
+        call = Call(next(self.keys), spec.name, options, Arguments(self.values, args, kwargs, spec.name), current.get())
+        call.function = function
+        call.retries = options.max_retries
+        call.demand = scaled(options.demand())
+        returned = call.outputs()
+        with self.scheduler.lock:
+            self.calls[call.key] = call
+            if self._arguments_there(call, lambda: self.enqueue(call)):
+                self.enqueue(call)
+        if self.scheduler.ready_count() > _CROWD:
+            self.scheduler.make_progress()
+        return returned
+
+    def _function(self, spec: FunctionSpec) -> Callable[..., Any]:
+        found = self._functions.get(id(spec))
+        if found is None:
+            # A copy, made once: what the function closes over is as it was at the first call.
+            found = self._functions[id(spec)] = (spec, serialize.unpack(self._pack(spec.function, "function", spec)))
+        return found[1]
+
+    def _pack(self, thing: Any, what: str, spec: FunctionSpec | ClassSpec) -> Any:
+        try:
+            packed = serialize.pack(thing)
+        except Exception as error:
+            raise TypeError(
+                f"Could not serialize the {what} {spec.module}.{spec.name}: {error} It refers to something that can't be "
+                "pickled: use skate.util.inspect_serializability() to see what, and create that inside the function instead."
+            ) from error
+        self._pinned.extend(self.values.hold(packed.nested))
+        return packed.inline()
+
+    def _arguments_there(self, call: Call, go_on: Callable[[], None]) -> bool:
+        """Whether the refs among the arguments have values; if not, `go_on` is called when they have (with the lock held)."""
+
+        def arrived(_ref: Any) -> None:
+            call.waiting_for -= 1
+            if not call.waiting_for and not call.done and self._arguments_fine(call):
+                go_on()
+
+        for ref in call.arguments.slots:
+            if ref._kind == PENDING:
+                call.waiting_for += 1
+                add_waiter(ref, arrived)
+        return not call.waiting_for and self._arguments_fine(call)
+
+    def _arguments_fine(self, call: Call) -> bool:
+        for ref in call.arguments.slots:
+            if ref._kind == ERROR:
+                call.fail((ERROR, ref._value, ref._guard or []))
+                if call.actor is not None:
+                    self.actors.schedule(call.actor)
+                return False
+        return True
+
+    def enqueue(self, call: Call) -> None:
+        """Run a task once there is room for it."""
+        life = call.life
+        entry = Entry(call.demand, lambda: not call.done and call.life == life, lambda holding: self._start(call, holding))
+        call.infeasible = self.admission.ask(entry)
+
+    def _start(self, call: Call, holding: Holding) -> None:
+        call.holding = holding
+        assert call.function is not None
+
+        def ended() -> None:
+            self.admission.give_back(holding)
+            if call.done:
+                self.calls.pop(call.key, None)
+
+        self.executor.start(call, call.function, self.environment(call.options.runtime_env, holding), ended)
+
+    def environment(self, runtime_env: Mapping[str, Any] | None, holding: Holding) -> dict[str, str]:
+        """The environment variables that a task or actor has beyond the process's own."""
+        env = {**self.config.runtime_env.get("env_vars", {}), **((runtime_env or {}).get("env_vars") or {})}
+        if "GPU" in self.total:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, sorted(holding.gpus)))
+        return env
+
+    def on_park(self, fiber: Fiber, parked: bool) -> None:
+        """A fiber waits, or goes on: others may have its CPU meanwhile."""
+        if fiber.holding is not None:
+            self.admission.lend(fiber.holding, parked)
+
+    # -- actors ----------------------------------------------------------------------------------------------------------
+
+    def create_actor(
+        self, spec: ClassSpec, options: ActorOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> ActorState:
+        self._check_running()
+        self.scheduler.run_deferred()
+        place = (options.namespace or self.namespace, options.name or "")
+        holder = self.actors.names.get(place) if options.name else None
+        if holder is not None:
+            if options.get_if_exists:
+                return self.actors.state_of(holder)
+            raise exceptions.ActorAlreadyExistsError(
+                f"The name {place[1]!r} (namespace={place[0]!r}) is already taken by a live actor. Use another name, "
+                "get_actor() to reach the one that has it, or get_if_exists=True."
+            )
+        found = self._classes.get(id(spec))
+        if found is None:
+            found = self._classes[id(spec)] = (spec, self._pack(spec.cls, "actor class", spec))
+        overtaking = options.allow_out_of_order_execution
+        if overtaking is None:
+            overtaking = spec.is_asyncio or (options.max_concurrency or 1) > 1 or bool(options.concurrency_groups)
+        meta = ActorMeta(
+            spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls, not overtaking
+        )
+        arguments = Arguments(self.values, args, kwargs, spec.name)
+        with self.scheduler.lock:
+            actor = Actor(next(self.keys), meta, spec, options, found[1], arguments)
+            actor.namespace = place[0]
+            self.actors.by_key[actor.key] = actor
+            if options.name:
+                self.actors.names[place] = actor
+            state = self.actors.state_of(actor)
+            if options.lifetime == "detached":
+                actor.kept = state
+            self.actors.construct(actor)
+        return state
+
+    def submit_actor_call(
+        self,
+        actor: ActorState,
+        method: MethodSpec,
+        options: MethodOptions,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        self._check_running()
+        host = self._actor(actor)
+        meta = actor.meta
+        limit = meta.max_pending_calls
+        if 0 <= limit <= host.unanswered:
+            raise exceptions.PendingCallsLimitExceeded(
+                f"the {meta.class_name} actor has {host.unanswered} unanswered calls from this process, and max_pending_calls is "
+                f"{limit}: get some results first, or raise the limit."
+            )
+        name = f"{meta.class_name}.{method.name}"
+        call = Call(next(self.keys), name, options, Arguments(self.values, args, kwargs, name), current.get())
+        call.actor = host
+        call.group = host.group_of(call, method.name)
+        call.backpressure = call.backpressure or host.options.generator_backpressure
+        retries = options.max_task_retries
+        call.retries = meta.max_task_retries if retries is None else retries
+        returned = call.outputs()
+        with self.scheduler.lock:
+            host.unanswered += 1
+            self.calls[call.key] = call
+            self._arguments_there(call, lambda: self.actors.arguments_arrived(host, call))
+            if not call.done:
+                self.actors.add(host, call)
+        if self.scheduler.ready_count() > _CROWD:
+            self.scheduler.make_progress()
+        return returned
+
+    def _actor(self, state: ActorState) -> Actor:
+        host: Actor | None = state._engine_state
+        if host is None:
+            host = state._engine_state = self.actors.by_key.get(state.key)
+        if host is None:
+            raise exceptions.ActorHandleNotFoundError(f"{state.meta.class_name}: the actor of this handle is not of this session.")
+        return host
+
+    def kill_actor(self, actor: ActorState, no_restart: bool) -> None:
+        self.actors.kill(self._actor(actor), no_restart)
+
+    def find_actor(self, name: str, namespace: str | None) -> ActorState:
+        self._check_running()
+        self.scheduler.make_progress()
+        self.scheduler.run_deferred()
+        space = namespace or self.namespace
+        found = self.actors.names.get((space, name))
+        if found is None:
+            raise ValueError(
+                f"Failed to look up actor with name {name!r}: no live actor has it in namespace {space!r}. Was it created with "
+                "options(name=…), in that namespace, and is somebody holding a handle to it (or is it detached)?"
+            )
+        return self.actors.state_of(found)
+
+    def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
+        self.scheduler.make_progress()
+        self.scheduler.run_deferred()
+        return sorted(place for place in self.actors.names if all_namespaces or place[0] == self.namespace)
+
+    def restore_actor(self, key: int, meta: Any) -> ActorState:
+        actor = self.actors.by_key.get(key)
+        if actor is None:
+            return self.actors.grave(key, meta)
+        call = current.get()
+        if call is not None and call.actor is actor:
+            return actor.own  # an actor's handle to itself does not keep it alive
+        return self.actors.state_of(actor)
+
+    # -- cancelling --------------------------------------------------------------------------------------------------------
+
+    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+        call: Call | None = ref._call
+        if call is None or call.done:
+            return
+        if call.actor is not None and force:
+            raise ValueError("force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself.")
+        cancel_call(self, call, force, recursive)
+
+    # -- objects -----------------------------------------------------------------------------------------------------------
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        self._check_running()
+        ref = self.stored(self.values.outcome(value))
+        self.scheduler.make_progress()
+        return ref
+
+    def stored(self, outcome: Outcome) -> ObjectRef[Any]:
+        """A new ref to a value that is there."""
+        ref: ObjectRef[Any] = ObjectRef(next(self.keys))
+        settle(ref, outcome)
+        return ref
+
+    def restore_ref(self, key: int) -> ObjectRef[Any]:
+        return self.values.restore(key)
+
+    def pin_forever(self, item: Any) -> None:
+        self._pinned.extend(self.values.hold([item]))
+
+    # -- waiting -----------------------------------------------------------------------------------------------------------
+
+    def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        if timeout is not None and timeout < 0:
+            timeout = None
+        pending = [ref for ref in dict.fromkeys(refs) if ref._kind == PENDING]
+        if not pending:
+            self.scheduler.make_progress()
+        elif not any(ref._kind == ERROR for ref in refs):
+            self._wait_for_all(pending, timeout, len(refs))
+        for ref in refs:
+            if ref._kind == ERROR:
+                raise self.values.exception(ref._value)
+        return [self.values.value(ref) for ref in refs]
+
+    def _wait_for_all(self, pending: list[ObjectRef[Any]], timeout: float | None, total: int) -> None:
+        latch = Latch(len(pending), lambda: _names([ref for ref in pending if ref._kind == PENDING]))
+
+        def arrived(ref: ObjectRef[Any]) -> None:
+            if ref._kind == ERROR:
+                latch.open()
+            else:
+                latch()
+
+        with self.scheduler.lock:
+            for ref in pending:
+                add_waiter(ref, arrived)
+        try:
+            if timeout is None:
+                self._check_feasible(pending)
+            done = self.scheduler.wait(latch, timeout, self.on_park)
+        finally:
+            with self.scheduler.lock:
+                for ref in pending:
+                    drop_waiter(ref, arrived)
+        if not done:
+            left = [ref for ref in pending if ref._kind == PENDING]
+            stuck = self.admission.stuck()
+            raise exceptions.GetTimeoutError(
+                f"Get timed out: {len(left)} of {total} objects were not ready after {timeout} s; the first is {left[0]!r}."
+                f"{' Of the tasks, ' + stuck + '.' if stuck else ''} Wait longer, or look at skate.wait()."
+            )
+
+    def _check_feasible(self, refs: list[ObjectRef[Any]]) -> None:
+        for ref in refs:
+            call: Call | None = ref._call
+            if call is None:
+                continue
+            if call.infeasible:
+                raise exceptions.TaskUnschedulableError(
+                    f"Task {call.name} can never run: it asks for {call.infeasible}. Ask for less, or give init() more."
+                )
+            if call.actor is not None and call.actor.infeasible:
+                raise exceptions.ActorUnschedulableError(
+                    f"Actor {call.actor.meta.class_name} can never start: it asks for {call.actor.infeasible}. Ask for less, or "
+                    "give init() more."
+                )
+
+    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> tuple[list[Any], list[Any]]:
+        self._check_running()
+        missing = num_returns - sum(map(_is_ready, refs))
+        if missing <= 0:
+            self.scheduler.make_progress()
+        else:
+            waiting = [thing for thing in refs if not _is_ready(thing)]
+            latch = Latch(missing, lambda: f"{missing} of {_names(waiting)}")
+            with self.scheduler.lock:
+                for thing in waiting:
+                    if isinstance(thing, ObjectRef):
+                        add_waiter(thing, latch)
+                    else:
+                        thing._stream.waiters.append(latch)
+            try:
+                self.scheduler.wait(latch, timeout, self.on_park)
+            finally:
+                with self.scheduler.lock:
+                    for thing in waiting:
+                        if isinstance(thing, ObjectRef):
+                            drop_waiter(thing, latch)
+                        elif latch in thing._stream.waiters:
+                            thing._stream.waiters.remove(latch)
+        found: list[Any] = []
+        rest: list[Any] = []
+        for thing in refs:
+            (found if len(found) < num_returns and _is_ready(thing) else rest).append(thing)
+        return found, rest
+
+    def when_done(self, ref: ObjectRef[Any], callback: Callable[[ObjectRef[Any]], None]) -> None:
+        """Have `callback(ref)` called by the scheduler, or at once if the ref has a value."""
+        with self.scheduler.lock:
+            pending = ref._kind == PENDING
+            if pending:
+                add_waiter(ref, lambda done: self.scheduler.push(lambda: callback(done)))
+        if not pending:
+            callback(ref)
+
+    def on_done(self, ref: ObjectRef[Any], callback: Callable[[ObjectRef[Any]], None]) -> None:
+        called: list[ObjectRef[Any]] = []
+
+        def call(done: ObjectRef[Any]) -> None:
+            called.append(done)
+            callback(done)
+
+        self.when_done(ref, call)
+        loop = _running_loop()
+        if called or loop is None:
+            # The caller may go on to wait in a way that we don't see, such as `Future.result()`: what can run runs now.
+            self.scheduler.run_until(lambda: bool(called))
+        elif self._is_foreign(loop):
+            self.foreign.wait_begins(loop)
+            self.when_done(ref, lambda _ref: self.foreign.wait_ends(loop))
+
+    # -- asyncio -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def foreign(self) -> ForeignLoops:
+        """The event loops of others that wait."""
+        if self._foreign is None:
+            from skate.engine.inline.aio import ForeignLoops
+
+            self._foreign = ForeignLoops(self)
+            self.scheduler.on_ready = self._foreign.wake
+        return self._foreign
+
+    def _is_foreign(self, loop: Any) -> bool:
+        return loop not in self.loops
+
+    def wrap_asyncio(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        from skate.engine.inline.aio import wrap
+
+        return wrap(self, ref, loop)
+
+    def look_at_sockets(self) -> bool:
+        """Have the actors' event loops with a ready socket run; False if none waits for any."""
+        watching = [loop for loop in list(self.loops) if loop.watches_sockets()]
+        for loop in watching:
+            loop.look()
+        return bool(watching)
+
+    # -- generators --------------------------------------------------------------------------------------------------------
+
+    def wait_stream(self, stream: Stream, timeout: float | None) -> bool:
+        if stream.items or stream.done:
+            self.scheduler.make_progress()
+            return True
+        latch = Latch(1, lambda: f"an item of {stream.ref!r}")
+        with self.scheduler.lock:
+            stream.waiters.append(latch)
+        try:
+            if timeout is None:
+                self._check_feasible([stream.ref])
+            self.scheduler.wait(latch, timeout, self.on_park)
+        finally:
+            with self.scheduler.lock:
+                if latch in stream.waiters:
+                    stream.waiters.remove(latch)
+        return bool(stream.items or stream.done)
+
+    def take_item(self, stream: Stream) -> ObjectRef[Any] | None:
+        with self.scheduler.lock:
+            if not stream.items:
+                return None
+            stream.consumed += 1
+            if stream.call is not None:
+                stream.call.room_changed()
+            return stream.items.popleft()
+
+    def on_stream(self, stream: Stream, callback: Callable[[Stream], None]) -> None:
+        loop = _running_loop()
+        foreign = loop is not None and self._is_foreign(loop)
+
+        def tell(_stream: Stream) -> None:
+            if foreign:
+                self.foreign.wait_ends(loop)
+            callback(stream)
+
+        with self.scheduler.lock:
+            ready = bool(stream.items or stream.done)
+            if not ready:
+                stream.waiters.append(lambda s: self.scheduler.push(lambda: tell(s)))
+        if ready:
+            callback(stream)
+        elif foreign:
+            self.foreign.wait_begins(loop)
+        elif loop is None:
+            self.scheduler.run_until(lambda: bool(stream.items or stream.done))
+
+    def drop_stream(self, stream: Stream) -> None:
+        call: Call | None = stream.call
+        if call is not None:
+            self.scheduler.deferred.append(lambda: self._dropped(call))
+
+    def _dropped(self, call: Call) -> None:
+        with self.scheduler.lock:
+            call.dropped = True
+            call.room_changed()
+
+    # -- context -----------------------------------------------------------------------------------------------------------
+
+    def task_info(self) -> TaskInfo:
+        return describe_task(self, current.get())
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [describe_node(self)]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return dict(self.total)
+
+    def available_resources(self) -> dict[str, float]:
+        self.scheduler.make_progress()
+        self.scheduler.run_deferred()
+        return self.admission.ledger.available()
+
+    def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
+        place = (namespace, key)
+        if action == "get":
+            return self._kv.get(place)
+        if action == "put":
+            if place in self._kv and not overwrite:
+                return False
+            assert value is not None
+            self._kv[place] = value
+            return True
+        if action == "del":
+            return self._kv.pop(place, None) is not None
+        if action == "keys":
+            return sorted(k for space, k in self._kv if space == namespace and k.startswith(key))
+        raise ValueError(f"kv action {action!r} is not one of 'get', 'put', 'del', 'keys'.")
+
+
+def _is_ready(thing: Any) -> bool:
+    if isinstance(thing, ObjectRef):
+        return thing._kind != PENDING
+    stream = thing._stream
+    return bool(stream.items or stream.done)
+
+
+def _names(things: Sequence[Any]) -> str:
+    shown = []
+    for thing in things[:3]:
+        ref = thing if isinstance(thing, ObjectRef) else thing._stream.ref
+        call: Call | None = ref._call
+        shown.append(repr(ref) if call is None else f"{call.name}() ({ref!r})")
+    more = f" and {len(things) - 3} more" if len(things) > 3 else ""
+    return ", ".join(shown) + more
+
+
+def _running_loop() -> Any:
+    events: Any = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()
+
+
+def _running_fiber() -> Fiber | None:
+    from skate.engine.inline.fiber import current_fiber
+
+    return current_fiber()
+
+
+__all__ = ["DEAD", "UNIT", "InlineEngine"]

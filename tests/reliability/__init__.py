@@ -1,0 +1,1 @@
+"""Crashes, leaks, limits: what must hold when things go wrong."""
