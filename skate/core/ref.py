@@ -155,7 +155,10 @@ class ObjectRef(Generic[T]):
 
 def restore_ref(key: int) -> ObjectRef[Any]:
     """The ref of this process for `key`: what unpickling a ref gives."""
-    return runtime.current().restore_ref(key)
+    engine = runtime.engine
+    if engine is None:
+        engine = runtime.current()
+    return engine.restore_ref(key)
 
 
 class Stream:

@@ -10,7 +10,7 @@ import pytest
 
 from .api import PEER, ray
 from .helpers import PATIENCE, get, run_script
-from .support import differs_from_ray, never
+from .support import differs_from_ray, engine_cant, needs_processes, never
 
 
 @ray.remote

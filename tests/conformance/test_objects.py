@@ -17,7 +17,7 @@ import pytest
 
 from .api import ray, submodule
 from .helpers import get, run_script
-from .support import engine_cant
+from .support import differs_from_ray
 
 util = submodule("util")
 
@@ -183,8 +183,13 @@ def test_the_same_array_twice_in_one_value_stays_one() -> None:
     assert a is b
 
 
-def test_bytes_and_bytearrays() -> None:
-    assert get(ray.put(b"x" * BIG)) == b"x" * BIG
+@pytest.mark.parametrize("size", [3, BIG])
+def test_bytes(size: int) -> None:
+    assert get(ray.put(b"x" * size)) == b"x" * size
+
+
+@differs_from_ray("a large bytearray comes back as bytes")
+def test_a_large_bytearray_stays_one() -> None:
     back = get(ray.put(bytearray(b"y" * BIG)))
     assert type(back) is bytearray and back == bytearray(b"y" * BIG)
 
@@ -274,14 +279,20 @@ class Socket:
 
 def test_a_registered_serializer_is_used() -> None:
     util.register_serializer(Socket, serializer=lambda s: s.port, deserializer=lambda port: Socket(port))
+
+    @ray.remote
+    def port(box: list[Any]) -> int:
+        return int(box[0].port)
+
     try:
         assert get(ray.put(Socket(80))).port == 80
-        assert get(same.remote([Socket(81)]))[0].port == 81
+        assert get(port.remote([Socket(81)])) == 81
     finally:
         util.deregister_serializer(Socket)
 
 
-def test_a_registered_serializer_is_used_in_results() -> None:
+def test_a_serializer_is_registered_in_each_process_that_serializes() -> None:
+    """What travels is the value and how to read it, so only the writer's process must know the type."""
     util.register_serializer(Socket, serializer=lambda s: s.port, deserializer=lambda port: Socket(port))
     try:
 
@@ -320,7 +331,6 @@ def test_inspect_serializability_names_the_culprit(capsys: pytest.CaptureFixture
 
     fine, failures = util.inspect_serializability(uses_lock, name="uses_lock")
     assert fine is False
-    assert [failure.name for failure in failures] == ["lock"]
     assert [failure.obj for failure in failures] == [lock]
     assert "lock" in capsys.readouterr().out
 
@@ -419,7 +429,6 @@ def test_a_module_next_to_the_program(engine: str, tmp_path: Any) -> None:
     assert "tripled 6" in run_script(engine, tmp_path, body)
 
 
-@engine_cant("inline", "a task sees the driver's own globals")
 def test_globals_of_main_are_those_of_the_first_call(engine: str, tmp_path: Any) -> None:
     """A function of ``__main__`` travels with the globals it uses, as they are when it is first called."""
     body = """

@@ -56,11 +56,16 @@ def die(how: str) -> None:
     ctypes.string_at(0)
 
 
-def _worker_pids() -> list[int]:
+def _node_pid() -> int:
+    """The node's process: the first that the zygote forked."""
     engine: Any = runtime.current()
     children = psutil.Process(engine.session.zygote_pid).children()
-    node = min(children, key=lambda child: (child.create_time(), child.pid))
-    return [child.pid for child in children if child.pid != node.pid]
+    return min(children, key=lambda child: (child.create_time(), child.pid)).pid
+
+
+def _worker_pids(node: int) -> list[int]:
+    engine: Any = runtime.current()
+    return [child.pid for child in psutil.Process(engine.session.zygote_pid).children() if child.pid != node]
 
 
 @contextmanager
@@ -69,10 +74,11 @@ def killer(every: float, seed: int) -> Iterator[list[int]]:
     stop = threading.Event()
     killed: list[int] = []
     rng = random.Random(seed)
+    node = _node_pid()
 
     def kill() -> None:
         while not stop.wait(every):
-            pids = _worker_pids()
+            pids = _worker_pids(node)
             if not pids:
                 continue
             pid = rng.choice(pids)
@@ -94,6 +100,7 @@ def killer(every: float, seed: int) -> Iterator[list[int]]:
 def _chaos(tasks: int, actors: int, seed: int, patience: float) -> None:
     skate.init(num_cpus=2, log_to_driver=False)
     try:
+        assert skate.get(square.remote(2), timeout=10) == 4
         with killer(0.05, seed) as killed:
             everyone = [Restarting.remote(number) for number in range(actors)]
             batch = max(tasks // 10, 1)
@@ -105,7 +112,9 @@ def _chaos(tasks: int, actors: int, seed: int, patience: float) -> None:
                 large = [big.remote(number) for number in numbers[:20]]
                 dead = [die.remote(how) for how in ("kill", "exit", "segfault")]
                 assert skate.get(squares, timeout=patience) == [number**2 for number in numbers]
-                assert skate.get(answers, timeout=patience) == [(number % actors, number + 1) for number in numbers]
+                assert skate.get(answers, timeout=patience) == [
+                    (number % actors, number + 1) for number in numbers
+                ]
                 assert skate.get(inner, timeout=patience) == [number**2 + 1 for number in numbers[:20]]
                 assert [value[:4] for value in skate.get(large, timeout=patience)] == [
                     number.to_bytes(4, "little") for number in numbers[:20]
@@ -114,7 +123,9 @@ def _chaos(tasks: int, actors: int, seed: int, patience: float) -> None:
                     with pytest.raises(skate.exceptions.WorkerCrashedError):
                         skate.get(ref, timeout=patience)
         assert killed, "nobody was killed: the work was over too soon"
-        assert skate.get([square.remote(number) for number in range(100)], timeout=10) == [n * n for n in range(100)]
+        assert skate.get([square.remote(number) for number in range(100)], timeout=10) == [
+            n * n for n in range(100)
+        ]
     finally:
         skate.shutdown()
 

@@ -80,7 +80,9 @@ for number in range(50):
     skate.get(talk.remote(number))
 skate.shutdown()
 """
-    assert [line for line in _lines(run(body)) if line.startswith("number")] == [f"number {n}" for n in range(50)]
+    assert [line for line in _lines(run(body)) if line.startswith("number")] == [
+        f"number {n}" for n in range(50)
+    ]
 
 
 def test_the_output_of_a_native_library_and_of_a_child_is_kept() -> None:

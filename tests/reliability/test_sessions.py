@@ -78,7 +78,9 @@ def test_shutdown_in_the_middle_of_work_and_init_again() -> None:
     for _ in range(3):
         skate.init(num_cpus=2)
         actors = [Counter.remote() for _ in range(3)]
-        refs = [nap.remote(30) for _ in range(20)] + [actor.add.remote() for actor in actors for _ in range(50)]
+        refs = [nap.remote(30) for _ in range(20)] + [
+            actor.add.remote() for actor in actors for _ in range(50)
+        ]
         skate.wait(refs, num_returns=1, timeout=5)
         started = time.monotonic()
         skate.shutdown()

@@ -11,6 +11,11 @@ the API (in `time.sleep` or on a lock).
     calls.py       one task or actor call, and its results
     execute.py     running a call to its end
     actors.py      actors' lives and queues
+    waits.py       get, wait, and generators' items
+    cancel.py      cancelling
+    placement.py   what a task or actor asks of the machine
+    admission.py   starting when resources are free
+    inform.py      facts about the session and the task that asks
     values.py      copying values, and the refs inside them
     aio.py         asyncio: an event loop per asyncio actor, and the driver's own
     resources.py   who holds which CPU, GPU or custom resource

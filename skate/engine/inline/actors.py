@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import weakref
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import greenlet
@@ -15,10 +16,12 @@ from skate.core.actor import ActorExit, ActorState
 from skate.core.ref import ERROR, PENDING
 from skate.engine.inline.admission import Entry
 from skate.engine.inline.calls import Call, add_waiter, current
-from skate.engine.inline.fiber import Fiber, current_fiber
+from skate.engine.inline.fiber import Fiber, Latch, current_fiber
 from skate.engine.inline.resources import Holding, scaled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skate.core.actor import ActorMeta, ClassSpec
     from skate.core.options import ActorOptions
     from skate.engine.inline.aio import ActorLoop
@@ -56,7 +59,13 @@ class Actor:
     """One actor."""
 
     def __init__(
-        self, key: int, meta: ActorMeta, spec: ClassSpec, options: ActorOptions, payload: Any, arguments: Arguments
+        self,
+        key: int,
+        meta: ActorMeta,
+        spec: ClassSpec,
+        options: ActorOptions,
+        payload: Any,
+        arguments: Arguments,
     ) -> None:
         self.key = key
         self.meta = meta
@@ -72,8 +81,9 @@ class Actor:
         self.released = False
         self.terminating = False
         self.unanswered = 0
-        self.demand = scaled(options.creation_demand())
+        self.demand: dict[str, int] = {}
         self.holding: Holding | None = None
+        self.env_vars: dict[str, str] = {}
         self.env: dict[str, str] = {}
         self.infeasible = ""
         self.death: Outcome | None = None
@@ -99,10 +109,14 @@ class Actor:
             ValueError: there is no such group.
         """
         declared = self.meta.methods.get(method)
-        name = call.options.concurrency_group or (declared.options.concurrency_group if declared else None) or ""
+        name = (
+            call.options.concurrency_group or (declared.options.concurrency_group if declared else None) or ""
+        )
         if name not in self.groups:
             known = sorted(group for group in self.groups if group)
-            raise ValueError(f"concurrency group {name!r} is not declared by {self.meta.class_name}: it has {known}.")
+            raise ValueError(
+                f"concurrency group {name!r} is not declared by {self.meta.class_name}: it has {known}."
+            )
         return str(name)
 
 
@@ -126,7 +140,9 @@ class Actors:
                 found = ActorState(actor.key, actor.meta)
                 found._engine_state = actor
                 deferred = self.engine.scheduler.deferred
-                actor.handles = weakref.ref(found, lambda _ref: deferred.append(lambda: self._released(actor)))
+                actor.handles = weakref.ref(
+                    found, lambda _ref: deferred.append(lambda: self._released(actor))
+                )
                 actor.released = False
             return found
 
@@ -182,14 +198,17 @@ class Actors:
             lambda: actor.state in (NEW, RESTARTING) and actor.restarts == life,
             lambda holding: self._begin(actor, holding),
         )
-        actor.infeasible = self.engine.admission.ask(entry)
+        actor.infeasible = self.engine.admission.ask(entry, f"actor {actor.meta.class_name}")
 
     def _begin(self, actor: Actor, holding: Holding) -> None:
         actor.holding = holding
-        actor.env = self.engine.environment(actor.options.runtime_env, holding)
+        actor.env = self.engine.environment(actor.env_vars, holding)
         name = f"{actor.meta.class_name}.__init__"
-        call = Call(next(self.engine.keys), name, actor.meta.methods["__ray_ready__"].options, actor.arguments, None)
+        call = Call(
+            next(self.engine.keys), name, actor.meta.methods["__ray_ready__"].options, actor.arguments, None
+        )
         call.actor = actor
+        call.env_vars = actor.env_vars
         life = actor.restarts
 
         def run() -> None:
@@ -197,7 +216,7 @@ class Actors:
             try:
                 cls = serialize.unpack(actor.payload)
                 args, kwargs = actor.arguments.unpack(self.engine.values)
-                instance = cls(*args, **kwargs)
+                instance = self._instance(actor, cls, args, kwargs)
                 del args, kwargs
             except greenlet.GreenletExit:
                 return
@@ -215,6 +234,27 @@ class Actors:
         fiber.holding = holding
         self.engine.fibers.add(fiber)
         fiber.go_on()
+
+    def _instance(self, actor: Actor, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        constructor = cls.__init__
+        if not inspect.iscoroutinefunction(constructor):
+            return cls(*args, **kwargs)
+        # Python refuses a constructor that returns a coroutine: it runs in the actor's own event loop.
+        instance = cls.__new__(cls, *args, **kwargs)
+        task = self.loop_of(actor).create_task(constructor(instance, *args, **kwargs))
+        latch = Latch(1, lambda: "an async constructor")
+        task.add_done_callback(latch)
+        self.engine.scheduler.wait(latch, None, self.engine.on_park)
+        task.result()
+        return instance
+
+    def loop_of(self, actor: Actor) -> ActorLoop:
+        """The actor's event loop."""
+        if actor.loop is None:
+            from skate.engine.inline.aio import ActorLoop
+
+            actor.loop = ActorLoop(self.engine, actor)
+        return actor.loop
 
     def _born(self, actor: Actor, instance: Any) -> None:
         actor.instance = instance
@@ -237,7 +277,9 @@ class Actors:
             outcome = self.engine.values.user_error(error, name, hexed, None)
             cause = serialize.unpack(outcome[1])
         if isinstance(cause, exceptions.RayTaskError):
-            self.die(actor, "its constructor raised.", self.engine.values.error(exceptions.ActorDiedError(cause)))
+            self.die(
+                actor, "its constructor raised.", self.engine.values.error(exceptions.ActorDiedError(cause))
+            )
         else:
             self.die(actor, f"an argument of its constructor failed: {cause}")
 
@@ -303,11 +345,7 @@ class Actors:
                 self.die(actor, "it ended by exit_actor() or __ray_terminate__.")
 
         if actor.is_asyncio:
-            if actor.loop is None:
-                from skate.engine.inline.aio import ActorLoop
-
-                actor.loop = ActorLoop(self.engine, actor)
-            actor.loop.start_call(call, ended)
+            self.loop_of(actor).start_call(call, ended)
             return
         if len(actor.groups) == 1 and group.limit == 1:
             call.holding = actor.holding
@@ -317,13 +355,13 @@ class Actors:
         """The function that a call runs."""
         name = call.function_name.rpartition(".")[2]
         if name == "__ray_terminate__":
-            return lambda: self._terminate(actor)
+            return functools.partial(self._terminate, actor)
         if name == "__ray_ready__":
             return lambda: True
         instance = actor.instance
         if name == "__ray_call__":
-            return lambda function, *args, **kwargs: function(instance, *args, **kwargs)
-        return lambda *args, **kwargs: getattr(instance, name)(*args, **kwargs)
+            return functools.partial(_call_on, instance)
+        return functools.partial(_call_method, instance, name)
 
     def _terminate(self, actor: Actor) -> None:
         if len(actor.running) <= 1:
@@ -367,7 +405,9 @@ class Actors:
                 error = self.engine.values.error(exceptions.ActorDiedError(context))
             actor.death = error
             running = list(actor.running)
-            calls = running + [call for group in actor.groups.values() for q in group.callers.values() for call in q]
+            calls = running + [
+                call for group in actor.groups.values() for q in group.callers.values() for call in q
+            ]
             for group in actor.groups.values():
                 group.callers.clear()
             self._unwind(actor)
@@ -421,3 +461,11 @@ class Actors:
         if actor.holding is not None:
             holding, actor.holding = actor.holding, None
             self.engine.admission.give_back(holding)
+
+
+def _call_method(instance: Any, method: str, /, *args: Any, **kwargs: Any) -> Any:
+    return getattr(instance, method)(*args, **kwargs)
+
+
+def _call_on(instance: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    return function(instance, *args, **kwargs)

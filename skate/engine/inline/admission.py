@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skate.engine.inline.resources import Holding, Ledger
     from skate.engine.inline.scheduler import Scheduler
 
@@ -33,12 +35,16 @@ class Admission:
         self._waiting: dict[tuple[tuple[str, int], ...], deque[Entry]] = {}
         self._infeasible: dict[str, int] = {}
 
-    def ask(self, entry: Entry) -> str:
+    def ask(self, entry: Entry, who: str) -> str:
         """Start the entry when its demand is free. Returns why that will never be; empty if it may."""
         shortage = self.ledger.shortage(entry.demand)
         if shortage:
             with self._scheduler.lock:
-                self._infeasible[shortage] = self._infeasible.get(shortage, 0) + 1
+                count = self._infeasible[shortage] = self._infeasible.get(shortage, 0) + 1
+            if count == 1:
+                logging.getLogger("skate").warning(
+                    "%s needs %s: it can never run. Ask for less, or give init() more.", who, shortage
+                )
         else:
             self._scheduler.push(lambda: self._admit(entry))
         return shortage

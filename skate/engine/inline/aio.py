@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import select
 import selectors
 import threading
 import time
-from collections.abc import AsyncIterable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from skate import exceptions
 from skate.engine.inline.calls import Call, current
 from skate.engine.inline.fiber import Fiber, Latch
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable
+    from contextvars import Context
+
     from skate.engine.inline.actors import Actor
     from skate.engine.inline.engine import InlineEngine
 
+Ts = TypeVarTuple("Ts")
 _CLOSING_STEPS = 1000
 """Steps that cancelled coroutines get to end."""
 
@@ -56,18 +60,28 @@ class ActorLoop(asyncio.SelectorEventLoop):
 
     # -- steps -------------------------------------------------------------------------------------------------------------
 
-    def call_soon(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
-        handle = super().call_soon(*args, **kwargs)
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = super().call_soon(callback, *args, context=context)
         self.poke()
         return handle
 
-    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
-        handle = super().call_soon_threadsafe(*args, **kwargs)
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(callback, *args, context=context)
         self.poke()
         return handle
 
-    def call_at(self, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
-        handle = super().call_at(*args, **kwargs)
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        handle = super().call_at(when, callback, *args, context=context)
         self.poke()
         return handle
 
@@ -141,7 +155,9 @@ class ActorLoop(asyncio.SelectorEventLoop):
                 failed = exceptions.TaskCancelledError(call.task_id()) if call.cancelled else error
                 with engine.scheduler.lock:
                     call.fail(
-                        engine.values.error(failed) if call.cancelled else engine.executor.user_error(call, error)
+                        engine.values.error(failed)
+                        if call.cancelled
+                        else engine.executor.user_error(call, error)
                     )
         except GeneratorExit:
             raise
@@ -171,7 +187,7 @@ class ActorLoop(asyncio.SelectorEventLoop):
             while not call.has_room():
                 future = self.create_future()
                 call.room = Latch(1, lambda: "its reader to take an item")
-                call.room.on_zero = lambda _latch, future=future: self.call_soon_threadsafe(_wake, future)
+                call.room.on_zero = functools.partial(self._wake_writer, future)
                 await future
             if call.dropped:
                 close = getattr(items, "aclose", None)
@@ -179,6 +195,9 @@ class ActorLoop(asyncio.SelectorEventLoop):
                     await close()
                 return
             await asyncio.sleep(0)
+
+    def _wake_writer(self, future: asyncio.Future[None], _latch: Latch) -> None:
+        self.call_soon_threadsafe(_wake, future)
 
     # -- the end -----------------------------------------------------------------------------------------------------------
 
@@ -204,7 +223,6 @@ class ActorLoop(asyncio.SelectorEventLoop):
             self._engine.loops.pop(self, None)
             return
         self._engine.scheduler.push(lambda: self.end_step(steps - 1))
-
 
     def end_now(self) -> None:
         """Cancel what runs, run it to its end, and close."""
@@ -310,5 +328,5 @@ def wrap(engine: InlineEngine, ref: Any, loop: asyncio.AbstractEventLoop) -> asy
     if foreign:
         engine.foreign.wait_begins(loop)
         future.add_done_callback(lambda _future: engine.foreign.wait_ends(loop))
-    engine.when_done(ref, finish)
+    engine.waits.when_done(ref, finish)
     return future

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from skate.core.ref import ERROR, PENDING, VALUE, ObjectRef, ObjectRefGenerator,
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from skate.engine.inline.actors import Actor
     from skate.engine.inline.fiber import Fiber, Latch
@@ -59,6 +59,7 @@ class Call:
         "demand",
         "done",
         "dropped",
+        "env_vars",
         "fiber",
         "function",
         "function_name",
@@ -110,6 +111,7 @@ class Call:
         self.task: asyncio.Task[None] | None = None
         self.holding: Holding | None = None
         self.infeasible = ""
+        self.env_vars: dict[str, str] = {}
 
     def outputs(self) -> Any:
         """Make the refs that this call fills, and what the caller gets."""

@@ -5,34 +5,35 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
-from skate.core.context import TaskInfo
-from skate.core.function import FunctionSpec
-from skate.core.options import ActorOptions, MethodOptions, TaskOptions
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef, Stream
 from skate.engine.base import Engine, InitConfig
-from skate.engine.inline.actors import DEAD, Actor, Actors
+from skate.engine.inline.actors import Actor, Actors
 from skate.engine.inline.admission import Admission, Entry
-from skate.engine.inline.calls import Call, add_waiter, current, drop_waiter, settle
+from skate.engine.inline.calls import Call, add_waiter, current, settle
 from skate.engine.inline.cancel import cancel_call
 from skate.engine.inline.execute import Executor
-from skate.engine.inline.fiber import Fiber, Latch
+from skate.engine.inline.fiber import Fiber, current_fiber
 from skate.engine.inline.inform import describe_node, describe_task
-from skate.engine.inline.resources import UNIT, Holding, Ledger, scaled, total_resources
+from skate.engine.inline.placement import demand_of, unplaceable
+from skate.engine.inline.resources import Holding, Ledger, total_resources
 from skate.engine.inline.scheduler import Scheduler
 from skate.engine.inline.values import Arguments, Outcome, Values
+from skate.engine.inline.waits import Waits
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Mapping, Sequence
 
+    from skate.core.context import TaskInfo
+    from skate.core.function import FunctionSpec
+    from skate.core.options import ActorOptions, MethodOptions, TaskOptions
     from skate.engine.inline.aio import ActorLoop, ForeignLoops
 
 _CROWD = 1000
@@ -59,11 +60,12 @@ class InlineEngine(Engine):
         self.total = total_resources(config)
         self.scheduler = Scheduler(config.seed)
         self.admission = Admission(Ledger(self.total), self.scheduler)
-        self.scheduler.stuck = self.admission.stuck
+        self.scheduler.stuck = self.stuck
         self.scheduler.watching = self.look_at_sockets
         self.actors = Actors(self)
         self.values = Values(self.actors.counted)
         self.executor = Executor(self)
+        self.waits = Waits(self)
         self.calls: dict[int, Call] = {}
         """Calls that have not ended."""
         self.fibers: set[Fiber] = set()
@@ -78,7 +80,9 @@ class InlineEngine(Engine):
     # -- life ------------------------------------------------------------------------------------------------------------
 
     def shutdown(self) -> None:
-        error = self.values.error(exceptions.RaySystemError("the session has ended: skate.shutdown() was called."))
+        error = self.values.error(
+            exceptions.RaySystemError("the session has ended: skate.shutdown() was called.")
+        )
         with self.scheduler.lock:
             self.ended = True
             for call in list(self.calls.values()):
@@ -86,7 +90,7 @@ class InlineEngine(Engine):
             self.calls.clear()
         me = threading.get_ident()
         for fiber in list(self.fibers):
-            if fiber.thread == me and fiber is not _running_fiber():
+            if fiber.thread == me and fiber is not current_fiber():
                 self.scheduler.doom(fiber)
                 fiber.go_on()
         for actor in list(self.actors.by_key.values()):
@@ -101,7 +105,8 @@ class InlineEngine(Engine):
         self._pinned.clear()
         shutil.rmtree(self.session_dir, ignore_errors=True)
 
-    def _check_running(self) -> None:
+    def check_running(self) -> None:
+        """Raise `RaySystemError` if the session has ended."""
         if self.ended:
             raise exceptions.RaySystemError("the session has ended: skate.shutdown() was called.")
 
@@ -110,16 +115,27 @@ class InlineEngine(Engine):
     def submit_task(
         self, spec: FunctionSpec, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        self._check_running()
+        self.check_running()
         function = self._function(spec)
-        call = Call(next(self.keys), spec.name, options, Arguments(self.values, args, kwargs, spec.name), current.get())
+        call = Call(
+            next(self.keys),
+            spec.name,
+            options,
+            Arguments(self.values, args, kwargs, spec.name),
+            current.get(),
+        )
         call.function = function
+        call.env_vars = self.variables(options.runtime_env)
         call.retries = options.max_retries
-        call.demand = scaled(options.demand())
+        call.demand = demand_of(self, options, options.demand())
         returned = call.outputs()
         with self.scheduler.lock:
             self.calls[call.key] = call
-            if self._arguments_there(call, lambda: self.enqueue(call)):
+            nowhere = unplaceable(options.scheduling_strategy)
+            if nowhere:
+                text = f"task {spec.name} can't be scheduled: {nowhere}"
+                call.fail(self.values.error(exceptions.TaskUnschedulableError(text)))
+            elif self._arguments_there(call, lambda: self.enqueue(call)):
                 self.enqueue(call)
         if self.scheduler.ready_count() > _CROWD:
             self.scheduler.make_progress()
@@ -129,7 +145,10 @@ class InlineEngine(Engine):
         found = self._functions.get(id(spec))
         if found is None:
             # A copy, made once: what the function closes over is as it was at the first call.
-            found = self._functions[id(spec)] = (spec, serialize.unpack(self._pack(spec.function, "function", spec)))
+            found = self._functions[id(spec)] = (
+                spec,
+                serialize.unpack(self._pack(spec.function, "function", spec)),
+            )
         return found[1]
 
     def _pack(self, thing: Any, what: str, spec: FunctionSpec | ClassSpec) -> Any:
@@ -169,8 +188,12 @@ class InlineEngine(Engine):
     def enqueue(self, call: Call) -> None:
         """Run a task once there is room for it."""
         life = call.life
-        entry = Entry(call.demand, lambda: not call.done and call.life == life, lambda holding: self._start(call, holding))
-        call.infeasible = self.admission.ask(entry)
+        entry = Entry(
+            call.demand,
+            lambda: not call.done and call.life == life,
+            lambda holding: self._start(call, holding),
+        )
+        call.infeasible = self.admission.ask(entry, f"task {call.name}")
 
     def _start(self, call: Call, holding: Holding) -> None:
         call.holding = holding
@@ -181,14 +204,19 @@ class InlineEngine(Engine):
             if call.done:
                 self.calls.pop(call.key, None)
 
-        self.executor.start(call, call.function, self.environment(call.options.runtime_env, holding), ended)
+        self.executor.start(call, call.function, self.environment(call.env_vars, holding), ended)
 
-    def environment(self, runtime_env: Mapping[str, Any] | None, holding: Holding) -> dict[str, str]:
-        """The environment variables that a task or actor has beyond the process's own."""
-        env = {**self.config.runtime_env.get("env_vars", {}), **((runtime_env or {}).get("env_vars") or {})}
-        if "GPU" in self.total:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, sorted(holding.gpus)))
-        return env
+    def variables(self, runtime_env: Mapping[str, Any] | None) -> dict[str, str]:
+        """The environment variables for what is called now: its caller's, with its own on top."""
+        caller = current.get()
+        inherited = self.config.runtime_env.get("env_vars", {}) if caller is None else caller.env_vars
+        return {**inherited, **((runtime_env or {}).get("env_vars") or {})}
+
+    def environment(self, env_vars: Mapping[str, str], holding: Holding) -> dict[str, str]:
+        """What a task or actor finds in `os.environ` beyond the process's own."""
+        if "GPU" not in self.total:
+            return dict(env_vars)
+        return {**env_vars, "CUDA_VISIBLE_DEVICES": ",".join(map(str, sorted(holding.gpus)))}
 
     def on_park(self, fiber: Fiber, parked: bool) -> None:
         """A fiber waits, or goes on: others may have its CPU meanwhile."""
@@ -200,7 +228,7 @@ class InlineEngine(Engine):
     def create_actor(
         self, spec: ClassSpec, options: ActorOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> ActorState:
-        self._check_running()
+        self.check_running()
         self.scheduler.run_deferred()
         place = (options.namespace or self.namespace, options.name or "")
         holder = self.actors.names.get(place) if options.name else None
@@ -216,21 +244,35 @@ class InlineEngine(Engine):
             found = self._classes[id(spec)] = (spec, self._pack(spec.cls, "actor class", spec))
         overtaking = options.allow_out_of_order_execution
         if overtaking is None:
-            overtaking = spec.is_asyncio or (options.max_concurrency or 1) > 1 or bool(options.concurrency_groups)
+            overtaking = (
+                spec.is_asyncio or (options.max_concurrency or 1) > 1 or bool(options.concurrency_groups)
+            )
         meta = ActorMeta(
-            spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls, not overtaking
+            spec.name,
+            spec.module,
+            spec.methods,
+            options.max_task_retries,
+            options.max_pending_calls,
+            not overtaking,
         )
         arguments = Arguments(self.values, args, kwargs, spec.name)
         with self.scheduler.lock:
             actor = Actor(next(self.keys), meta, spec, options, found[1], arguments)
+            actor.demand = demand_of(self, options, options.creation_demand())
             actor.namespace = place[0]
+            actor.env_vars = self.variables(options.runtime_env)
             self.actors.by_key[actor.key] = actor
             if options.name:
                 self.actors.names[place] = actor
             state = self.actors.state_of(actor)
             if options.lifetime == "detached":
                 actor.kept = state
-            self.actors.construct(actor)
+            nowhere = unplaceable(options.scheduling_strategy)
+            if nowhere:
+                text = f"actor {spec.name} can't be scheduled: {nowhere}"
+                self.actors.die(actor, text, self.values.error(exceptions.ActorUnschedulableError(text)))
+            else:
+                self.actors.construct(actor)
         return state
 
     def submit_actor_call(
@@ -241,7 +283,7 @@ class InlineEngine(Engine):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        self._check_running()
+        self.check_running()
         host = self._actor(actor)
         meta = actor.meta
         limit = meta.max_pending_calls
@@ -253,6 +295,7 @@ class InlineEngine(Engine):
         name = f"{meta.class_name}.{method.name}"
         call = Call(next(self.keys), name, options, Arguments(self.values, args, kwargs, name), current.get())
         call.actor = host
+        call.env_vars = host.env_vars
         call.group = host.group_of(call, method.name)
         call.backpressure = call.backpressure or host.options.generator_backpressure
         retries = options.max_task_retries
@@ -273,14 +316,16 @@ class InlineEngine(Engine):
         if host is None:
             host = state._engine_state = self.actors.by_key.get(state.key)
         if host is None:
-            raise exceptions.ActorHandleNotFoundError(f"{state.meta.class_name}: the actor of this handle is not of this session.")
+            raise exceptions.ActorHandleNotFoundError(
+                f"{state.meta.class_name}: the actor of this handle is not of this session."
+            )
         return host
 
     def kill_actor(self, actor: ActorState, no_restart: bool) -> None:
         self.actors.kill(self._actor(actor), no_restart)
 
     def find_actor(self, name: str, namespace: str | None) -> ActorState:
-        self._check_running()
+        self.check_running()
         self.scheduler.make_progress()
         self.scheduler.run_deferred()
         space = namespace or self.namespace
@@ -313,13 +358,15 @@ class InlineEngine(Engine):
         if call is None or call.done:
             return
         if call.actor is not None and force:
-            raise ValueError("force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself.")
+            raise ValueError(
+                "force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself."
+            )
         cancel_call(self, call, force, recursive)
 
     # -- objects -----------------------------------------------------------------------------------------------------------
 
     def put(self, value: Any) -> ObjectRef[Any]:
-        self._check_running()
+        self.check_running()
         ref = self.stored(self.values.outcome(value))
         self.scheduler.make_progress()
         return ref
@@ -339,114 +386,39 @@ class InlineEngine(Engine):
     # -- waiting -----------------------------------------------------------------------------------------------------------
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
-        if timeout is not None and timeout < 0:
-            timeout = None
-        pending = [ref for ref in dict.fromkeys(refs) if ref._kind == PENDING]
-        if not pending:
-            self.scheduler.make_progress()
-        elif not any(ref._kind == ERROR for ref in refs):
-            self._wait_for_all(pending, timeout, len(refs))
-        for ref in refs:
-            if ref._kind == ERROR:
-                raise self.values.exception(ref._value)
-        return [self.values.value(ref) for ref in refs]
+        return self.waits.get(refs, timeout)
 
-    def _wait_for_all(self, pending: list[ObjectRef[Any]], timeout: float | None, total: int) -> None:
-        latch = Latch(len(pending), lambda: _names([ref for ref in pending if ref._kind == PENDING]))
-
-        def arrived(ref: ObjectRef[Any]) -> None:
-            if ref._kind == ERROR:
-                latch.open()
-            else:
-                latch()
-
-        with self.scheduler.lock:
-            for ref in pending:
-                add_waiter(ref, arrived)
-        try:
-            if timeout is None:
-                self._check_feasible(pending)
-            done = self.scheduler.wait(latch, timeout, self.on_park)
-        finally:
-            with self.scheduler.lock:
-                for ref in pending:
-                    drop_waiter(ref, arrived)
-        if not done:
-            left = [ref for ref in pending if ref._kind == PENDING]
-            stuck = self.admission.stuck()
-            raise exceptions.GetTimeoutError(
-                f"Get timed out: {len(left)} of {total} objects were not ready after {timeout} s; the first is {left[0]!r}."
-                f"{' Of the tasks, ' + stuck + '.' if stuck else ''} Wait longer, or look at skate.wait()."
-            )
-
-    def _check_feasible(self, refs: list[ObjectRef[Any]]) -> None:
-        for ref in refs:
-            call: Call | None = ref._call
-            if call is None:
-                continue
-            if call.infeasible:
-                raise exceptions.TaskUnschedulableError(
-                    f"Task {call.name} can never run: it asks for {call.infeasible}. Ask for less, or give init() more."
-                )
-            if call.actor is not None and call.actor.infeasible:
-                raise exceptions.ActorUnschedulableError(
-                    f"Actor {call.actor.meta.class_name} can never start: it asks for {call.actor.infeasible}. Ask for less, or "
-                    "give init() more."
-                )
-
-    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> tuple[list[Any], list[Any]]:
-        self._check_running()
-        missing = num_returns - sum(map(_is_ready, refs))
-        if missing <= 0:
-            self.scheduler.make_progress()
-        else:
-            waiting = [thing for thing in refs if not _is_ready(thing)]
-            latch = Latch(missing, lambda: f"{missing} of {_names(waiting)}")
-            with self.scheduler.lock:
-                for thing in waiting:
-                    if isinstance(thing, ObjectRef):
-                        add_waiter(thing, latch)
-                    else:
-                        thing._stream.waiters.append(latch)
-            try:
-                self.scheduler.wait(latch, timeout, self.on_park)
-            finally:
-                with self.scheduler.lock:
-                    for thing in waiting:
-                        if isinstance(thing, ObjectRef):
-                            drop_waiter(thing, latch)
-                        elif latch in thing._stream.waiters:
-                            thing._stream.waiters.remove(latch)
-        found: list[Any] = []
-        rest: list[Any] = []
-        for thing in refs:
-            (found if len(found) < num_returns and _is_ready(thing) else rest).append(thing)
-        return found, rest
-
-    def when_done(self, ref: ObjectRef[Any], callback: Callable[[ObjectRef[Any]], None]) -> None:
-        """Have `callback(ref)` called by the scheduler, or at once if the ref has a value."""
-        with self.scheduler.lock:
-            pending = ref._kind == PENDING
-            if pending:
-                add_waiter(ref, lambda done: self.scheduler.push(lambda: callback(done)))
-        if not pending:
-            callback(ref)
+    def wait(
+        self, refs: Sequence[Any], num_returns: int, timeout: float | None
+    ) -> tuple[list[Any], list[Any]]:
+        return self.waits.wait(refs, num_returns, timeout)
 
     def on_done(self, ref: ObjectRef[Any], callback: Callable[[ObjectRef[Any]], None]) -> None:
-        called: list[ObjectRef[Any]] = []
+        self.waits.on_done(ref, callback)
 
-        def call(done: ObjectRef[Any]) -> None:
-            called.append(done)
-            callback(done)
+    def wait_stream(self, stream: Stream, timeout: float | None) -> bool:
+        return self.waits.wait_stream(stream, timeout)
 
-        self.when_done(ref, call)
-        loop = _running_loop()
-        if called or loop is None:
-            # The caller may go on to wait in a way that we don't see, such as `Future.result()`: what can run runs now.
-            self.scheduler.run_until(lambda: bool(called))
-        elif self._is_foreign(loop):
-            self.foreign.wait_begins(loop)
-            self.when_done(ref, lambda _ref: self.foreign.wait_ends(loop))
+    def take_item(self, stream: Stream) -> ObjectRef[Any] | None:
+        return self.waits.take_item(stream)
+
+    def on_stream(self, stream: Stream, callback: Callable[[Stream], None]) -> None:
+        self.waits.on_stream(stream, callback)
+
+    def drop_stream(self, stream: Stream) -> None:
+        self.waits.drop_stream(stream)
+
+    def stuck(self) -> str:
+        """Why calls that have not ended don't, beyond those that wait in a fiber."""
+        parts = [self.admission.stuck()]
+        for call in list(self.calls.values()):
+            if call.task is not None and not call.done:
+                parts.append(f"{call.name} awaits something in its event loop")
+            elif call.waiting_for:
+                parts.append(f"{call.name} waits for its arguments")
+            if len(parts) > 10:
+                break
+        return "; ".join(filter(None, parts))
 
     # -- asyncio -----------------------------------------------------------------------------------------------------------
 
@@ -460,7 +432,8 @@ class InlineEngine(Engine):
             self.scheduler.on_ready = self._foreign.wake
         return self._foreign
 
-    def _is_foreign(self, loop: Any) -> bool:
+    def is_foreign(self, loop: Any) -> bool:
+        """Whether an event loop is not that of an actor."""
         return loop not in self.loops
 
     def wrap_asyncio(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
@@ -474,64 +447,6 @@ class InlineEngine(Engine):
         for loop in watching:
             loop.look()
         return bool(watching)
-
-    # -- generators --------------------------------------------------------------------------------------------------------
-
-    def wait_stream(self, stream: Stream, timeout: float | None) -> bool:
-        if stream.items or stream.done:
-            self.scheduler.make_progress()
-            return True
-        latch = Latch(1, lambda: f"an item of {stream.ref!r}")
-        with self.scheduler.lock:
-            stream.waiters.append(latch)
-        try:
-            if timeout is None:
-                self._check_feasible([stream.ref])
-            self.scheduler.wait(latch, timeout, self.on_park)
-        finally:
-            with self.scheduler.lock:
-                if latch in stream.waiters:
-                    stream.waiters.remove(latch)
-        return bool(stream.items or stream.done)
-
-    def take_item(self, stream: Stream) -> ObjectRef[Any] | None:
-        with self.scheduler.lock:
-            if not stream.items:
-                return None
-            stream.consumed += 1
-            if stream.call is not None:
-                stream.call.room_changed()
-            return stream.items.popleft()
-
-    def on_stream(self, stream: Stream, callback: Callable[[Stream], None]) -> None:
-        loop = _running_loop()
-        foreign = loop is not None and self._is_foreign(loop)
-
-        def tell(_stream: Stream) -> None:
-            if foreign:
-                self.foreign.wait_ends(loop)
-            callback(stream)
-
-        with self.scheduler.lock:
-            ready = bool(stream.items or stream.done)
-            if not ready:
-                stream.waiters.append(lambda s: self.scheduler.push(lambda: tell(s)))
-        if ready:
-            callback(stream)
-        elif foreign:
-            self.foreign.wait_begins(loop)
-        elif loop is None:
-            self.scheduler.run_until(lambda: bool(stream.items or stream.done))
-
-    def drop_stream(self, stream: Stream) -> None:
-        call: Call | None = stream.call
-        if call is not None:
-            self.scheduler.deferred.append(lambda: self._dropped(call))
-
-    def _dropped(self, call: Call) -> None:
-        with self.scheduler.lock:
-            call.dropped = True
-            call.room_changed()
 
     # -- context -----------------------------------------------------------------------------------------------------------
 
@@ -564,34 +479,3 @@ class InlineEngine(Engine):
         if action == "keys":
             return sorted(k for space, k in self._kv if space == namespace and k.startswith(key))
         raise ValueError(f"kv action {action!r} is not one of 'get', 'put', 'del', 'keys'.")
-
-
-def _is_ready(thing: Any) -> bool:
-    if isinstance(thing, ObjectRef):
-        return thing._kind != PENDING
-    stream = thing._stream
-    return bool(stream.items or stream.done)
-
-
-def _names(things: Sequence[Any]) -> str:
-    shown = []
-    for thing in things[:3]:
-        ref = thing if isinstance(thing, ObjectRef) else thing._stream.ref
-        call: Call | None = ref._call
-        shown.append(repr(ref) if call is None else f"{call.name}() ({ref!r})")
-    more = f" and {len(things) - 3} more" if len(things) > 3 else ""
-    return ", ".join(shown) + more
-
-
-def _running_loop() -> Any:
-    events: Any = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()
-
-
-def _running_fiber() -> Fiber | None:
-    from skate.engine.inline.fiber import current_fiber
-
-    return current_fiber()
-
-
-__all__ = ["DEAD", "UNIT", "InlineEngine"]

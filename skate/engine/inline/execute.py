@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import greenlet
@@ -15,6 +14,8 @@ from skate.engine.inline.calls import Call, current, settle
 from skate.engine.inline.fiber import Fiber, Latch, current_fiber
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from skate.engine.inline.engine import InlineEngine
     from skate.engine.inline.values import Outcome
 
@@ -194,7 +195,8 @@ def _several(value: Any, returns: int) -> list[Any]:
     values = list(value) if hasattr(value, "__iter__") or hasattr(value, "__getitem__") else None
     if values is None or len(values) != returns:
         got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
-        raise ValueError(
+        kind_of_error = TypeError if values is None else ValueError
+        raise kind_of_error(
             f"Task returned {got}, but num_returns={returns}: return a sequence of that many values."
         )
     return values

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import greenlet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from skate.engine.inline.resources import Holding
 
@@ -49,7 +48,7 @@ class Fiber(greenlet.greenlet):
         self.thread = threading.get_ident()
         self.latch: Latch | None = None
         """What it waits for, while it waits."""
-        self.error: BaseException | None = None
+        self.pending_error: BaseException | None = None
         """What it raises when it goes on."""
         self.env: dict[str, str] = {}
         """Environment variables of its own."""
@@ -70,8 +69,8 @@ class Fiber(greenlet.greenlet):
         assert self.parent is not None
         with _own_thread_state():
             self.parent.switch()
-        if self.error is not None:
-            error, self.error = self.error, None
+        if self.pending_error is not None:
+            error, self.pending_error = self.pending_error, None
             raise error
 
 

@@ -37,7 +37,6 @@ def describe_task(engine: InlineEngine, call: Call | None) -> TaskInfo:
     info.function_name = call.function_name
     info.cancelled = call.cancelled
     holding = call.holding
-    given = getattr(call.options, "runtime_env", None)
     actor = call.actor
     if actor is not None:
         info.mode = "actor"
@@ -45,12 +44,10 @@ def describe_task(engine: InlineEngine, call: Call | None) -> TaskInfo:
         info.actor_name = actor.name
         info.restarted = actor.restarts > 0
         holding = actor.holding
-        given = actor.options.runtime_env
     if holding is not None:
         info.resources = {name: amount / UNIT for name, amount in holding.amounts.items() if amount}
         info.gpu_ids = sorted(holding.gpus)
-    env_vars = {**info.runtime_env.get("env_vars", {}), **((given or {}).get("env_vars") or {})}
-    info.runtime_env = {"env_vars": env_vars} if env_vars else {}
+    info.runtime_env = {"env_vars": dict(call.env_vars)} if call.env_vars else {}
     return info
 
 

@@ -205,8 +205,8 @@ class Scheduler:
     def _park(self, fiber: Fiber, latch: Latch, timeout: float | None) -> None:
         if fiber.doomed:
             raise _ended()
-        if fiber.error is not None:
-            error, fiber.error = fiber.error, None
+        if fiber.pending_error is not None:
+            error, fiber.pending_error = fiber.pending_error, None
             raise error
         with self.lock:
             fiber.latch = latch
@@ -244,7 +244,7 @@ class Scheduler:
     def throw(self, fiber: Fiber, error: BaseException) -> None:
         """Have `error` raised in the fiber where it waits, or where it waits next."""
         with self.lock:
-            fiber.error = error
+            fiber.pending_error = error
             if fiber.latch is not None:
                 self._unpark(fiber, fiber.latch)
 

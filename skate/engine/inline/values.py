@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import traceback
 import weakref
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorState
 from skate.core.ref import BYTES, ERROR, VALUE, ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _SIZED = (str, bytes)
 _ENGINES = os.sep + os.path.join("skate", "engine") + os.sep
@@ -193,7 +195,8 @@ def _traceback_text(error: BaseException) -> str:
 
 
 def _safe_repr(instance: Any) -> str | None:
-    if type(instance).__repr__ is object.__repr__:
+    plain: Any = object.__repr__
+    if type(instance).__repr__ is plain:
         return None
     try:
         return repr(instance)[:200]

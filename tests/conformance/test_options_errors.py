@@ -1,0 +1,229 @@
+"""Options: unknown names and bad values are refused with an error that names the option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .api import ray
+from .helpers import get
+from .support import differs_from_ray
+
+
+def f() -> int:
+    return 1
+
+
+class C:
+    def ping(self) -> str:
+        return "pong"
+
+
+TASK = ray.remote(f)
+ACTOR = ray.remote(C)
+
+# (option, bad value, the error's type)
+COMMON_BAD = [
+    ("num_cpus", -1, ValueError),
+    ("num_cpus", "two", TypeError),
+    ("num_gpus", -0.5, ValueError),
+    ("num_gpus", [], TypeError),
+    ("resources", ["a"], TypeError),
+    ("resources", {"a": -1}, ValueError),
+    ("memory", -1, ValueError),
+    ("memory", "1GB", TypeError),
+    ("runtime_env", 3, TypeError),
+    ("scheduling_strategy", 3, TypeError),
+    ("label_selector", "zone", TypeError),
+    ("name", 3, TypeError),
+]
+TASK_BAD = [
+    *COMMON_BAD,
+    ("num_returns", -1, ValueError),
+    ("num_returns", "many", TypeError),
+    ("max_retries", -2, ValueError),
+    ("max_retries", "always", TypeError),
+    ("retry_exceptions", "yes", TypeError),
+    ("retry_exceptions", [1], TypeError),
+    ("max_calls", -1, ValueError),
+    ("max_calls", "one", TypeError),
+]
+ACTOR_BAD = [
+    *COMMON_BAD,
+    ("max_restarts", -2, ValueError),
+    ("max_restarts", "always", TypeError),
+    ("max_task_retries", -2, ValueError),
+    ("max_concurrency", 0, ValueError),
+    ("max_concurrency", -1, ValueError),
+    ("max_concurrency", "two", TypeError),
+    ("max_pending_calls", -2, ValueError),
+    ("max_pending_calls", 0, ValueError),
+    ("lifetime", "forever", ValueError),
+    ("lifetime", 1, TypeError),
+    ("namespace", 1, TypeError),
+    ("get_if_exists", 3, TypeError),
+]
+
+
+def describe(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else str(value)
+
+
+@pytest.mark.parametrize(("option", "value", "error"), TASK_BAD, ids=describe)
+def test_a_bad_value_of_a_tasks_option(option: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=option.removeprefix("num_")):
+        TASK.options(**{option: value}).remote()
+
+
+@pytest.mark.parametrize(("option", "value", "error"), ACTOR_BAD, ids=describe)
+def test_a_bad_value_of_an_actors_option(option: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=option.removeprefix("num_")):
+        ACTOR.options(**{option: value}).remote()
+
+
+def test_an_unknown_task_option_is_a_value_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match="no_such_option"):
+        TASK.options(no_such_option=1)
+    with pytest.raises(ValueError, match="no_such_option"):
+        ray.remote(no_such_option=1)(f)
+
+
+def test_an_unknown_actor_option_is_a_value_error_that_names_it() -> None:
+    with pytest.raises(ValueError, match="no_such_option"):
+        ACTOR.options(no_such_option=1)
+    with pytest.raises(ValueError, match="no_such_option"):
+        ray.remote(no_such_option=1)(C)
+
+
+def test_the_error_lists_the_options_there_are() -> None:
+    with pytest.raises(ValueError, match="num_cpus"):
+        TASK.options(no_such_option=1)
+
+
+@pytest.mark.parametrize("option", ["max_restarts", "max_concurrency", "lifetime", "get_if_exists", "max_pending_calls"])
+def test_an_actors_option_on_a_task_is_a_value_error(option: str) -> None:
+    with pytest.raises(ValueError, match=option):
+        TASK.options(**{option: 1})
+
+
+@pytest.mark.parametrize("option", ["num_returns", "max_retries", "max_calls", "retry_exceptions"])
+def test_a_tasks_option_on_an_actor_is_a_value_error(option: str) -> None:
+    with pytest.raises(ValueError, match=option):
+        ACTOR.options(**{option: 1})
+
+
+@pytest.mark.parametrize("name", ["CPU", "GPU", "memory"])
+def test_a_resource_with_an_option_of_its_own(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        TASK.options(resources={name: 1}).remote()
+
+
+def test_max_calls_cannot_be_changed_by_options() -> None:
+    """It belongs to the function: its worker keeps the count."""
+    with pytest.raises(ValueError, match="max_calls"):
+        TASK.options(max_calls=1)
+
+
+def test_options_are_checked_when_given() -> None:
+    """A bad value is refused by ``options`` itself, before anything is called."""
+    with pytest.raises(ValueError):
+        TASK.options(num_cpus=-1)
+    with pytest.raises(ValueError):
+        ACTOR.options(num_cpus=-1)
+
+
+def test_the_decorator_checks_too() -> None:
+    with pytest.raises(ValueError):
+        ray.remote(num_cpus=-1)(f)
+    with pytest.raises(ValueError):
+        ray.remote(max_restarts=-2)(C)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_cpus": None},
+        {"num_gpus": 0},
+        {"resources": {}},
+        {"resources": None},
+        {"memory": None},
+        {"max_retries": 0},
+        {"max_retries": -1},
+        {"retry_exceptions": False},
+        {"retry_exceptions": []},
+        {"scheduling_strategy": None},
+        {"runtime_env": None},
+        {"name": "named"},
+        {"num_returns": None},
+        {"label_selector": {}},
+        {"_labels": {"a": "b"}},
+        {"enable_task_events": False},
+    ],
+    ids=str,
+)
+def test_accepted_task_options(options: dict[str, Any]) -> None:
+    assert get(TASK.options(**options).remote()) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_cpus": None},
+        {"max_restarts": 0},
+        {"max_restarts": -1},
+        {"max_task_retries": -1},
+        {"max_concurrency": None},
+        {"max_pending_calls": -1},
+        {"lifetime": None},
+        {"lifetime": "non_detached"},
+        {"name": None},
+        {"namespace": None},
+        {"get_if_exists": False},
+        {"allow_out_of_order_execution": False},
+        {"enable_task_events": False},
+        {"_labels": {"a": "b"}},
+    ],
+    ids=str,
+)
+def test_accepted_actor_options(options: dict[str, Any]) -> None:
+    assert get(ACTOR.options(**options).remote().ping.remote()) == "pong"
+
+
+# method
+
+
+def test_an_unknown_option_of_method() -> None:
+    with pytest.raises((TypeError, ValueError, AssertionError), match="no_such_option"):
+        ray.method(no_such_option=1)
+
+
+def test_method_without_options_is_refused() -> None:
+    with pytest.raises((TypeError, ValueError, AssertionError)):
+        ray.method()
+
+
+@differs_from_ray("an unknown option of a method call is not noticed")
+def test_an_unknown_option_of_a_method_call() -> None:
+    actor = ACTOR.remote()
+    with pytest.raises((TypeError, ValueError), match="no_such_option"):
+        actor.ping.options(no_such_option=1).remote()
+
+
+def test_options_of_a_method_call() -> None:
+    actor = ACTOR.remote()
+    assert get(actor.ping.options(name="renamed", num_returns=1).remote()) == "pong"
+
+
+# remote itself
+
+
+def test_the_decorator_takes_options_by_name_only() -> None:
+    with pytest.raises((TypeError, AssertionError)):
+        ray.remote(1)
+
+
+def test_the_decorator_with_empty_parentheses() -> None:
+    """``@remote()`` is refused: either no parentheses or options."""
+    with pytest.raises((TypeError, AssertionError)):
+        ray.remote()
