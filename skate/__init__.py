@@ -72,7 +72,7 @@ from skate.core.ids import (
 from skate.core.ref import DynamicObjectRefGenerator, ObjectRef, ObjectRefGenerator
 
 if TYPE_CHECKING:
-    from skate import actor, remote_function, runtime_context, util
+    from skate import actor, remote_function, runtime_context, runtime_env, util
 
 ObjectID = ObjectRef
 
@@ -111,12 +111,13 @@ __all__ = [
     "remote",
     "remote_function",
     "runtime_context",
+    "runtime_env",
     "shutdown",
     "util",
     "wait",
 ]
 
-_LAZY = ("actor", "remote_function", "runtime_context", "util")
+_LAZY = ("actor", "remote_function", "runtime_context", "runtime_env", "util")
 
 
 def __getattr__(name: str) -> Any:

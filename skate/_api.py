@@ -516,19 +516,39 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     return ActorHandle(runtime.current().find_actor(name, namespace))
 
 
+def _running(asked: str) -> Engine:
+    if runtime.engine is None:
+        raise exceptions.RaySystemError(
+            f"{asked}() tells about a session, and none is running: call skate.init() first."
+        )
+    return runtime.engine
+
+
 def nodes() -> list[dict[str, Any]]:
-    """The machines of the session."""
-    return runtime.current().nodes()
+    """The machines of the session.
+
+    Raises:
+        RaySystemError: there is no session; asking starts none.
+    """
+    return _running("nodes").nodes()
 
 
 def cluster_resources() -> dict[str, float]:
-    """All resources, by name."""
-    return runtime.current().cluster_resources()
+    """All resources, by name.
+
+    Raises:
+        RaySystemError: there is no session; asking starts none.
+    """
+    return _running("cluster_resources").cluster_resources()
 
 
 def available_resources() -> dict[str, float]:
-    """The resources that nobody holds, by name."""
-    return runtime.current().available_resources()
+    """The resources that nobody holds, by name.
+
+    Raises:
+        RaySystemError: there is no session; asking starts none.
+    """
+    return _running("available_resources").available_resources()
 
 
 def get_gpu_ids() -> list[int]:

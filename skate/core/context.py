@@ -40,10 +40,7 @@ class RuntimeContext:
     """Facts about the program, and about the task or actor that asks."""
 
     def _info(self) -> TaskInfo:
-        engine = runtime.engine
-        if engine is None:
-            raise RuntimeError("the runtime context knows nothing before skate.init(): call it first.")
-        return engine.task_info()
+        return runtime.current().task_info()
 
     def get(self) -> dict[str, Any]:
         """The main identifiers as a dictionary."""
@@ -90,8 +87,17 @@ class RuntimeContext:
         return None if info.actor is None else (info.actor_name or "")
 
     def get_assigned_resources(self) -> dict[str, float]:
-        """The resources that this task or actor holds; a driver holds none."""
-        return dict(self._info().resources)
+        """The resources that this task or actor holds.
+
+        Raises:
+            RuntimeError: asked by a driver, which holds none.
+        """
+        info = self._info()
+        if info.mode == "driver":
+            raise RuntimeError(
+                "get_assigned_resources() is for tasks and actors: a driver holds no resources."
+            )
+        return dict(info.resources)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """Ids of the accelerators assigned, by kind."""
@@ -192,4 +198,5 @@ def get_runtime_context() -> RuntimeContext:
         ...     print(skate.get_runtime_context().get_task_id())
         None
     """
+    runtime.current()
     return RuntimeContext()

@@ -18,9 +18,6 @@ INLINE_LIMIT = 100 * 1024
 PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
 """Types that cross processes as they are: immutable, and written by marshal without change."""
 
-_MIN_BUFFER = 512
-"""Buffers shorter than this stay in the pickle: a frame of their own would cost more than the copy."""
-
 
 class Packed(NamedTuple):
     """A pickled value: the pickle, its out-of-band buffers, and the refs and handles found inside."""
@@ -113,8 +110,6 @@ def pack(value: Any) -> Packed:
         try:
             raw = buffer.raw()
         except BufferError:
-            return True
-        if raw.nbytes < _MIN_BUFFER:
             return True
         buffers.append(raw)
         return False

@@ -276,7 +276,9 @@ def test_an_unknown_argument_is_an_error_that_names_it(start: Any) -> None:
     [
         ({"num_cpus": -1}, "CPU"),
         ({"num_gpus": -1}, "GPU"),
-        pytest.param({"resources": {"CPU": 1}}, "num_cpus", marks=differs_from_ray("it is an AssertionError")),
+        pytest.param(
+            {"resources": {"CPU": 1}}, "num_cpus", marks=differs_from_ray("it is an AssertionError")
+        ),
         ({"resources": {"a": -1}}, "a"),
         ({"object_store_memory": 10}, "memory"),
     ],

@@ -196,7 +196,9 @@ def test_a_large_bytearray_stays_one() -> None:
 
 def test_pandas_frames() -> None:
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"a": range(1000), "b": [str(i) for i in range(1000)], "c": np.linspace(0, 1, 1000)})
+    frame = pandas.DataFrame(
+        {"a": range(1000), "b": [str(i) for i in range(1000)], "c": np.linspace(0, 1, 1000)}
+    )
     pandas.testing.assert_frame_equal(get(same.remote(frame)), frame)
     assert get(total.remote(frame["a"])) == 499500
 

@@ -101,7 +101,9 @@ def test_the_error_lists_the_options_there_are() -> None:
         TASK.options(no_such_option=1)
 
 
-@pytest.mark.parametrize("option", ["max_restarts", "max_concurrency", "lifetime", "get_if_exists", "max_pending_calls"])
+@pytest.mark.parametrize(
+    "option", ["max_restarts", "max_concurrency", "lifetime", "get_if_exists", "max_pending_calls"]
+)
 def test_an_actors_option_on_a_task_is_a_value_error(option: str) -> None:
     with pytest.raises(ValueError, match=option):
         TASK.options(**{option: 1})

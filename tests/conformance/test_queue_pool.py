@@ -56,7 +56,14 @@ def test_map_keeps_the_order() -> None:
 
 def test_map_unordered_gives_everything() -> None:
     pool = pool_of(2)
-    assert sorted(pool.map_unordered(lambda actor, x: actor.double.remote(x), range(6))) == [0, 2, 4, 6, 8, 10]
+    assert sorted(pool.map_unordered(lambda actor, x: actor.double.remote(x), range(6))) == [
+        0,
+        2,
+        4,
+        6,
+        8,
+        10,
+    ]
 
 
 def test_map_over_an_iterator() -> None:

@@ -74,6 +74,7 @@ class Call:
         "parent",
         "ref",
         "refs",
+        "registry",
         "retries",
         "room",
         "started",
@@ -98,6 +99,7 @@ class Call:
         self.group = ""
         self.ref: ObjectRef[Any] | None = None
         self.refs: list[ObjectRef[Any]] = []
+        self.registry: dict[int, Call] = {}
         self.stream: Stream | None = None
         self.dropped = False
         self.room: Latch | None = None
@@ -131,6 +133,11 @@ class Call:
         if self.ref is not None:
             return self.ref
         return list(self.refs) or None
+
+    def register(self, registry: dict[int, Call]) -> None:
+        """Be listed there until the end."""
+        self.registry = registry
+        registry[self.key] = self
 
     def task_id(self) -> Any:
         """The id by which users know it."""
@@ -169,6 +176,7 @@ class Call:
 
     def _end(self) -> None:
         self.done = True
+        self.registry.pop(self.key, None)
         if self.actor is not None:
             self.actor.unanswered -= 1
 

@@ -24,7 +24,6 @@ def cancel_call(engine: InlineEngine, call: Call, force: bool, recursive: bool) 
             call.fail(engine.values.error(exceptions.TaskCancelledError(call.task_id())))
             if call.actor is not None:
                 engine.actors.schedule(call.actor)
-            engine.calls.pop(call.key, None)
     if not call.started:
         return
     if call.task is not None:

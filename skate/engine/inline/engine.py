@@ -7,11 +7,12 @@ import os
 import shutil
 import tempfile
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
+from skate.core.function import FunctionSpec
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef, Stream
 from skate.engine.base import Engine, InitConfig
 from skate.engine.inline.actors import Actor, Actors
@@ -32,13 +33,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from skate.core.context import TaskInfo
-    from skate.core.function import FunctionSpec
     from skate.core.options import ActorOptions, MethodOptions, TaskOptions
     from skate.engine.inline.aio import ActorLoop, ForeignLoops
 
 _CROWD = 1000
 """Ready work beyond which a submission runs some of it first."""
 _sessions = itertools.count(1)
+
+
+class Exported(NamedTuple):
+    """What a session has made of a function or class."""
+
+    engine: int
+    thing: Any
 
 
 class InlineEngine(Engine):
@@ -56,7 +63,8 @@ class InlineEngine(Engine):
         self.namespace = namespace
         self.address = f"inline:{os.getpid()}"
         self.ended = False
-        self.keys = itertools.count((next(_sessions) << 64) | (1 << INDEX_BITS), 1 << INDEX_BITS)
+        self.number = -next(_sessions)
+        self.keys = itertools.count((-self.number << 64) | (1 << INDEX_BITS), 1 << INDEX_BITS)
         self.total = total_resources(config)
         self.scheduler = Scheduler(config.seed)
         self.admission = Admission(Ledger(self.total), self.scheduler)
@@ -74,8 +82,6 @@ class InlineEngine(Engine):
         self._foreign: ForeignLoops | None = None
         self._pinned: list[Any] = []
         self._kv: dict[tuple[bytes, bytes], bytes] = {}
-        self._functions: dict[int, tuple[FunctionSpec, Callable[..., Any]]] = {}
-        self._classes: dict[int, tuple[ClassSpec, Any]] = {}
 
     # -- life ------------------------------------------------------------------------------------------------------------
 
@@ -116,7 +122,7 @@ class InlineEngine(Engine):
         self, spec: FunctionSpec, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         self.check_running()
-        function = self._function(spec)
+        function = self._copy(spec)
         call = Call(
             next(self.keys),
             spec.name,
@@ -130,7 +136,7 @@ class InlineEngine(Engine):
         call.demand = demand_of(self, options, options.demand())
         returned = call.outputs()
         with self.scheduler.lock:
-            self.calls[call.key] = call
+            call.register(self.calls)
             nowhere = unplaceable(options.scheduling_strategy)
             if nowhere:
                 text = f"task {spec.name} can't be scheduled: {nowhere}"
@@ -141,15 +147,17 @@ class InlineEngine(Engine):
             self.scheduler.make_progress()
         return returned
 
-    def _function(self, spec: FunctionSpec) -> Callable[..., Any]:
-        found = self._functions.get(id(spec))
-        if found is None:
-            # A copy, made once: what the function closes over is as it was at the first call.
-            found = self._functions[id(spec)] = (
-                spec,
-                serialize.unpack(self._pack(spec.function, "function", spec)),
-            )
-        return found[1]
+    def _copy(self, spec: FunctionSpec | ClassSpec) -> Any:
+        """A function's copy, or a class's pickle, made once: what they close over is as it was at the first call."""
+        found = spec.exported
+        if isinstance(found, Exported) and found.engine == self.number:
+            return found.thing
+        if isinstance(spec, FunctionSpec):
+            thing = serialize.unpack(self._pack(spec.function, "function", spec))
+        else:
+            thing = self._pack(spec.cls, "actor class", spec)
+        spec.exported = Exported(self.number, thing)
+        return thing
 
     def _pack(self, thing: Any, what: str, spec: FunctionSpec | ClassSpec) -> Any:
         try:
@@ -201,8 +209,6 @@ class InlineEngine(Engine):
 
         def ended() -> None:
             self.admission.give_back(holding)
-            if call.done:
-                self.calls.pop(call.key, None)
 
         self.executor.start(call, call.function, self.environment(call.env_vars, holding), ended)
 
@@ -239,9 +245,7 @@ class InlineEngine(Engine):
                 f"The name {place[1]!r} (namespace={place[0]!r}) is already taken by a live actor. Use another name, "
                 "get_actor() to reach the one that has it, or get_if_exists=True."
             )
-        found = self._classes.get(id(spec))
-        if found is None:
-            found = self._classes[id(spec)] = (spec, self._pack(spec.cls, "actor class", spec))
+        payload = self._copy(spec)
         overtaking = options.allow_out_of_order_execution
         if overtaking is None:
             overtaking = (
@@ -257,7 +261,7 @@ class InlineEngine(Engine):
         )
         arguments = Arguments(self.values, args, kwargs, spec.name)
         with self.scheduler.lock:
-            actor = Actor(next(self.keys), meta, spec, options, found[1], arguments)
+            actor = Actor(next(self.keys), meta, spec, options, payload, arguments)
             actor.demand = demand_of(self, options, options.creation_demand())
             actor.namespace = place[0]
             actor.env_vars = self.variables(options.runtime_env)
@@ -303,7 +307,7 @@ class InlineEngine(Engine):
         returned = call.outputs()
         with self.scheduler.lock:
             host.unanswered += 1
-            self.calls[call.key] = call
+            call.register(self.calls)
             self._arguments_there(call, lambda: self.actors.arguments_arrived(host, call))
             if not call.done:
                 self.actors.add(host, call)

@@ -141,7 +141,7 @@ class _Zygote:
         os.environ.update(env)
         code = 1
         try:
-            code = self.run_worker(self.config, number)
+            code = self.run_worker({**self.config, "env_vars": env}, number)
         except BaseException:
             import traceback
 

@@ -73,6 +73,9 @@ class Worker:
         self.number = number
         node = wire.connect(settings["node_path"], settings["token"], str(number).encode())
         self.engine = LocalEngine(node, number, settings, settings["arena_fd"], settings["namespace"])
+        if settings["env_vars"]:
+            # What this worker starts inherits its variables.
+            self.engine.job_env = {"env_vars": settings["env_vars"]}
         self.engine.before_block = self._before_block
         self.engine.after_block = self._after_block
         self.engine.on_node_message = self._on_node
@@ -85,7 +88,7 @@ class Worker:
         self.calls_of: dict[int, int] = {}
         self.resources: dict[str, float] = {}
         self.gpus: list[int] = []
-        self.runtime_env: dict[str, Any] = {}
+        self.runtime_env = self.engine.job_env
         self.actor: ActorState | None = None
         self.actor_name = ""
         self.class_name = ""
@@ -578,9 +581,10 @@ class Worker:
     def finish(self, cause: str) -> NoReturn:
         """End the process, after what it has said has been written."""
         self.exiting = True
+        # Answers first: once the node has told of the end, callers look for no more.
+        self._flush_all()
         if self.actor is not None:
             self.engine.tell(protocol.ACTOR_EXIT, self.actor.key, cause)
-        self._flush_all()
         instance, self.instance = self.instance, None
         del instance
         os._exit(0)
