@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from typing import ClassVar, Self
 
@@ -69,7 +70,7 @@ class BaseID:
     def __lt__(self, other: BaseID) -> bool:
         return self._bytes < other._bytes
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> builtins.int:
         return hash(self._bytes)
 
     def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:

@@ -265,7 +265,7 @@ class Actors:
             self.engine.admission.ledger.keep_only(actor.holding, scaled(actor.options.running_demand()))
             self.engine.admission.freed()
         if actor.options.max_restarts == 0:
-            actor.arguments.kept.clear()
+            actor.arguments.forget()
         self.schedule(actor)
         self._end_if_idle(actor)
 
@@ -414,7 +414,7 @@ class Actors:
             for call in calls:
                 call.fail(error)
             actor.kept = None
-            actor.arguments.kept.clear()
+            actor.arguments.forget()
         actor.instance = None
 
     def _restart(self, actor: Actor) -> None:

@@ -130,9 +130,18 @@ class ActorLoop(asyncio.SelectorEventLoop):
     def start_call(self, call: Call, ended: Callable[[], None]) -> None:
         """Run a call as a coroutine."""
         call.started = True
-        call.task = self.create_task(self._run(call, ended))
+        life = call.life
+        call.task = self.create_task(self._run(call))
+        call.task.add_done_callback(lambda _task: self._over(call, life, ended))
 
-    async def _run(self, call: Call, ended: Callable[[], None]) -> None:
+    def _over(self, call: Call, life: int, ended: Callable[[], None]) -> None:
+        if not call.done and call.life == life:
+            # A coroutine that is cancelled before its first step never runs, not even its `finally`.
+            with self._engine.scheduler.lock:
+                call.fail(self._engine.values.error(exceptions.TaskCancelledError(call.task_id())))
+        ended()
+
+    async def _run(self, call: Call) -> None:
         current.set(call)
         engine = self._engine
         life = call.life
@@ -164,8 +173,6 @@ class ActorLoop(asyncio.SelectorEventLoop):
         except BaseException as error:
             if call.life == life:
                 engine.executor.failed(call, error)
-        finally:
-            ended()
 
     async def _collect(self, call: Call, items: AsyncIterable[Any]) -> list[Any]:
         if call.num_returns == "dynamic":

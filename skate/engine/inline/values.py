@@ -157,6 +157,12 @@ class Arguments:
         self.slots.append(value)
         return ArgSlot(len(self.slots) - 1)
 
+    def forget(self) -> None:
+        """They are not needed again."""
+        self.slots = []
+        self.kept = []
+        self.payload = None
+
     def unpack(self, values: Values) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """A fresh copy of the arguments, with the values of the refs among them."""
         if self.plain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ class Waits:
         with self._engine.scheduler.lock:
             pending = ref._kind == PENDING
             if pending:
-                add_waiter(ref, lambda done: self._engine.scheduler.push(lambda: callback(done)))
+                add_waiter(ref, lambda done: self._engine.scheduler.push(lambda: _call_back(callback, done)))
         if not pending:
             callback(ref)
 
@@ -198,6 +199,14 @@ class Waits:
         with self._engine.scheduler.lock:
             call.dropped = True
             call.room_changed()
+
+
+def _call_back(callback: Callable[[ObjectRef[Any]], None], ref: ObjectRef[Any]) -> None:
+    try:
+        callback(ref)
+    except Exception:
+        # Whoever happens to wait now has nothing to do with it.
+        logging.getLogger("skate").exception("a callback for %r raised", ref)
 
 
 def _is_ready(thing: Any) -> bool:

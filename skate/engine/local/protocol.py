@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 # -- a caller to a worker
 TASK = 1  # key, function id, flag, args, num_returns, extra
 CALL = 2  # key, method name, flag, args, num_returns, extra
@@ -52,6 +54,7 @@ READY = 63  # a worker: listening at path
 PROBED = 64  # key: answered, after which an unknown object is lost
 STOP = 65  # a driver: end the session
 START_ACTOR = 67  # key, [(kind, payload) of each top-level ref], [keys to hold]: the arguments are there
+KILL_WORKER = 69  # worker: a lease of ours, whose task must end at once
 RETIRE = 68  # a worker: it ends soon, and takes no new lease
 SYNC = 66  # request: answered once all before it has been done
 
@@ -70,3 +73,80 @@ WARN = 90  # text
 EXIT = 91  # end yourself, gracefully
 BYE = 92  # the session has ended
 ENV_FAILED = 93  # lane, text: the runtime environment can't be made
+
+
+class MalformedMessage(Exception):
+    """A peer sent a message that has no meaning."""
+
+
+_ANY = object
+
+TO_NODE: dict[int, tuple[type, ...]] = {
+    DEMAND: (int, int, _ANY),
+    RELEASE: (int,),
+    BLOCKED: (),
+    UNBLOCKED: (),
+    PUBLISH: (int, int, _ANY, tuple),
+    RESOLVE: (int, int, _ANY, tuple),
+    COUNT: (list,),
+    COUNT_FOR: (int, list),
+    WANT: (int,),
+    ALLOC: (int, int, int),
+    SEAL: (int, tuple),
+    PIN: (int, int),
+    UNPIN: (int,),
+    CREATE_ACTOR: (int, int, dict),
+    START_ACTOR: (int, _ANY, tuple),
+    WATCH_ACTOR: (int,),
+    KILL_ACTOR: (int, bool),
+    ACTOR_READY: (int, _ANY),
+    ACTOR_EXIT: (int, str),
+    FIND_ACTOR: (int, str, str),
+    INFO: (int, str),
+    KV: (int, str, bytes, _ANY, bytes, bool),
+    READY: (str, int),
+    PROBED: (int,),
+    STOP: (),
+    SYNC: (int,),
+    RETIRE: (),
+    KILL_WORKER: (int,),
+}
+"""What follows the number in each message to the node."""
+
+TO_WORKER: dict[int, tuple[type, ...]] = {
+    TASK: (int, int, int, tuple, _ANY, _ANY),
+    CALL: (int, str, int, tuple, _ANY, _ANY),
+    FUNCTION: (int, str, _ANY),
+    CANCEL: (int, bool, bool),
+    STEAL: (),
+    TAKEN: (int, int),
+    LEASE: (dict, list, int),
+    DROP: (int,),
+}
+"""What follows the number in each message to a worker."""
+
+
+def check(message: tuple[Any, ...], shapes: dict[int, tuple[type, ...]]) -> None:
+    """Refuse a message that is not of its kind's shape.
+
+    Raises:
+        MalformedMessage: it is not.
+    """
+    shape = shapes.get(message[0]) if isinstance(message[0], int) else None
+    if shape is None:
+        raise MalformedMessage(f"there is no message {message[0]!r}")
+    if len(message) != len(shape) + 1 or not all(map(isinstance, message[1:], shape)):
+        raise MalformedMessage(f"message {message[0]} has the wrong parts")
+    if message[0] in _COUNTED and not all(
+        type(pair) is tuple and len(pair) == 2 and type(pair[0]) is int and type(pair[1]) is int
+        for pair in message[-1]
+    ):
+        raise MalformedMessage(f"message {message[0]} counts something that is no object")
+    if message[0] in _NESTED and not all(type(key) is int for key in message[-1]):
+        raise MalformedMessage(f"message {message[0]} names something that is no object")
+    if message[0] == ALLOC and message[3] <= 0:
+        raise MalformedMessage(f"{message[3]} bytes can't be allocated")
+
+
+_COUNTED = frozenset({COUNT, COUNT_FOR})
+_NESTED = frozenset({PUBLISH, RESOLVE, SEAL, START_ACTOR})

@@ -189,3 +189,23 @@ print(skate.get(f.remote(1)), "20" in out.getvalue())
 skate.shutdown()
 """
     assert run_code(code).strip() == "2 True"
+
+
+@pytest.mark.usefixtures("session")
+def test_an_async_call_cancelled_before_its_first_step() -> None:
+    @skate.remote
+    class Starts:
+        async def call(self) -> int:
+            return 1
+
+        async def cancel(self, box: list[Any]) -> None:
+            skate.cancel(box[0])
+
+    starts = Starts.remote()
+    assert skate.get(starts.call.remote()) == 1
+    ref = starts.call.remote()
+    skate.wait([ref], timeout=0)  # makes its coroutine, and does not run it
+    skate.cancel(ref)
+    with pytest.raises(skate.exceptions.TaskCancelledError):
+        skate.get(ref)
+    assert skate.get(starts.call.remote()) == 1

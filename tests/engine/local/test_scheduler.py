@@ -282,6 +282,8 @@ TestPool.settings = settings(max_examples=100, stateful_step_count=40, deadline=
 
 
 def _ready_workers(scheduler: Scheduler, count: int) -> None:
+    scheduler.prestart(count)
+    scheduler.out.clear()
     for number in range(10, 10 + count):
         scheduler.worker_started(number, "")
         scheduler.worker_ready(number, 0.0)

@@ -59,6 +59,7 @@ class Node:
 
     def forked(self) -> list[int]:
         """Answer every request to fork, and return the numbers of the workers."""
+        self.server._settle()
         numbers = []
         self.zygote_end.setblocking(False)
         while True:
@@ -170,9 +171,10 @@ def test_a_worker_that_dies_between_the_decision_and_the_grant(node: Node) -> No
     node.report(number, -9)
     node.server._read_zygote()
     node.server._settle()
+    node.drive(_demand(1))  # the driver asks again when it hears of the loss
+    node.server._settle()
     (successor,) = node.forked()
     node.connect(successor)
-    node.drive(_demand(1))
     node.server._settle()
     grants = [message for message in node.told() if message[0] == protocol.GRANT]
     assert grants[-1][2] == successor
@@ -217,8 +219,12 @@ def test_an_actor_that_is_killed_when_its_place_had_just_been_found(node: Node) 
     node.drive((protocol.KILL_ACTOR, 256, True))
     node.server._settle()
     assert node.server.table.actors[256].state == DEAD
-    heard = node.workers[number].receive() or []
-    assert protocol.HOST not in [message[0] for message in heard], "a dead actor was given a process"
+    assert not node.server.stopping
+    node.workers[number].close()
+    node.report(number, -9)
+    node.server._read_zygote()
+    node.server._settle()
+    assert node.server.scheduler.resources.free == node.server.scheduler.resources.total
 
 
 def test_a_name_is_free_again_after_a_death_in_the_same_breath(node: Node) -> None:

@@ -218,6 +218,7 @@ class LocalEngine(Engine):
             self.objects.flush_counts()
             self.node.send((op, number, *rest))
             self.loop.flush(self.node)
+        self.loop.nudge()  # what is asked for is let go of later, perhaps when nobody waits
         try:
             self.loop.wait(latch, None)
         finally:
@@ -255,7 +256,7 @@ class LocalEngine(Engine):
         if packed.size() > serialize.INLINE_LIMIT:
             self.objects.store(number, packed)
             payload: Any = number
-            held: Any = (Guard(self.objects.drops, number), packed.nested)
+            held: Any = (Guard(self.objects.drop, number), packed.nested)
         else:
             self.objects.escape(packed.nested)
             payload = packed.inline()
@@ -343,7 +344,7 @@ class LocalEngine(Engine):
             stored = next(self.keys)
             self.objects.store(stored, packed)
             call = Call(key, spec, options, protocol.ARGS_STORED, stored)
-            call.held = (Guard(self.objects.drops, stored), packed.nested)
+            call.held = (Guard(self.objects.drop, stored), packed.nested)
         else:
             if packed.nested:
                 self.objects.escape(packed.nested)
@@ -817,7 +818,7 @@ class LocalEngine(Engine):
             if self.ended:
                 raise exceptions.RaySystemError(f"the session has ended: {self.ended}")
             self.node.send((protocol.PUBLISH, key, ACTOR, None, ()))
-            state._guard = Guard(self.objects.drops, key)
+            state._guard = Guard(self.objects.drop, key)
             self.objects.actors[key] = weakref.ref(state)
             self.actor_calls.link(state, mine=True)
             self.actor_calls.creating[key] = state
@@ -929,7 +930,7 @@ class LocalEngine(Engine):
             state = known() if known is not None else None
             if state is None:
                 state = ActorState(key, meta)
-                state._guard = Guard(self.objects.drops, key)
+                state._guard = Guard(self.objects.drop, key)
                 self.objects.actors[key] = weakref.ref(state)
                 self.objects.changes[key] = self.objects.changes.get(key, 0) + 1
             return state
@@ -962,7 +963,11 @@ class LocalEngine(Engine):
                 call.lane.backlog.remove(call)
             self.fail(call, error)
             return
-        self._to_worker(call, (protocol.CANCEL, call.key, force, recursive))
+        self._to_worker(call, (protocol.CANCEL, call.key, False, recursive))
+        if force and call.link is not None:
+            # Not by the worker itself: the task may hold its interpreter.
+            self.node.send((protocol.KILL_WORKER, call.link.worker))
+            self.loop.flush(self.node)
 
     def cancel_children(self, parent: int, force: bool) -> None:
         """Cancel what a task has called (with the mutex held)."""

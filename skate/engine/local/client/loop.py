@@ -95,7 +95,7 @@ class Loop:
         os.set_blocking(self._wake_write, False)
         self.poller.add(self._wake_read)
         self._thread: threading.Thread | None = None
-        self._parked = False
+        self.parked = False
         self._park = threading.Lock()
         self._park.acquire()
 
@@ -275,8 +275,8 @@ class Loop:
 
     def nudge(self) -> None:
         """There is something that must not wait until somebody waits for it."""
-        if self._parked:
-            self._parked = False
+        if self.parked:
+            self.parked = False
             _open(self._park)
         elif self._thread is None and not self.closed:
             self._thread = threading.Thread(target=self._run, name="skate-loop", daemon=True)
@@ -292,10 +292,10 @@ class Loop:
                 return
             if not self._busy():
                 if time.monotonic() - idle_since > _PARK_AFTER:
-                    self._parked = True
+                    self.parked = True
                     if not self._busy():
                         self._park.acquire()
-                    self._parked = False
+                    self.parked = False
                     idle_since = time.monotonic()
                     tick = _TICK
                 continue

@@ -6,6 +6,7 @@ import errno
 import os
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
@@ -26,14 +27,14 @@ ACTOR = 11
 class Guard:
     """One count at the node; given back when the ref that carries it is gone."""
 
-    __slots__ = ("drops", "key")
+    __slots__ = ("drop", "key")
 
-    def __init__(self, drops: deque[int], key: int) -> None:
-        self.drops = drops
+    def __init__(self, drop: Callable[[int], None], key: int) -> None:
+        self.drop = drop
         self.key = key
 
     def __del__(self) -> None:
-        self.drops.append(self.key)
+        self.drop(self.key)
 
 
 class Objects:
@@ -66,7 +67,7 @@ class Objects:
         packed = serialize.pack(value)
         if packed.size() > serialize.INLINE_LIMIT:
             self.store(ref._key, packed)
-            ref._guard = Guard(self.drops, ref._key)
+            ref._guard = Guard(self.drop, ref._key)
             self.known[ref._key] = weakref.ref(ref)
             ref._kind = STORED
             return ref
@@ -162,7 +163,7 @@ class Objects:
             self.unresolved.add(key)
         self.engine.node.send((protocol.PUBLISH, key, kind, None if kind == PENDING else value, inner))
         self.engine.loop.dirty.add(self.engine.node)
-        guard = Guard(self.drops, key)
+        guard = Guard(self.drop, key)
         ref._guard = guard if ref._guard is None else (guard, ref._guard)
         self.known[key] = weakref.ref(ref)
 
@@ -185,12 +186,12 @@ class Objects:
         key = ref._key
         if kind == STORED:
             if key not in self.known:
-                ref._guard = Guard(self.drops, key)
+                ref._guard = Guard(self.drop, key)
                 self.known[key] = weakref.ref(ref)
             else:
                 self.drops.append(key)  # it was published before: one count too many
         elif kind == NESTED:
-            inner = [Guard(self.drops, k) for k in value[1]]
+            inner = [Guard(self.drop, k) for k in value[1]]
             ref._guard = inner if ref._guard is None else (ref._guard, inner)
             if type(ref._guard) is list:
                 ref._guard = (inner,)
@@ -214,7 +215,7 @@ class Objects:
                     return ref
             ref = ObjectRef(key)
             ref._kind = REMOTE
-            ref._guard = Guard(self.drops, key)
+            ref._guard = Guard(self.drop, key)
             self.known[key] = weakref.ref(ref)
             self.changes[key] = self.changes.get(key, 0) + 1
             return ref
@@ -321,8 +322,16 @@ class Objects:
             view = self.arena.read(where, size, key, self._unpin)
         return arena.read_parts(view)
 
+    def drop(self, key: int) -> None:
+        """A count is given back. Called from `__del__`, anywhere: it takes no lock."""
+        self.drops.append(key)
+        if self.engine.loop.parked:
+            self.engine.loop.nudge()
+
     def _unpin(self, key: int) -> None:
         self.unpins.append(key)
+        if self.engine.loop.parked:
+            self.engine.loop.nudge()
 
     def await_values(self, refs: Any, latch: Latch) -> None:
         """Have `latch` counted down once by each ref that has no value yet (with the mutex held)."""

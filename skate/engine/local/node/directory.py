@@ -96,7 +96,7 @@ class Directory:
                 # Half written: whoever made the call will have it made again, or fail it.
                 self._free_memory(key, entry)
                 entry.kind = PENDING
-            if key >> OWNER_SHIFT == client and entry.kind in (PENDING, UNKNOWN):
+            if entry.kind in (PENDING, UNKNOWN) and key >> OWNER_SHIFT not in self.clients:
                 self._lose(key, entry)
             self._drop_if_free(key, entry)
         for key, entry in list(self.entries.items()):

@@ -1,12 +1,13 @@
 r"""What workers print, on its way to the drivers: whole lines, with who printed them.
 
-A worker marks its stream with a line `\\x01name\\n` when the task that prints changes; the mark is taken out here.
+A worker marks its stream with a line `MARK name \\n` when the task that prints changes; the mark is taken out here.
 """
 
 from __future__ import annotations
 
-MARK = b"\x01"
+MARK = b"\x01\x02task\x02"
 _LONGEST = 1 << 20
+_LONGEST_MARK = 4096
 
 
 class Lines:
@@ -23,7 +24,9 @@ class Lines:
         data = self._rest + data
         end = data.rfind(b"\n") + 1
         if end == 0 and len(data) > _LONGEST:
-            end = len(data)
+            # A piece of a line; not of a mark, which must stay whole to be known.
+            mark = data.rfind(MARK[:1])
+            end = mark if mark >= 0 and len(data) - mark < _LONGEST_MARK else len(data)
         self._rest = data[end:]
         return self._cut(data[:end])
 
@@ -43,7 +46,7 @@ class Lines:
                 break
             if mark > start:
                 pieces.append((self.name, data[start:mark]))
-            self.name = data[mark + 1 : end].decode(errors="replace")
+            self.name = data[mark + len(MARK) : end].decode(errors="replace")
             start = end + 1
         if start < len(data):
             pieces.append((self.name, data[start:]))

@@ -67,6 +67,19 @@ class Resources:
         for index, amount in holding.gpus.items():
             self.gpu_free[index] += amount
 
+    def resize(self, holding: Holding, amounts: dict[str, int]) -> None:
+        """Hold `amounts` instead; what stays held stays the same, down to the single GPU."""
+        for name in {*holding.amounts, *amounts}:
+            change = amounts.get(name, 0) - holding.amounts.get(name, 0)
+            self.free[name] = self.free.get(name, 0) - change
+        if amounts.get("GPU", 0) != holding.amounts.get("GPU", 0):
+            for index, amount in holding.gpus.items():
+                self.gpu_free[index] += amount
+            holding.gpus = self._pick_gpus(amounts.get("GPU", 0)) or {}
+            for index, amount in holding.gpus.items():
+                self.gpu_free[index] -= amount
+        holding.amounts = dict(amounts)
+
     def lend_cpu(self, holding: Holding) -> None:
         """A blocked worker's CPU is free meanwhile."""
         self.free["CPU"] = self.free.get("CPU", 0) + holding.amounts.get("CPU", 0)

@@ -69,7 +69,10 @@ class Scheduler:
         self.idle_seconds = idle_seconds
         self.out: list[tuple[Any, ...]] = []
         self._idle: dict[str, list[int]] = {}
+        self._asked: dict[str, int] = {}
+        """Workers that are to be started and have not been forked yet."""
         self._starting: dict[str, int] = {}
+        """Workers that have been forked and are not ready yet."""
         self._waiting: OrderedDict[Key, Lane] = OrderedDict()
 
     # -- workers ----------------------------------------
@@ -78,6 +81,16 @@ class Scheduler:
         """A worker has been forked; it is not ready yet."""
         self.workers[number] = Worker(number, env)
         self._starting[env] = self._starting.get(env, 0) + 1
+        self._asked[env] = max(0, self._asked.get(env, 0) - 1)
+
+    def prestart(self, count: int) -> None:
+        """Start workers before anybody asks."""
+        for _ in range(count):
+            self._start("")
+
+    def _start(self, env: str) -> None:
+        self._asked[env] = self._asked.get(env, 0) + 1
+        self.out.append(("start", env))
 
     def worker_ready(self, number: int, now: float) -> None:
         """A worker listens."""
@@ -102,6 +115,7 @@ class Scheduler:
         if lane_key is not None and lane_key in self.lanes:
             lane = self.lanes[lane_key]
             lane.granted.discard(number)
+            self._update_waiting(lane)
         self.schedule()
         return lane_key
 
@@ -129,8 +143,7 @@ class Scheduler:
                 if spare and now - self.workers[number].idle_since > self.idle_seconds:
                     numbers.remove(number)
                     count -= 1
-                    self.workers[number].state = STARTING  # neither idle nor counted: it is on its way out
-                    self._starting[env] = self._starting.get(env, 0) + 1
+                    self.workers[number].state = RETIRED
                     self.out.append(("kill", number))
 
     def _make_idle(self, worker: Worker, now: float) -> None:
@@ -201,6 +214,7 @@ class Scheduler:
         if worker is not None and worker.holding is not None and worker.blocked:
             worker.blocked = False
             self.resources.take_cpu_back(worker.holding)
+            self.schedule()  # whoever starves may now ask for this lease too
 
     # -- actors ----------------------------------------
 
@@ -227,8 +241,7 @@ class Scheduler:
             if worker.blocked:
                 self.resources.take_cpu_back(worker.holding)
                 worker.blocked = False
-            self.resources.release(worker.holding)
-            worker.holding = self.resources.acquire(resources)
+            self.resources.resize(worker.holding, resources)
             self.schedule()
 
     # -- the decision ----------------------------------------
@@ -273,8 +286,8 @@ class Scheduler:
                 if not lane.resources and to_start[lane.env] >= 16:
                     break
         for env, count in to_start.items():
-            for _ in range(count - self._starting.get(env, 0)):
-                self.out.append(("start", env))
+            for _ in range(count - self._starting.get(env, 0) - self._asked.get(env, 0)):
+                self._start(env)
         if starved:
             self._reclaim()
 

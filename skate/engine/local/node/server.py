@@ -99,8 +99,8 @@ class Server:
         first = Process(config["first_number"], is_driver=True)
         first.namespace = config["namespace"]
         self._attach(first, wire.Conn(driver, first))
-        for _ in range(config["prestart"]):
-            self._fork("")
+        self.scheduler.prestart(config["prestart"])
+        self._carry_out()
 
     # -- the loop ----------------------------------------
 
@@ -219,9 +219,17 @@ class Server:
                 self._left(process)
                 return
             for message in messages:
+                protocol.check(message, protocol.TO_NODE)
                 _HANDLERS[message[0]](self, process, *message[1:])
                 self._carry_out()  # at once: a later message may make an instruction out of date
-        except (wire.ProtocolError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (
+            wire.ProtocolError,
+            protocol.MalformedMessage,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:
             # A frame that makes no sense: whoever sent it is broken or hostile, and is cut off; the others go on.
             self._warn_all(
                 f"process {process.number} (pid {process.pid}) sent a bad message and was cut off: {error!r}."
@@ -441,8 +449,10 @@ class Server:
             self.scheduler.drop_actor(rest[0])
         elif what == "host":
             actor = self.table.actors[rest[0]]
-            worker = self.scheduler.workers[rest[1]]
+            worker = self.scheduler.workers.get(rest[1])
             process = self.processes[rest[1]]
+            if actor.state == lifecycle.DEAD or worker is None:
+                return  # one of the two has ended since; the other is told of it
             process.label = actor.description["class_name"]
             gpus = sorted(worker.holding.gpus) if worker.holding else []
             facts = (unscale(actor.running_resources), gpus, actor.restarts, actor.name, actor.namespace)
@@ -702,6 +712,11 @@ class Server:
             raise ValueError(f"unknown question {what!r}")
         self._send(process.number, (protocol.REPLY, request, answer))
 
+    def _kill_worker(self, process: Process, number: int) -> None:
+        worker = self.scheduler.workers.get(number)
+        if worker is not None and worker.lane is not None and worker.lane[0] == process.number:
+            self._kill(self.processes[number])
+
     def _kv(
         self,
         process: Process,
@@ -799,6 +814,7 @@ _HANDLERS: dict[int, Any] = {
     protocol.UNPIN: lambda self, process, key: self.directory.unpin(process.number, key),
     protocol.CREATE_ACTOR: Server._create_actor,
     protocol.START_ACTOR: Server._start_actor,
+    protocol.KILL_WORKER: Server._kill_worker,
     protocol.RETIRE: lambda self, process: self.scheduler.retire(process.number),
     protocol.WATCH_ACTOR: Server._watch_actor,
     protocol.KILL_ACTOR: lambda self, process, key, no_restart: self.table.kill(key, no_restart),

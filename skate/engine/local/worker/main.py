@@ -220,7 +220,7 @@ class Worker:
         """A call runs now in this thread."""
         running.thread = threading.get_ident()
         self.running[running.key] = running
-        if self.engine.loop._parked or self.engine.loop._thread is None:
+        if self.engine.loop.parked or self.engine.loop._thread is None:
             self.engine.loop.nudge()
 
     def leave(self, running: Running) -> None:
@@ -346,6 +346,12 @@ class Worker:
     # -- messages (all with the mutex held) ----------------------------------------
 
     def _on_caller(self, conn: wire.Conn, messages: list[Any]) -> None:
+        try:
+            for message in messages:
+                protocol.check(message, protocol.TO_WORKER)
+        except protocol.MalformedMessage:
+            self._conn_lost(conn)  # broken or hostile: cut off, without harm to the others
+            return
         inbox = self.inbox
         for message in messages:
             op = message[0]
@@ -357,7 +363,7 @@ class Worker:
             elif op == protocol.LEASE:
                 self._lease(message[1], message[2])
             elif op == protocol.CANCEL:
-                self._cancel(conn, message[1], message[2], message[3])
+                self._cancel(message[1], message[2], message[3])
             elif op == protocol.STEAL:
                 keys = [m[1] for c, m in inbox if c is conn]
                 self.inbox = inbox = deque(item for item in inbox if item[0] is not conn)
@@ -445,7 +451,7 @@ class Worker:
 
     # -- cancelling ----------------------------------------
 
-    def _cancel(self, conn: wire.Conn, key: int, force: bool, recursive: bool) -> None:
+    def _cancel(self, key: int, force: bool, recursive: bool) -> None:
         if recursive:
             self.engine.cancel_children(key, force)
         for item in self.inbox:
@@ -458,8 +464,6 @@ class Worker:
             return
         if running is not None:
             running.cancelled = True
-        if force:
-            os._exit(1)
         if self.coroutines is not None:
             self.coroutines.cancel(key)
         elif running is not None and running.thread == self.main_thread and self.actor is None:
