@@ -509,8 +509,10 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     Raises:
         ValueError: there is none, or the name is empty.
     """
-    if not name:
-        raise ValueError("Please supply a non-empty value to get_actor")
+    if not name or not isinstance(name, str):
+        raise ValueError(
+            f"get_actor({name!r}): a name that is not empty is needed, as given in options(name=…)."
+        )
     if namespace is not None:
         _namespace(namespace)
     return ActorHandle(runtime.current().find_actor(name, namespace))

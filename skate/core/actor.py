@@ -42,13 +42,11 @@ def method(*args: Any, **given: Any) -> Callable[[F], F]:
     """Set options for an actor's method: num_returns, concurrency_group, max_task_retries, retry_exceptions ….
 
     Raises:
-        ValueError: no options, or positional ones.
+        ValueError: positional arguments.
         TypeError: an unknown option.
     """
-    if args or not given:
-        raise ValueError(
-            "@skate.method takes keyword options, such as @skate.method(num_returns=2): leave it out if there are none."
-        )
+    if args:
+        raise ValueError("@skate.method takes keyword options, such as @skate.method(num_returns=2).")
     options = _options.parse_method(given)
 
     def decorate(function: F) -> F:

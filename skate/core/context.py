@@ -151,8 +151,15 @@ class RuntimeContext:
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
-        """Whether this actor has been restarted; False outside an actor."""
-        return self._info().restarted
+        """Whether this actor has been restarted.
+
+        Raises:
+            RuntimeError: asked outside an actor.
+        """
+        info = self._info()
+        if info.actor is None:
+            raise RuntimeError("was_current_actor_reconstructed is for actors: this code runs in none.")
+        return info.restarted
 
     @property
     def current_actor(self) -> ActorHandle:

@@ -116,7 +116,7 @@ class ActorPool:
             ValueError: it is in the pool already.
         """
         if actor in self._idle or any(call.actor == actor for call in self._running.values()):
-            raise ValueError(f"{actor!r} already belongs to this ActorPool: push each actor once.")
+            raise ValueError(f"{actor!r} already belongs to this pool: push each actor once.")
         self._release(actor)
 
     def _submit_all(self, fn: Callable[[Any, Any], Any], values: Iterable[Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from .api import ray
 from .helpers import PATIENCE, Gate, Tally, get, wait_until
-from .support import differs_from_ray
+from .support import blocks_its_thread, differs_from_ray
 
 #: ``"dynamic"`` is the older way, and says so with a deprecation warning.
 deprecated = pytest.mark.filterwarnings("ignore:.*dynamic")
@@ -324,6 +324,7 @@ def test_retries_do_not_repeat_values(tmp_path: Path) -> None:
 # Back-pressure
 
 
+@blocks_its_thread
 def test_backpressure_holds_the_task_back(tmp_path: Path) -> None:
     tally = Tally(tmp_path / "yielded")
 

@@ -78,6 +78,7 @@ class Server:
         self.kv: dict[bytes, dict[bytes, bytes]] = {}
         self.pending_watches: dict[int, set[int]] = {}
         self.held_for_actor: dict[int, tuple[int, ...]] = {}
+        self.late_pins: list[tuple[int, int, int]] = []
         self.waiting_allocs: deque[tuple[int, int, int, int]] = deque()
         self.spilling: dict[int, tuple[int, int]] = {}
         self.orphan_spills: dict[int, int] = {}
@@ -109,8 +110,11 @@ class Server:
         next_tick = time.monotonic() + 1
         self._settle()
         while not self.stopping:
-            for fd, event in self.poller.poll(max(0.0, next_tick - time.monotonic())):
+            events = self.poller.poll(0.0 if self.late_pins else max(0.0, next_tick - time.monotonic()))
+            for fd, event in events:
                 self._on_event(fd, event)
+            if self.late_pins:
+                self._retry_pins(last=not events)
             now = time.monotonic()
             if now >= next_tick:
                 next_tick = now + 1
@@ -595,8 +599,25 @@ class Server:
 
     def _pin(self, process: Process, request: int, key: int) -> None:
         entry = self.directory.pin(process.number, key)
+        if entry is None:
+            # The word that it is complete may be unread in its maker's socket: look there before saying that it is lost.
+            self.late_pins.append((process.number, request, key))
+            return
+        self._answer_pin(process.number, request, entry)
+
+    def _retry_pins(self, last: bool) -> None:
+        """Answer pins that came early; with `last` no socket holds anything unread, and what is not there is lost."""
+        late, self.late_pins = self.late_pins, []
+        for number, request, key in late:
+            entry = self.directory.pin(number, key) if number in self.directory.clients else None
+            if entry is None and not last:
+                self.late_pins.append((number, request, key))
+            else:
+                self._answer_pin(number, request, entry)
+
+    def _answer_pin(self, number: int, request: int, entry: objects.Entry | None) -> None:
         answer = None if entry is None else (entry.path or entry.offset, entry.size)
-        self._send(process.number, (protocol.REPLY, request, answer))
+        self._send(number, (protocol.REPLY, request, answer))
 
     # -- messages ----------------------------------------
 
