@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import inspect
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -177,6 +176,8 @@ def init(
                         f"init() got an unknown argument {unknown!r}. help(skate.init) lists those there are."
                     )
         if configure_logging:
+            import logging  # it costs a tenth of the whole import
+
             level = logging_level.upper() if isinstance(logging_level, str) else logging_level
             logging.getLogger("skate").setLevel(level)
         env = dict(runtime_env or getattr(job_config, "runtime_env", None) or {})
