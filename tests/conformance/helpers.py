@@ -85,6 +85,46 @@ class Tally:
         return self.path.stat().st_size if self.path.exists() else 0
 
 
+@ray.remote
+class Plain:
+    """An actor with some state, which can hold, leave, stumble and crash."""
+
+    def __init__(self, born: Tally | None = None) -> None:
+        self.value = 0
+        if born is not None:
+            born.add()
+
+    def add(self) -> int:
+        self.value += 1
+        return self.value
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def hold(self, gate: Any) -> str:
+        ray.get(gate.wait.remote())
+        return "held"
+
+    def leave(self) -> None:
+        ray.actor.exit_actor()
+
+    def crash(self) -> None:
+        os._exit(1)
+
+    def crash_until(self, tally: Tally, runs: int) -> int:
+        if tally.add() < runs:
+            os._exit(1)
+        return tally.count
+
+    def stumble(self, tally: Tally, runs: int) -> int:
+        if tally.add() < runs:
+            raise ValueError("stumbled")
+        return tally.count
+
+    def reconstructed(self) -> bool:
+        return bool(ray.get_runtime_context().was_current_actor_reconstructed)
+
+
 def wait_until(condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
     """Poll ``condition`` until it is true, or fail the test saying ``what`` did not happen.
 
@@ -103,6 +143,22 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = PATI
 def get(ref: Any) -> Any:
     """``ray.get`` that fails rather than waits for ever."""
     return ray.get(ref, timeout=PATIENCE)
+
+
+def drain(stream: Any) -> list[Any]:
+    """Get every value of a stream of refs."""
+    return [get(ref) for ref in stream]
+
+
+def is_dead(actor: Any) -> bool:
+    """Whether this :class:`Plain` has died for good, judged by a call."""
+    try:
+        ray.get(actor.add.remote(), timeout=5)
+    except ray.exceptions.ActorDiedError:
+        return True
+    except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):
+        pass
+    return False
 
 
 def run_script(

@@ -13,11 +13,13 @@ All are strict: a test that passes in spite of its mark fails the run, so the ma
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -173,22 +175,17 @@ class SupportMatrix:
         )
 
 
-class _Quiet:
-    """Keep pytest's own report out of the printed matrix."""
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_configure(self, config: Any) -> None:
-        reporter = config.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None:
-            config.pluginmanager.unregister(reporter)
-
-
 def main() -> int:
     """Collect the suite, print its support matrix, and return pytest's exit status."""
     matrix = SupportMatrix()
     here = str(Path(__file__).parent)
-    status = pytest.main([here, "--collect-only", "-q", "-p", "no:cacheprovider"], plugins=[matrix, _Quiet()])
-    print(matrix.markdown(), end="")
+    report = io.StringIO()
+    with contextlib.redirect_stdout(report):
+        status = pytest.main([here, "--collect-only", "-q", "-p", "no:cacheprovider"], plugins=[matrix])
+    if status:
+        print(report.getvalue(), file=sys.stderr)
+    else:
+        print(matrix.markdown(), end="")
     return int(status)
 
 

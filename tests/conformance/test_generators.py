@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .api import ray
-from .helpers import PATIENCE, Gate, Tally, get, wait_until
+from .helpers import PATIENCE, Gate, Tally, drain, get, wait_until
 from .support import blocks_its_thread, differs_from_ray
 
 #: ``"dynamic"`` is the older way, and says so with a deprecation warning.
@@ -35,10 +35,6 @@ def gated(gate: Any) -> Iterator[str]:
     yield "before"
     ray.get(gate.wait.remote())
     yield "after"
-
-
-def drain(stream: Any) -> list[Any]:
-    return [get(ref) for ref in stream]
 
 
 # Streaming
@@ -402,101 +398,6 @@ def test_two_streams_interleave_in_one_loop() -> None:
     assert list(asyncio.run(main())) == [6, 10]
 
 
-# Actor methods
-
-
-@ray.remote
-class Streamer:
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def numbers(self, n: int) -> Iterator[int]:
-        for i in range(n):
-            self.calls += 1
-            yield i
-
-    def breaks(self) -> Iterator[int]:
-        yield 1
-        raise KeyError("actor broke")
-
-    def called(self) -> int:
-        return self.calls
-
-
-@ray.remote
-class AsyncStreamer:
-    async def numbers(self, n: int) -> AsyncIterator[int]:
-        for i in range(n):
-            await asyncio.sleep(0)
-            yield i
-
-    async def breaks(self) -> AsyncIterator[int]:
-        yield 1
-        raise KeyError("async broke")
-
-    async def gated(self, gate: Any) -> AsyncIterator[str]:
-        yield "before"
-        await gate.wait.remote()
-        yield "after"
-
-    async def ping(self) -> str:
-        return "pong"
-
-
-def test_an_actors_generator_method() -> None:
-    actor = Streamer.remote()
-    assert drain(actor.numbers.remote(3)) == [0, 1, 2]
-    assert get(actor.called.remote()) == 3
-
-
-def test_an_actors_generator_method_by_option() -> None:
-    actor = Streamer.remote()
-    assert drain(actor.numbers.options(num_returns="streaming").remote(2)) == [0, 1]
-
-
-def test_an_error_in_an_actors_generator_method() -> None:
-    actor = Streamer.remote()
-    stream = actor.breaks.remote()
-    assert get(next(stream)) == 1
-    with pytest.raises(KeyError, match="actor broke"):
-        get(next(stream))
-    assert drain(actor.numbers.remote(1)) == [0], "the actor lives on"
-
-
-def test_an_async_generator_method() -> None:
-    assert drain(AsyncStreamer.remote().numbers.remote(3)) == [0, 1, 2]
-
-
-def test_an_error_in_an_async_generator_method() -> None:
-    stream = AsyncStreamer.remote().breaks.remote()
-    assert get(next(stream)) == 1
-    with pytest.raises(KeyError, match="async broke"):
-        get(next(stream))
-
-
-def test_an_async_generator_method_leaves_the_actor_free() -> None:
-    gate, actor = Gate.remote(), AsyncStreamer.remote()
-    stream = actor.gated.remote(gate)
-    assert get(next(stream)) == "before"
-    get(gate.arrived.remote())
-    assert get(actor.ping.remote()) == "pong"
-    assert drain(actor.numbers.remote(2)) == [0, 1]
-    gate.open.remote()
-    assert drain(stream) == ["after"]
-
-
-def test_method_declares_streaming() -> None:
-    @ray.remote
-    class Declared:
-        @ray.method(num_returns="streaming")
-        def numbers(self) -> Iterator[int]:
-            yield 0
-            yield 1
-            yield 2
-
-    assert drain(Declared.remote().numbers.remote()) == [0, 1, 2]
-
-
 # Dynamic
 
 
@@ -533,12 +434,6 @@ def test_dynamic_results_have_a_length_and_can_be_read_once() -> None:
     assert list(refs) == []
 
 
-@deprecated
-def test_dynamic_actor_methods() -> None:
-    refs = get(Streamer.remote().numbers.options(num_returns="dynamic").remote(2))
-    assert get(list(refs)) == [0, 1]
-
-
 # A fixed number of results
 
 
@@ -568,11 +463,6 @@ def test_a_fixed_number_of_results_and_an_error_midway() -> None:
 
 def test_a_generator_with_one_result_gives_its_first_value() -> None:
     assert get(count.options(num_returns=1).remote(2)) == 0
-
-
-def test_an_actors_generator_method_with_a_fixed_number_of_results() -> None:
-    first, second = Streamer.remote().numbers.options(num_returns=2).remote(2)
-    assert get([first, second]) == [0, 1]
 
 
 def test_backpressure_of_zero_is_a_value_error() -> None:
