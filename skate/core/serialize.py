@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import pickle
 import threading
+import types
+from collections import ChainMap
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 INLINE_LIMIT = 100 * 1024
 """Values whose pickle is longer than this many bytes go to shared memory."""
@@ -72,11 +74,25 @@ def deregister(cls: type) -> None:
     _custom.pop(cls, None)
 
 
+def rebuild_code(filename: str, args: tuple[Any, ...]) -> types.CodeType:
+    """A code object in its own file: cloudpickle leaves the name out, and tracebacks would show no source line."""
+    return types.CodeType(*args).replace(co_filename=filename)
+
+
 def _make_pickler() -> type:
     import cloudpickle
 
+    plain_table = cloudpickle.Pickler.dispatch_table
+    reduce_code = plain_table[types.CodeType]
+
+    def reduce_with_filename(code: types.CodeType) -> Any:
+        _constructor, args = reduce_code(code)
+        return rebuild_code, (code.co_filename, args)
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        """cloudpickle's pickler, with the serializers that users register."""
+        """cloudpickle's pickler, with the serializers that users register, and code that knows its file."""
+
+        dispatch_table: ClassVar[Any] = ChainMap({types.CodeType: reduce_with_filename}, plain_table)
 
         def reducer_override(self, obj: Any) -> Any:
             if _custom:

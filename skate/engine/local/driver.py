@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from skate.core import serialize
 from skate.engine.local import launch, protocol
-from skate.engine.local.client.engine import LocalEngine, write_log
+from skate.engine.local.client.engine import LocalEngine
 
 if TYPE_CHECKING:
     from skate.engine.base import InitConfig
@@ -78,3 +79,17 @@ class DriverEngine(LocalEngine):
         launch.stop(self.session)
         if self._old_handler is not None and signal.getsignal(signal.SIGINT) == self._on_sigint:
             signal.signal(signal.SIGINT, self._old_handler)
+
+
+def write_log(stream: str, name: str, pid: int, text: bytes) -> None:
+    """Print workers' output as this process's own, each line with who printed it."""
+    target = sys.stdout if stream == "out" else sys.stderr
+    prefix = f"({name} pid={pid}) "
+    if target is not None and target.isatty():
+        prefix = f"\x1b[36m{prefix.rstrip()}\x1b[0m "
+    lines = text.decode(errors="replace").splitlines(keepends=True)
+    try:
+        target.write("".join(prefix + line for line in lines))
+        target.flush()
+    except (OSError, ValueError, AttributeError):
+        return  # the driver has closed its own output: there is nobody to show it to

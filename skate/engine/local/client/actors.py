@@ -65,7 +65,7 @@ class ActorCalls:
     def add(self, link: ActorLink, call: Call) -> None:
         """A call has been made."""
         if link.state == "DEAD":
-            self.engine.fail(call, self._death(link))
+            self.engine.results.fail(call, self._death(link))
             return
         link.queue.append(call)
         if link.conn is not None:
@@ -109,7 +109,7 @@ class ActorCalls:
                 link.inflight.clear()
                 link.queue.clear()
                 for call in calls:
-                    self.engine.fail(call, death)
+                    self.engine.results.fail(call, death)
 
     def _connect(self, link: ActorLink, path: str, worker: int) -> None:
         try:
@@ -147,7 +147,7 @@ class ActorCalls:
                 call.attempts += 1
                 again.append(call)
             elif link.state == "RESTARTING":
-                self.engine.fail(call, self._unavailable(link))
+                self.engine.results.fail(call, self._unavailable(link))
             else:
                 link.inflight[call.key] = call
         link.queue.extendleft(reversed(again))
@@ -195,15 +195,15 @@ class ActorCalls:
             if op == protocol.RESULT:
                 call = inflight.pop(message[1], None)
                 if call is not None:
-                    engine.finish(call, message[2], message[3])
+                    engine.results.finish(call, message[2], message[3])
             elif op == protocol.ITEM:
                 call = inflight.get(message[1])
                 if call is not None:
-                    engine.item(call, message[2], message[3], message[4])
+                    engine.results.item(call, message[2], message[3], message[4])
             elif op == protocol.RESULTS:
                 call = inflight.pop(message[1], None)
                 if call is not None:
-                    engine.finish_many(call, message[2])
+                    engine.results.finish_many(call, message[2])
 
     def retry(self, call: Call) -> None:
         """Make a call again whose method raised."""

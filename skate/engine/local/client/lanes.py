@@ -145,7 +145,7 @@ class Lanes:
         self.engine.loop.dirty.add(self.engine.node)
 
     def _send(self, link: Link, call: Call) -> None:
-        function = self.engine.export(call.spec)
+        function = self.engine.exports.export(call.spec)
         if function.number not in link.functions:
             link.functions.add(function.number)
             link.conn.send((protocol.FUNCTION, function.number, function.name, function.payload))
@@ -243,7 +243,7 @@ class Lanes:
         calls = list(link.inflight.values())
         link.inflight.clear()
         for call in reversed(calls):
-            self.engine.task_lost(call, cause)
+            self.engine.results.task_lost(call, cause)
         lane.demanded = -1
         self.pump(lane)
 
@@ -283,17 +283,17 @@ class Lanes:
                 link.load -= call.cost
                 spec = call.spec
                 spec.cost = spec.cost * 0.5 + message[4] * 0.5e-6 + 1e-6
-                engine.finish(call, message[2], message[3])
+                engine.results.finish(call, message[2], message[3])
             elif op == protocol.ITEM:
                 call = inflight.get(message[1])
                 if call is not None:
-                    engine.item(call, message[2], message[3], message[4])
+                    engine.results.item(call, message[2], message[3], message[4])
             elif op == protocol.RESULTS:
                 call = inflight.pop(message[1], None)
                 if call is not None:
                     link.load -= call.cost
                     call.spec.cost = call.spec.cost * 0.5 + message[3] * 0.5e-6 + 1e-6
-                    engine.finish_many(call, message[2])
+                    engine.results.finish_many(call, message[2])
             elif op in (protocol.STOLEN, protocol.EXITING):
                 link.stealing = False
                 for key in reversed(message[1]):

@@ -11,7 +11,7 @@ from skate import exceptions
 from skate.core import serialize
 from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol
-from skate.engine.local.client.engine import current_task
+from skate.engine.local.client.running import current_task
 from skate.engine.local.worker.execute import Execution, Running, arguments, result
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class AsyncActor:
         self.loop = asyncio.get_running_loop()
         self.exit = asyncio.Event()
         engine.loop.attached = True
-        engine.attach(self.loop)
+        engine.waits.attach(self.loop)
         engine.loop.nudge()
         self.take_inbox()
         await self.exit.wait()

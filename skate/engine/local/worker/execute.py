@@ -16,7 +16,7 @@ from skate.core.actor import ActorHandle, ActorState
 from skate.core.ref import BYTES, ERROR, STORED, VALUE, DynamicObjectRefGenerator, ObjectRef
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import NESTED, unpack_args
-from skate.engine.local.client.engine import current_task
+from skate.engine.local.client.running import current_task
 
 if TYPE_CHECKING:
     from skate.core.context import TaskInfo

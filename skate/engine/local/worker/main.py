@@ -20,8 +20,9 @@ from skate.core import runtime, serialize
 from skate.core.actor import ActorExit, ActorState
 from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol, wire
-from skate.engine.local.client.engine import LocalEngine, current_task
+from skate.engine.local.client.engine import LocalEngine
 from skate.engine.local.client.loop import Latch
+from skate.engine.local.client.running import current_task
 from skate.engine.local.worker import stdio
 from skate.engine.local.worker.execute import Execution, Running, arguments, call_on_instance, error_payload
 
@@ -54,7 +55,7 @@ class OutStream:
             latch = self.latch = Latch(1)
             if self.dropped or self.has_room(produced):
                 break
-            worker.engine._wait(latch, None)
+            worker.engine.waits.until(latch, None)
         return not self.dropped
 
     def changed(self) -> None:
@@ -453,7 +454,7 @@ class Worker:
 
     def _cancel(self, key: int, force: bool, recursive: bool) -> None:
         if recursive:
-            self.engine.cancel_children(key, force)
+            self.engine.cancels.cancel_children(key, force)
         for item in self.inbox:
             if item[1][1] == key and item[0] is not None:
                 self.inbox.remove(item)

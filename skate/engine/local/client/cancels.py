@@ -1,0 +1,58 @@
+"""Cancelling calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skate import exceptions
+from skate.core.ref import ObjectRef
+from skate.engine.local import protocol
+from skate.engine.local.client.calls import Call, dump_error
+
+if TYPE_CHECKING:
+    from skate.engine.local.client.engine import LocalEngine
+
+
+class Cancels:
+    """Stops calls, wherever they are."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self.engine = engine
+
+    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+        call: Call | None = ref._call
+        if call is None or call.key not in self.engine.pending:
+            return
+        if call.actor is not None and force:
+            raise ValueError(
+                "force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself."
+            )
+        with self.engine.loop.mutex:
+            self._cancel(call, force, recursive)
+        self.engine.loop.nudge()
+
+    def _cancel(self, call: Call, force: bool, recursive: bool) -> None:
+        call.cancelled = True
+        error = dump_error(exceptions.TaskCancelledError(ObjectRef(call.key).task_id()))
+        if call.actor is not None:
+            link = call.actor._engine_state
+            if call in link.queue:
+                link.queue.remove(call)
+                self.engine.results.fail(call, error)
+                return
+        elif call.link is None:
+            if call in call.lane.backlog:
+                call.lane.backlog.remove(call)
+            self.engine.results.fail(call, error)
+            return
+        self.engine.streams.to_worker(call, (protocol.CANCEL, call.key, False, recursive))
+        if force and call.link is not None:
+            # Not by the worker itself: the task may hold its interpreter.
+            self.engine.node.send((protocol.KILL_WORKER, call.link.worker))
+            self.engine.loop.flush(self.engine.node)
+
+    def cancel_children(self, parent: int, force: bool) -> None:
+        """Cancel what a task has called (with the mutex held)."""
+        for call in list(self.engine.pending.values()):
+            if call.parent == parent:
+                self._cancel(call, force and call.actor is None, True)
