@@ -395,3 +395,72 @@ def test_a_sync_actor_call_that_runs_goes_on_and_can_see_that_it_is_cancelled() 
     except ray.exceptions.TaskCancelledError:
         pass
     assert get(gate.arrived.remote()) == [None]
+
+
+@ray.remote
+def cancels(refs: list[Any], force: bool = False) -> None:
+    ray.cancel(refs[0], force=force)
+
+
+def test_a_task_that_another_task_was_given_the_ref_of() -> None:
+    gate = Gate.remote()
+    waits = gate.wait.remote()
+
+    @ray.remote
+    def waiting(x: Any) -> Any:
+        return x
+
+    ref = waiting.remote(waits)
+    get(cancels.remote([ref]))
+    assert_cancelled(ref)
+    gate.open.remote()
+    assert get(waits) is None
+
+
+def test_a_task_of_another_task() -> None:
+    """The driver cancels what a task has started, by the ref that the task returned."""
+    gate = Gate.remote()
+
+    @ray.remote
+    class Starter:
+        def start(self, gate: Any) -> list[Any]:
+            @ray.remote
+            def waits(gate: Any) -> None:
+                ray.get(gate.wait.remote())
+
+            self.started = waits.remote(gate)
+            return [self.started]
+
+    starter = Starter.remote()
+    (ref,) = get(starter.start.remote(gate))
+    get(gate.arrived.remote())
+    ray.cancel(ref)
+    assert_cancelled(ref)
+    gate.open.remote()
+
+
+@kills_its_process
+def test_force_from_another_task() -> None:
+    gate = Gate.remote()
+
+    @ray.remote
+    def waits(gate: Any) -> None:
+        ray.get(gate.wait.remote())
+
+    ref = waits.remote(gate)
+    get(gate.arrived.remote())
+    get(cancels.remote([ref], force=True))
+    with pytest.raises((ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError)):
+        get(ref)
+    gate.open.remote()
+
+
+def test_an_ended_task_of_another_process_stays_as_it_is() -> None:
+    @ray.remote
+    def one() -> int:
+        return 1
+
+    ref = one.remote()
+    assert get(ref) == 1
+    get(cancels.remote([ref]))
+    assert get(ref) == 1

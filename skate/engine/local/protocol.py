@@ -57,6 +57,7 @@ START_ACTOR = 67  # key, [(kind, payload) of each top-level ref], [keys to hold]
 KILL_WORKER = 69  # worker: a lease of ours, whose task must end at once
 RETIRE = 68  # a worker: it ends soon, and takes no new lease
 SYNC = 66  # request: answered once all before it has been done
+CANCEL_ELSEWHERE = 70  # key, force, recursive: for whoever made the call; passed on to it as it is
 
 # -- the node to a client
 WELCOME = 80  # client number, facts
@@ -110,6 +111,7 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     SYNC: (int,),
     RETIRE: (),
     KILL_WORKER: (int,),
+    CANCEL_ELSEWHERE: (int, bool, bool),
 }
 """What follows the number in each message to the node."""
 

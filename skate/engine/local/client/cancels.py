@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core.ref import ObjectRef
+from skate.core.ref import INDEX_BITS, REMOTE, ObjectRef
 from skate.engine.local import protocol
 from skate.engine.local.client.calls import Call, dump_error
 
@@ -21,6 +21,10 @@ class Cancels:
 
     def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
         call: Call | None = ref._call
+        if call is None and ref._kind == REMOTE:
+            # Somebody else made the call: the node passes the word on to that process.
+            self.engine.tell(protocol.CANCEL_ELSEWHERE, ref._key, force, recursive)
+            return
         if call is None or call.key not in self.engine.pending:
             return
         if call.actor is not None and force:
@@ -30,6 +34,12 @@ class Cancels:
         with self.engine.loop.mutex:
             self._cancel(call, force, recursive)
         self.engine.loop.nudge()
+
+    def asked(self, key: int, force: bool, recursive: bool) -> None:
+        """Another process cancels a call of ours, which may have ended (with the mutex held)."""
+        call = self.engine.pending.get(key >> INDEX_BITS << INDEX_BITS)
+        if call is not None and not (force and call.actor is not None):
+            self._cancel(call, force, recursive)
 
     def _cancel(self, call: Call, force: bool, recursive: bool) -> None:
         call.cancelled = True

@@ -150,6 +150,8 @@ class LocalEngine(Engine):
             elif op == protocol.PROBE:
                 self.node.send((protocol.PROBED, message[1]))
                 self.loop.dirty.add(self.node)
+            elif op == protocol.CANCEL_ELSEWHERE:
+                self.cancels.asked(*message[1:])
             elif op == protocol.LOG:
                 self.loop.deferred.append((self._print_log, message))
             elif op == protocol.WARN:

@@ -836,6 +836,9 @@ _HANDLERS: dict[int, Any] = {
     protocol.CREATE_ACTOR: Server._create_actor,
     protocol.START_ACTOR: Server._start_actor,
     protocol.KILL_WORKER: Server._kill_worker,
+    protocol.CANCEL_ELSEWHERE: lambda self, process, key, force, recursive: self._send(
+        key >> objects.OWNER_SHIFT, (protocol.CANCEL_ELSEWHERE, key, force, recursive)
+    ),
     protocol.RETIRE: lambda self, process: self.scheduler.retire(process.number),
     protocol.WATCH_ACTOR: Server._watch_actor,
     protocol.KILL_ACTOR: lambda self, process, key, no_restart: self.table.kill(key, no_restart),
