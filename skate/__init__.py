@@ -5,6 +5,8 @@ The map:
     skate               the public names, defined in _api.py
     skate.exceptions    every error that users meet
     skate.util          ActorPool, queues, as_completed, …: written on the public names alone
+    skate.compat        `ray` and `ray.x.y` as names of Skate, for programs that stay as they are
+    skate.cli           the command `skate`
     skate.core          what engines share: functions, actors, refs, options, pickling, context
     skate.engine.base   the contract that an engine keeps
     skate.engine.local  this machine's cores (the default)

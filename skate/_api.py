@@ -193,6 +193,7 @@ def init(
             runtime_env=_environment(env),
             log_to_driver=log_to_driver is not False,
             preload=tuple(preload),
+            worker_setup=tuple(runtime.worker_setup),
             seed=seed,
             spill_directory=object_spilling_directory,
             system_config=dict(kwargs.get("_system_config") or {}),

@@ -15,6 +15,9 @@ engine: Engine | None = None
 auto_init: Callable[[], object] | None = None
 """What starts an engine with its defaults; the public API sets it (core may not import upwards)."""
 
+worker_setup: list[str] = []
+"""Functions ("module:function") that every worker of a session started from now on calls before it does anything else."""
+
 lock = threading.RLock()
 """Held while an engine starts or stops."""
 

@@ -37,6 +37,8 @@ class InitConfig:
     runtime_env: dict[str, Any] = field(default_factory=dict)
     log_to_driver: bool = True
     preload: tuple[str, ...] = ()
+    worker_setup: tuple[str, ...] = ()
+    """Functions ("module:function") that each process which runs tasks calls first."""
     seed: int | None = None
     spill_directory: str | None = None
     system_config: dict[str, Any] = field(default_factory=dict)

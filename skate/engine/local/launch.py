@@ -89,6 +89,7 @@ def start(config: InitConfig, namespace: str) -> Session:
         "prestart": max(1, min(cpus, int(config.system_config.get("prestart_workers", cpus)))),
         "log_to_driver": config.log_to_driver,
         "preload": list(config.preload),
+        "worker_setup": list(config.worker_setup),
         "sys_path": list(sys.path),
         "argv": list(sys.argv) if hasattr(sys, "argv") else [""],
         "namespace": namespace,

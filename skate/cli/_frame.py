@@ -1,0 +1,41 @@
+"""Choosing a command, reading its arguments, and calling it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from skate._version import __version__
+
+COMMANDS = {
+    "run": "run a program written for Ray, unedited",
+}
+"""Every command, with what it does in a few words; `skate.cli.<name>` has its arguments and its work."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name.
+
+    Args:
+        arguments: What follows `skate` on the command line; default: `sys.argv[1:]`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: the arguments are wrong, or ask for help; with the code to exit with.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="skate", description="Parallel Python, with Ray's API and nothing to operate."
+    )
+    parser.add_argument("--version", action="version", version=f"skate {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, does in COMMANDS.items():
+        command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+        if given[:1] == [name]:
+            importlib.import_module(f"skate.cli.{name}").add_arguments(command)
+    chosen = parser.parse_args(given)
+    return int(importlib.import_module(f"skate.cli.{chosen.command}").run(chosen) or 0)
