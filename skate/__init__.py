@@ -7,6 +7,7 @@ The map:
     skate.util          ActorPool, queues, as_completed, …: written on the public names alone
     skate.compat        `ray` and `ray.x.y` as names of Skate, for programs that stay as they are
     skate.cli           the command `skate`
+    skate.dag           graphs of calls: bind, execute, compile
     skate.core          what engines share: functions, actors, refs, options, pickling, context
     skate.engine.base   the contract that an engine keeps
     skate.engine.local  this machine's cores (the default)
@@ -74,7 +75,7 @@ from skate.core.ids import (
 from skate.core.ref import DynamicObjectRefGenerator, ObjectRef, ObjectRefGenerator
 
 if TYPE_CHECKING:
-    from skate import actor, remote_function, runtime_context, runtime_env, util
+    from skate import actor, dag, remote_function, runtime_context, runtime_env, util
 
 ObjectID = ObjectRef
 
@@ -98,6 +99,7 @@ __all__ = [
     "available_resources",
     "cancel",
     "cluster_resources",
+    "dag",
     "exceptions",
     "exit_actor",
     "get",
@@ -119,7 +121,7 @@ __all__ = [
     "wait",
 ]
 
-_LAZY = ("actor", "remote_function", "runtime_context", "runtime_env", "util")
+_LAZY = ("actor", "dag", "remote_function", "runtime_context", "runtime_env", "util")
 
 
 def __getattr__(name: str) -> Any:

@@ -279,7 +279,14 @@ def _auto_init() -> None:
     init()
 
 
+def _nodes() -> Any:
+    from skate.dag import _bind
+
+    return _bind
+
+
 runtime.auto_init = _auto_init
+runtime.binder = _nodes
 
 
 def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = False) -> None:

@@ -261,6 +261,11 @@ class ActorMethod:  # noqa: D101 -- an instance's docstring is the user's method
         refuse_streaming(self._name, options.num_returns, self._spec.is_generator)
         return ActorMethod(self._state, self._spec, options)
 
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """Write the call down as a node of a graph, to be made by its `execute()`; see `skate.dag`."""
+        returns = self._options.num_returns
+        return runtime.nodes().bind_method(ActorHandle(self._state), self, returns, args, kwargs)
+
     @property
     def __name__(self) -> str:
         return self._name
@@ -403,6 +408,10 @@ class ActorClass:
         other._default_options = {**self._default_options, **given}
         _check_groups(self._spec, other._actor_options)
         return other
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """Write the actor's creation down as a node of a graph; see `skate.dag`."""
+        return runtime.nodes().bind_class(self, self._default_options, args, kwargs)
 
     def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> ActorHandle:
         """As `options(**given).remote(*args, **kwargs)`: the spelling of older libraries."""

@@ -83,6 +83,10 @@ class RemoteFunction(Generic[P, R]):
         other._default_options = merged
         return other
 
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """Write the call down as a node of a graph, to be made by its `execute()`; see `skate.dag`."""
+        return runtime.nodes().bind_function(self, self._default_options, args, kwargs)
+
     def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> Any:
         """As `options(**given).remote(*args, **kwargs)`: the spelling of older libraries."""
         chosen = self.options(**given) if given else self

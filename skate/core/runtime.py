@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skate.engine.base import Engine
@@ -17,6 +17,9 @@ auto_init: Callable[[], object] | None = None
 
 worker_setup: list[str] = []
 """Functions ("module:function") that every worker of a session started from now on calls before it does anything else."""
+
+binder: Callable[[], Any] | None = None
+"""What gives the module that makes the nodes of `.bind(...)`; the public API sets it."""
 
 lock = threading.RLock()
 """Held while an engine starts or stops."""
@@ -39,3 +42,14 @@ def current() -> Engine:
         if engine is None:
             raise RuntimeError("skate.init() did not start an engine: call it yourself to see why.")
         return engine
+
+
+def nodes() -> Any:
+    """The module whose `bind_function`, `bind_class` and `bind_method` make nodes.
+
+    Raises:
+        RuntimeError: the public API is not loaded.
+    """
+    if binder is None:
+        raise RuntimeError("bind() needs the public API: import skate first.")
+    return binder()
