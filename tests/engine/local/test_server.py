@@ -5,15 +5,17 @@ from __future__ import annotations
 import marshal
 import os
 import socket
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from skate.engine.local import protocol, wire
 from skate.engine.local.node.lifecycle import DEAD
 from skate.engine.local.node.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _STARTED = -(1 << 31)
 _DRIVER = 1
@@ -59,7 +61,7 @@ class Node:
 
     def forked(self) -> list[int]:
         """Answer every request to fork, and return the numbers of the workers."""
-        self.server._settle()
+        self.server.settle()
         numbers = []
         self.zygote_end.setblocking(False)
         while True:
@@ -72,7 +74,7 @@ class Node:
                 os.close(fd)
             numbers.append(number)
             self.report(number, _STARTED)
-        self.server._read_zygote()
+        self.server.workers.read_zygote()
         return numbers
 
     def report(self, number: int, status: int) -> None:
@@ -89,9 +91,9 @@ class Node:
         """Have a worker connect and say that it is ready."""
         sock = wire.connect(self.server.config["node_path"], b"t" * 16, str(number).encode())
         self.workers[number] = wire.Conn(sock)
-        self.server._accept()
-        for greeting in list(self.server.greetings.values()):
-            self.server._greet(greeting)
+        self.server.connections.accept()
+        for greeting in list(self.server.connections.greetings.values()):
+            self.server.connections.greet(greeting)
         self.say(self.workers[number], (protocol.READY, f"/nowhere/{number}", 1 << 30))
         self.hear_worker(number)
 
@@ -99,7 +101,7 @@ class Node:
         """Have the server read what a worker has said."""
         process = self.server.processes[number]
         assert process.conn is not None
-        self.server._read(process, process.conn)
+        self.server.connections.read(process, process.conn)
 
     def say(self, conn: wire.Conn, *messages: tuple[Any, ...]) -> None:
         """Send messages in one frame."""
@@ -112,14 +114,14 @@ class Node:
         self.say(self.driver, *messages)
         process = self.server.processes[_DRIVER]
         assert process.conn is not None
-        self.server._read(process, process.conn)
+        self.server.connections.read(process, process.conn)
 
     def told(self) -> list[tuple[Any, ...]]:
         """What the driver has been told."""
         return self.driver.receive() or []
 
     def close(self) -> None:
-        self.server.spiller.stop()
+        self.server.store.close()
         for process in self.server.processes.values():
             if process.conn is not None:
                 process.conn.close()
@@ -127,14 +129,12 @@ class Node:
                 os.close(fd)
         for conn in (self.driver, *self.workers.values()):
             conn.close()
-        for greeting in self.server.greetings.values():
+        for greeting in self.server.connections.greetings.values():
             greeting.sock.close()
         self.zygote_end.close()
-        self.server.zygote.close()
-        self.server.listener.close()
+        self.server.workers.zygote.close()
+        self.server.connections.listener.close()
         self.server.poller.close()
-        os.close(self.server._wake_read)
-        os.close(self.server._wake_write)
         os.close(self.arena_fd)
 
 
@@ -157,7 +157,7 @@ def test_a_lease_is_granted_on_a_worker_that_is_ready(node: Node) -> None:
     (number,) = node.forked()
     node.connect(number)
     node.drive(_demand(1))
-    node.server._settle()
+    node.server.settle()
     grants = [message for message in node.told() if message[0] == protocol.GRANT]
     assert [(g[1], g[2], g[3]) for g in grants] == [(0, number, f"/nowhere/{number}")]
 
@@ -165,17 +165,17 @@ def test_a_lease_is_granted_on_a_worker_that_is_ready(node: Node) -> None:
 def test_a_worker_that_dies_between_the_decision_and_the_grant(node: Node) -> None:
     (number,) = node.forked()
     node.connect(number)
-    node.server._settle()
+    node.server.settle()
     node.drive(_demand(1))
     node.workers[number].close()
     node.report(number, -9)
-    node.server._read_zygote()
-    node.server._settle()
+    node.server.workers.read_zygote()
+    node.server.settle()
     node.drive(_demand(1))  # the driver asks again when it hears of the loss
-    node.server._settle()
+    node.server.settle()
     (successor,) = node.forked()
     node.connect(successor)
-    node.server._settle()
+    node.server.settle()
     grants = [message for message in node.told() if message[0] == protocol.GRANT]
     assert grants[-1][2] == successor
 
@@ -184,29 +184,29 @@ def test_a_worker_that_dies_between_the_decision_and_the_place_of_an_actor(node:
     (number,) = node.forked()
     node.connect(number)
     node.drive(*_create(256, max_restarts=1))
-    node.server._settle()  # HOST has been sent
+    node.server.settle()  # HOST has been sent
     assert node.server.table.actors[256].worker == number
     node.drive(*_create(512, max_restarts=1))
-    node.server._settle()
+    node.server.settle()
     (second,) = node.forked() or (None,)
     assert second is None  # the only CPU is taken
     node.workers[number].close()
     node.report(number, -9)
-    node.server._read_zygote()
-    node.server._settle()
+    node.server.workers.read_zygote()
+    node.server.settle()
     (second,) = node.forked()
     node.connect(second)  # decides to place an actor there …
     node.workers[second].close()
     node.report(second, -9)
-    node.server._read_zygote()  # … and it dies before the node has said so
-    node.server._settle()
+    node.server.workers.read_zygote()  # … and it dies before the node has said so
+    node.server.settle()
     assert not node.server.stopping
     assert len(node.forked()) == 1  # one more is on its way for who waits
 
 
 def test_an_actor_that_is_killed_in_the_same_breath_as_it_was_made(node: Node) -> None:
     node.drive(*_create(256), (protocol.KILL_ACTOR, 256, True))
-    node.server._settle()
+    node.server.settle()
     assert node.server.table.actors[256].state == DEAD
     assert node.server.scheduler.lanes == {}
 
@@ -214,22 +214,22 @@ def test_an_actor_that_is_killed_in_the_same_breath_as_it_was_made(node: Node) -
 def test_an_actor_that_is_killed_when_its_place_had_just_been_found(node: Node) -> None:
     (number,) = node.forked()
     node.drive(*_create(256))
-    node.server._settle()
+    node.server.settle()
     node.connect(number)  # places the actor
     node.drive((protocol.KILL_ACTOR, 256, True))
-    node.server._settle()
+    node.server.settle()
     assert node.server.table.actors[256].state == DEAD
     assert not node.server.stopping
     node.workers[number].close()
     node.report(number, -9)
-    node.server._read_zygote()
-    node.server._settle()
+    node.server.workers.read_zygote()
+    node.server.settle()
     assert node.server.scheduler.resources.free == node.server.scheduler.resources.total
 
 
 def test_a_name_is_free_again_after_a_death_in_the_same_breath(node: Node) -> None:
     node.drive(*_create(256, name="n"), (protocol.KILL_ACTOR, 256, True), *_create(512, name="n"))
-    node.server._settle()
+    node.server.settle()
     assert node.server.table.find("n", "space") is node.server.table.actors[512]
 
 
@@ -261,8 +261,8 @@ def test_a_message_that_makes_no_sense_cuts_off_who_sent_it_and_nobody_else(
     node.connect(number)
     node.say(node.workers[number], message)
     node.hear_worker(number)
-    node.server._settle()
+    node.server.settle()
     assert not node.server.stopping
     node.drive((protocol.SYNC, 77))
-    node.server._settle()
+    node.server.settle()
     assert (protocol.REPLY, 77, None) in node.told()

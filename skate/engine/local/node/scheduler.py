@@ -14,10 +14,12 @@ are method calls; what must be done about them is appended to `out` as tuples, f
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skate.engine.local.node.resources import Holding, Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 IDLE = "idle"
 STARTING = "starting"

@@ -6,7 +6,10 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Spiller:

@@ -1,0 +1,101 @@
+"""Leases at the node: what clients could use, and what the scheduler has decided."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from skate.engine.local import protocol
+from skate.engine.local.node.resources import scale, unscale
+
+if TYPE_CHECKING:
+    from skate.engine.local.node.process import Process
+    from skate.engine.local.node.server import Server
+
+
+class Leases:
+    """Carries out what the scheduler decides."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._next_lease = 1
+        self._warned: set[str] = set()
+
+    # -- messages ----------------------------------------
+
+    def worker_ready(self, process: Process, path: str, pid: int) -> None:
+        """A worker listens."""
+        process.path = path
+        process.pid = pid
+        if process.doomed:
+            self.server.workers.kill(process)
+            return
+        self.server.scheduler.worker_ready(process.number, time.monotonic())
+
+    def demand(self, process: Process, lane: int, count: int, shape: tuple[Any, ...] | None) -> None:
+        """A client could use that many workers of a shape."""
+        scheduler = self.server.scheduler
+        if shape is not None:
+            name, demand, env = shape
+            self.server.workers.know_env(env)
+            scaled = scale(demand)
+            if not scheduler.open_lane(process.number, lane, scaled, env):
+                self.warn_infeasible(f"task {name}", scaled)
+        scheduler.set_demand(process.number, lane, count)
+
+    def release(self, process: Process, worker: int) -> None:
+        """A client gives a lease back."""
+        self.server.scheduler.release(process.number, worker, time.monotonic())
+
+    def kill_worker(self, process: Process, number: int) -> None:
+        """A client has a worker killed that it holds the lease of."""
+        worker = self.server.scheduler.workers.get(number)
+        if worker is not None and worker.lane is not None and worker.lane[0] == process.number:
+            self.server.workers.kill(self.server.processes[number])
+
+    # -- the scheduler's instructions ----------------------------------------
+
+    def carry_out(self, what: str, *rest: Any) -> None:
+        """Do what the scheduler has decided."""
+        server = self.server
+        if what == "start":
+            server.workers.fork(rest[0])
+        elif what == "grant":
+            self._grant(*rest)
+        elif what == "place":
+            server.table.placed(rest[0], rest[1])
+        elif what == "reclaim":
+            server.connections.send(rest[0], (protocol.RECLAIM, rest[1]))
+        elif what == "kill":
+            process = server.processes.get(rest[0])
+            if process is not None:
+                process.ended = process.ended or "it was ended, as nothing needed it any more"
+                server.workers.kill(process)
+
+    def _grant(self, client: int, lane: int, number: int) -> None:
+        leased = self.server.scheduler.workers.get(number)
+        if leased is None:
+            return  # it has died since, which its lane is told
+        gpus = sorted(leased.holding.gpus) if leased.holding else []
+        lease, self._next_lease = self._next_lease, self._next_lease + 1
+        if client not in self.server.processes or self.server.processes[client].conn is None:
+            return
+        path = self.server.processes[number].path
+        self.server.connections.send(client, (protocol.GRANT, lane, number, path, gpus, lease))
+
+    def warn_infeasible(self, who: str, demand: dict[str, int]) -> None:
+        """Tell the drivers, once, of a demand that exceeds all there is."""
+        have = unscale(self.server.scheduler.resources.total)
+        lacking = {n: a for n, a in unscale(demand).items() if have.get(n, 0) < a}
+        text = (
+            f"{who} needs {_amounts(unscale(demand))}, but this session has only "
+            f"{_amounts({n: have.get(n, 0) for n in lacking})} in all: it waits until that much is added. "
+            "Ask for less, or give init() more."
+        )
+        if text not in self._warned:
+            self._warned.add(text)
+            self.server.connections.warn_drivers(text)
+
+
+def _amounts(amounts: dict[str, float]) -> str:
+    return "{" + ", ".join(f"{n}: {a:g}" for n, a in sorted(amounts.items())) + "}"

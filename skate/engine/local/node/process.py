@@ -1,0 +1,68 @@
+"""A driver or a worker, as the node knows it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skate.engine.local import wire
+    from skate.engine.local.node.output import Lines
+
+
+class Process:
+    """A driver or a worker."""
+
+    __slots__ = (
+        "conn",
+        "doomed",
+        "ended",
+        "is_driver",
+        "label",
+        "namespace",
+        "number",
+        "path",
+        "pid",
+        "pipes",
+        "status",
+    )
+
+    def __init__(self, number: int, is_driver: bool) -> None:
+        self.number = number
+        self.is_driver = is_driver
+        self.pid = 0
+        self.conn: wire.Conn | None = None
+        self.path = ""
+        self.label = ""
+        self.namespace = ""
+        self.status: int | None = None
+        self.ended = ""
+        self.doomed = False
+        """Killed before its pid was known: it is killed as soon as it tells."""
+        self.pipes: dict[int, tuple[str, Lines]] = {}
+
+
+def readable(sock: socket.socket) -> bool:
+    """Whether something is to be read."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return False
+
+
+def describe_end(status: int | None) -> str:
+    """How a process ended, in words."""
+    if status is None:
+        return "its connection broke"
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = ""
+        if name == "SIGKILL":
+            hint = "; somebody killed it, or the system ran out of memory"
+        elif name == "SIGSEGV":
+            hint = "; a native library crashed"
+        return f"its process was ended by {name}{hint}"
+    return f"its process exited with code {status}"

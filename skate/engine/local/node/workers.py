@@ -1,0 +1,114 @@
+"""The processes of workers: having them forked, hearing of their ends, killing them."""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+from skate.engine.local import protocol
+from skate.engine.local.node.output import Lines
+from skate.engine.local.node.process import Process, describe_end, readable
+
+if TYPE_CHECKING:
+    from skate.engine.local.node.server import Server
+
+_RUNS = -(1 << 31)
+"""In the zygote's report: the process has been forked, and has no status yet."""
+
+
+class Workers:
+    """The workers, by way of the zygote."""
+
+    def __init__(self, server: Server, zygote: socket.socket, first_number: int) -> None:
+        self.server = server
+        self.zygote = zygote
+        zygote.setblocking(False)
+        server.poller.add(zygote.fileno())
+        self.envs: dict[str, dict[str, str]] = {"": {}}
+        self._said = bytearray()
+        self._next_number = first_number
+
+    def know_env(self, env: str) -> None:
+        """Remember what an environment's key stands for."""
+        if env not in self.envs:
+            self.envs[env] = json.loads(env)["env_vars"]
+
+    def fork(self, env: str) -> None:
+        """Have the zygote fork a worker."""
+        number = self._next_number
+        self._next_number += 1
+        process = Process(number, is_driver=False)
+        self.server.processes[number] = process
+        ends = []
+        for stream in ("out", "err"):
+            read, write = os.pipe()
+            os.set_blocking(read, False)
+            process.pipes[read] = (stream, Lines())
+            self.server.printing.add(read, process)
+            ends.append(write)
+        self.server.scheduler.worker_started(number, env)
+        body = marshal.dumps((number, self.envs[env]), 2)
+        self.zygote.setblocking(True)
+        socket.send_fds(self.zygote, [len(body).to_bytes(4, "little") + body], ends)
+        self.zygote.setblocking(False)
+        for write in ends:
+            os.close(write)
+
+    def read_zygote(self) -> None:
+        """The zygote tells of processes that have started or ended."""
+        try:
+            data = self.zygote.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.server.stopping = True
+            return
+        self._said += data
+        while len(self._said) >= 16:
+            number = int.from_bytes(self._said[:8], "little")
+            pid = int.from_bytes(self._said[8:12], "little")
+            status = int.from_bytes(self._said[12:16], "little", signed=True)
+            del self._said[:16]
+            process = self.server.processes.get(number)
+            if process is None:
+                continue
+            process.pid = pid
+            if status != _RUNS:
+                process.status = status
+                # All that it wrote before it ended is in the socket: read it before burying it.
+                while process.conn is not None:
+                    before = process.conn
+                    self.server.connections.read(process, before)
+                    if process.conn is before and not readable(before.sock):
+                        self.server.connections.left(process)
+                if number in self.server.processes:
+                    self.bury(process)
+
+    def bury(self, process: Process) -> None:
+        """A worker's process has ended, and all that it said has been read."""
+        server = self.server
+        del server.processes[process.number]
+        server.printing.drain(process)
+        cause = process.ended or describe_end(process.status)
+        lane = server.scheduler.worker_died(process.number)
+        if lane is not None:
+            server.connections.send(lane[0], (protocol.LOST, lane[1], process.number, cause))
+        server.table.worker_died(process.number, cause)
+
+    def kill(self, process: Process) -> None:
+        """End a worker's process, and what it has started, now."""
+        if process.pid and process.status is None:
+            for kill in (os.killpg, os.kill):
+                try:
+                    kill(process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        elif not process.pid:
+            process.ended = process.ended or "it was killed before it had started"
+            process.doomed = True
