@@ -3,6 +3,8 @@
     ActorPool                    spread calls over a fixed set of actors            actor_pool.py
     as_completed, map_unordered  results in the order in which they are ready       helpers.py
     queue.Queue                  a FIFO queue that many processes share             queue.py
+    multiprocessing.Pool         stands in for the standard pool                    multiprocessing/
+    joblib.register_ray          joblib's loops on actors                           joblib/
     register_serializer          pickle a class in a way of your own                serialization.py
     inspect_serializability      find what inside an object cannot be pickled       check_serialize.py
     list_named_actors            the names that `get_actor` finds                   named_actors.py
