@@ -152,6 +152,8 @@ def _measure(plan: Plan, benchmark: str, system: str, python: Path) -> _Done:
     token = uuid.uuid4().hex
     environment = dict(os.environ)
     environment.update({TOKEN: token, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"})
+    # An installed package is compiled; without this an editable one would be compiled anew by every process.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     effort = "quick" if plan.quick else "full"
     command = [str(python), "-m", "benchmarks.child", plan.suite, system, benchmark, effort]
     begin = time.monotonic()

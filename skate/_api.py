@@ -216,9 +216,9 @@ def _start(name: str, config: InitConfig) -> Engine:
 
         inline: Engine = InlineEngine(config, namespace)
         return inline
-    from skate.engine.local.driver import DriverEngine
+    from skate.engine.local import start_session
 
-    return DriverEngine(config, namespace)
+    return start_session(config, namespace)
 
 
 def _amount(name: str, value: float | None) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,4 +33,8 @@ def merge_env(program: Mapping[str, Any], own: Mapping[str, Any] | None) -> str:
     """
     check_runtime_env(own or {})
     merged = {**(program.get("env_vars") or {}), **((own or {}).get("env_vars") or {})}
-    return json.dumps({"env_vars": merged}, sort_keys=True) if merged else ""
+    if not merged:
+        return ""
+    import json
+
+    return json.dumps({"env_vars": merged}, sort_keys=True)

@@ -8,7 +8,6 @@ value and brings it into the form of the field. Nothing after them has to check 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self, TypeVar
 
 from skate.core import option_rules as rules
@@ -18,32 +17,50 @@ O = TypeVar("O", bound="_Options")  # noqa: E741 -- an options class
 _DEFAULT_GROUP = "default"  # what placement_group= holds when the parent's group is to be used
 
 
-@dataclass(frozen=True, slots=True)
 class _Options:
-    """What tasks, actors and methods have in common: fixed fields, and a cheap way to a variant."""
+    """What tasks, actors and methods have in common: fixed fields, and a cheap way to a variant.
 
-    _defaults: ClassVar[dict[str, Any]]
+    A field is a class attribute that holds the default; an instance holds what differs. (Not a dataclass: making three of
+    them would take a tenth of the time that importing the package takes.)
+    """
+
     _fields: ClassVar[tuple[str, ...]]
-    _memos: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        cls._fields = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
+
+    def __init__(self, **given: Any) -> None:
+        for name in given:
+            if name not in self._fields:
+                raise TypeError(f"{type(self).__name__} has no field {name!r}.")
+        self.__dict__.update(given)
 
     def replace(self, **changes: Any) -> Self:
         """The same options with these fields set, unchecked."""
         made = object.__new__(type(self))
-        put = object.__setattr__
-        for name in self._fields:
-            put(made, name, changes[name] if name in changes else getattr(self, name))
-        for name in self._memos:
-            put(made, name, None)
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name[0] != "_"})
+        made.__dict__.update(changes)
         return made
+
+    def _differing(self) -> dict[str, Any]:
+        cls = type(self)
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if name[0] != "_" and value != getattr(cls, name)
+        }
+
+    def __setattr__(self, name: str, _value: object) -> None:
+        raise AttributeError(f"options are fixed: use replace({name}=...) to have others.")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._differing() == other._differing()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Only what differs from the defaults travels: options are pickled with every function and actor.
-        differing = {
-            name: value
-            for name in self._fields
-            if (value := getattr(self, name)) is not self._defaults[name] and value != self._defaults[name]
-        }
-        return _restore, (type(self), differing)
+        return _restore, (type(self), self._differing())
 
     def __hash__(self) -> int:
         # Some fields are dicts; those that are not spread well enough.
@@ -53,22 +70,15 @@ class _Options:
             )
         )
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._differing().items())
+        return f"{type(self).__name__}({shown})"
+
 
 def _restore(cls: type[O], differing: dict[str, Any]) -> O:
     return cls(**differing)
 
 
-def _settle(cls: type[O]) -> type[O]:
-    """Fill in what `_Options` needs to know about a class of options."""
-    public = [f for f in fields(cls) if f.init]
-    cls._fields = tuple(f.name for f in public)
-    cls._defaults = {f.name: f.default for f in public}
-    cls._memos = tuple(f.name for f in fields(cls) if not f.init)
-    return cls
-
-
-@_settle
-@dataclass(frozen=True, slots=True)
 class TaskOptions(_Options):
     """How a remote function runs.
 
@@ -118,8 +128,7 @@ class TaskOptions(_Options):
     enable_task_events: bool = True
     generator_backpressure: int | None = None
     labels: Mapping[str, str] | None = None
-    __hash__ = _Options.__hash__
-    _demand: dict[str, float] | None = field(default=None, init=False, repr=False, compare=False)
+    _demand: dict[str, float] | None = None
 
     def demand(self) -> dict[str, float]:
         """The resources a run holds: {"CPU": 1.0, "GPU": 0.5, "memory": 1e9, …}, without zeros.
@@ -128,12 +137,10 @@ class TaskOptions(_Options):
             The same dict at every call: do not change it.
         """
         if self._demand is None:
-            object.__setattr__(self, "_demand", _held(self, 1.0))
-        return self._demand  # type: ignore[return-value]
+            self.__dict__["_demand"] = _held(self, 1.0)
+        return self.__dict__["_demand"]  # type: ignore[no-any-return]
 
 
-@_settle
-@dataclass(frozen=True, slots=True)
 class ActorOptions(_Options):
     """How an actor is placed and lives. Fields also in `TaskOptions` mean the same.
 
@@ -180,9 +187,8 @@ class ActorOptions(_Options):
     enable_task_events: bool = True
     generator_backpressure: int | None = None
     labels: Mapping[str, str] | None = None
-    __hash__ = _Options.__hash__
-    _creation: dict[str, float] | None = field(default=None, init=False, repr=False, compare=False)
-    _running: dict[str, float] | None = field(default=None, init=False, repr=False, compare=False)
+    _creation: dict[str, float] | None = None
+    _running: dict[str, float] | None = None
 
     def creation_demand(self) -> dict[str, float]:
         """The resources that must be free to create it.
@@ -191,8 +197,8 @@ class ActorOptions(_Options):
             The same dict at every call: do not change it.
         """
         if self._creation is None:
-            object.__setattr__(self, "_creation", _held(self, 1.0))
-        return self._creation  # type: ignore[return-value]
+            self.__dict__["_creation"] = _held(self, 1.0)
+        return self.__dict__["_creation"]  # type: ignore[no-any-return]
 
     def running_demand(self) -> dict[str, float]:
         """The resources it holds for as long as it lives.
@@ -202,12 +208,10 @@ class ActorOptions(_Options):
         """
         if self._running is None:
             asked = self.num_gpus is not None or self.resources or self.accelerator_type is not None
-            object.__setattr__(self, "_running", _held(self, 1.0 if asked else 0.0))
-        return self._running  # type: ignore[return-value]
+            self.__dict__["_running"] = _held(self, 1.0 if asked else 0.0)
+        return self.__dict__["_running"]  # type: ignore[no-any-return]
 
 
-@_settle
-@dataclass(frozen=True, slots=True)
 class MethodOptions(_Options):
     """How a call of an actor's method runs. Fields also in `TaskOptions` mean the same; None: as the actor.
 
@@ -225,7 +229,6 @@ class MethodOptions(_Options):
     enable_task_events: bool | None = None
     generator_backpressure: int | None = None
     labels: Mapping[str, str] | None = None
-    __hash__ = _Options.__hash__
 
 
 def _held(options: TaskOptions | ActorOptions, default_cpus: float) -> dict[str, float]:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import asyncio
 
     from skate.core.actor import ActorState, ClassSpec, MethodSpec
-    from skate.core.context import TaskInfo
     from skate.core.function import FunctionSpec
     from skate.core.options import ActorOptions, MethodOptions, TaskOptions
     from skate.core.ref import ObjectRef, Stream
+    from skate.core.task_info import TaskInfo
 
 
 @dataclass(slots=True)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
-    from skate.core.context import TaskInfo
     from skate.core.options import ActorOptions, MethodOptions, TaskOptions
+    from skate.core.task_info import TaskInfo
     from skate.engine.inline.aio import ActorLoop, ForeignLoops
 
 _CROWD = 1000

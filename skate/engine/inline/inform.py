@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from skate.core.context import TaskInfo
+from skate.core.task_info import TaskInfo
 from skate.engine.inline.resources import UNIT
 
 if TYPE_CHECKING:

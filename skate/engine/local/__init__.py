@@ -10,3 +10,28 @@ node/        what must be agreed on: resources, leases, actors, the object direc
 client/      what a driver or worker does to call others: submit, get, put
 worker/      running tasks, and hosting an actor
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skate.engine.base import Engine, InitConfig
+
+
+def start_session(config: InitConfig, namespace: str) -> Engine:
+    """Start the processes of a session; returns the driver's engine, without waiting for them."""
+    from skate.engine.local import launch
+
+    session = launch.start(config, namespace)
+    try:
+        # While the other processes start, this one imports its half, and what the first call needs.
+        from skate.core import serialize
+        from skate.engine.local.driver import DriverEngine
+
+        serialize.warm_up()
+        return DriverEngine(config, namespace, session)
+    except BaseException:
+        session.node.close()
+        launch.stop(session)
+        raise

@@ -12,7 +12,6 @@ import mmap
 import os
 import struct
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,6 +28,8 @@ def create_file(size: int) -> int:
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("skate", os.MFD_CLOEXEC)
     else:  # macOS
+        import tempfile
+
         fd, path = tempfile.mkstemp(prefix="skate-")
         os.unlink(path)
     os.ftruncate(fd, size)

@@ -8,7 +8,6 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from skate.core import serialize
 from skate.engine.local import launch, protocol
 from skate.engine.local.client.engine import LocalEngine
 
@@ -20,18 +19,10 @@ if TYPE_CHECKING:
 class DriverEngine(LocalEngine):
     """A session of this machine, which ends with its driver."""
 
-    def __init__(self, config: InitConfig, namespace: str) -> None:
-        session = launch.start(config, namespace)
-        try:
-            super().__init__(
-                session.node, session.config["first_number"], session.config, session.arena_fd, namespace
-            )
-            # While the other processes start, import what the first call needs.
-            serialize.warm_up()
-        except BaseException:
-            session.node.close()
-            launch.stop(session)
-            raise
+    def __init__(self, config: InitConfig, namespace: str, session: launch.Session) -> None:
+        super().__init__(
+            session.node, session.config["first_number"], session.config, session.arena_fd, namespace
+        )
         self.config = config
         self.session = session
         self.job_env = dict(config.runtime_env)

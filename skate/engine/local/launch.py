@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import marshal
 import os
-import secrets
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate.engine.local import arena
 
@@ -22,8 +18,7 @@ if TYPE_CHECKING:
 _PROGRAM = "import sys; sys.path[:0] = {path!r}; from skate.engine.local.zygote import main; main({fd})"
 
 
-@dataclass(slots=True)
-class Session:
+class Session(NamedTuple):
     """What a driver holds of a session it has started."""
 
     config: dict[str, Any]
@@ -63,17 +58,56 @@ def store_bytes(config: InitConfig) -> int:
 
 
 def start(config: InitConfig, namespace: str) -> Session:
-    """Start the zygote, which starts the rest. Returns without waiting for it: messages to the node wait in its socket."""
-    session_dir = tempfile.mkdtemp(prefix="skate-")
-    spill_parent = config.spill_directory or session_dir
+    """Start the zygote, which starts the rest. Returns without waiting for it: messages to the node wait in its socket.
+
+    Its interpreter is started before anything else is done or imported, as that is what the first result waits for.
+    """
     store = store_bytes(config)
-    total = total_resources(config)
-    cpus = int(total.get("CPU", 0))
     # The file is as large as the store may become; pages that are never written cost nothing.
     arena_fd = arena.create_file(max(store, 4096))
     driver_end, node_end = socket.socketpair()
     life, zygote_life = socket.socketpair()
-    settings: dict[str, Any] = {
+    try:
+        pid = _spawn(config, zygote_life, (node_end.fileno(), arena_fd))
+        settings = _settings(config, namespace, store, arena_fd, node_end.fileno())
+        body = marshal.dumps(settings, 2)
+        life.sendall(len(body).to_bytes(4, "little") + body)
+    except BaseException:
+        for sock in (driver_end, life):  # the zygote ends when its life's other end does
+            sock.close()
+        os.close(arena_fd)
+        raise
+    finally:
+        node_end.close()
+        zygote_life.close()
+    os.set_inheritable(arena_fd, False)
+    return Session(settings, driver_end, life, arena_fd, pid)
+
+
+def _spawn(config: InitConfig, life: socket.socket, inherited: tuple[int, ...]) -> int:
+    for fd in (life.fileno(), *inherited):
+        os.set_inheritable(fd, True)
+    package_parent = os.path.dirname(
+        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    )
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", _PROGRAM.format(path=[package_parent], fd=life.fileno())],
+        {**os.environ, **config.runtime_env.get("env_vars", {})},
+        setsigmask=[],
+    )
+
+
+def _settings(config: InitConfig, namespace: str, store: int, arena_fd: int, node_fd: int) -> dict[str, Any]:
+    """What every process of the session is told; makes the session's folder."""
+    import secrets
+    import tempfile
+
+    total = total_resources(config)
+    cpus = int(total.get("CPU", 0))
+    session_dir = tempfile.mkdtemp(prefix="skate-")
+    spill_parent = config.spill_directory or session_dir
+    return {
         "token": secrets.token_bytes(16),
         "session_dir": session_dir,
         # Sessions number their processes apart, so that a ref of an ended one names nothing in the next.
@@ -84,7 +118,7 @@ def start(config: InitConfig, namespace: str) -> Session:
         "labels": dict(config.labels),
         "store_bytes": store,
         "arena_fd": arena_fd,
-        "driver_fd": node_end.fileno(),
+        "driver_fd": node_fd,
         "keep_idle": max(1, cpus),
         "prestart": max(1, min(cpus, int(config.system_config.get("prestart_workers", cpus)))),
         "log_to_driver": config.log_to_driver,
@@ -97,33 +131,6 @@ def start(config: InitConfig, namespace: str) -> Session:
         "env_vars": {},
         "system": dict(config.system_config),
     }
-    inherited = [node_end.fileno(), zygote_life.fileno(), arena_fd]
-    for fd in inherited:
-        os.set_inheritable(fd, True)
-    package_parent = os.path.dirname(
-        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    )
-    program = _PROGRAM.format(path=[package_parent], fd=zygote_life.fileno())
-    try:
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-c", program],
-            {**os.environ, **config.runtime_env.get("env_vars", {})},
-            setsigmask=[],
-        )
-    except OSError:
-        for sock in (driver_end, life):
-            sock.close()
-        os.close(arena_fd)
-        os.rmdir(session_dir)
-        raise
-    finally:
-        node_end.close()
-        zygote_life.close()
-        os.set_inheritable(arena_fd, False)
-    body = marshal.dumps(settings, 2)
-    life.sendall(len(body).to_bytes(4, "little") + body)
-    return Session(settings, driver_end, life, arena_fd, pid)
 
 
 def stop(session: Session, patience: float = 5.0) -> None:
@@ -132,6 +139,8 @@ def stop(session: Session, patience: float = 5.0) -> None:
     try:
         _await_end(session.zygote_pid, patience)
     finally:
+        import shutil
+
         # Usually gone by now; not if the processes were killed.
         for path in (session.config["spill_dir"], session.config["session_dir"]):
             shutil.rmtree(path, ignore_errors=True)

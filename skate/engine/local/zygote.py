@@ -10,7 +10,6 @@ import gc
 import marshal
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -215,6 +214,8 @@ class _Zygote:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 break
+        import shutil
+
         shutil.rmtree(self.config["spill_dir"], ignore_errors=True)
         shutil.rmtree(self.config["session_dir"], ignore_errors=True)
         return 0

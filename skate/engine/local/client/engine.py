@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import asyncio
 
     from skate.core.actor import ActorState, ClassSpec, MethodSpec
-    from skate.core.context import TaskInfo
     from skate.core.function import FunctionSpec
     from skate.core.options import ActorOptions, MethodOptions, TaskOptions
+    from skate.core.task_info import TaskInfo
     from skate.engine.local.client.calls import Call
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from skate.core.context import TaskInfo
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
 
 if TYPE_CHECKING:
+    from skate.core.task_info import TaskInfo
     from skate.engine.local.client.engine import LocalEngine
 
 NODE_ID = "00" * 27 + "01"
@@ -25,6 +25,8 @@ class Facts:
         return {"ray.io/node-id": NODE_ID, **self.engine.settings["labels"]}
 
     def task_info(self) -> TaskInfo:
+        from skate.core.task_info import TaskInfo
+
         info = TaskInfo(
             job_id="01000000",
             node_id=NODE_ID,

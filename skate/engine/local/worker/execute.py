@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import traceback
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from skate.engine.local.client.calls import NESTED, unpack_args
 from skate.engine.local.client.running import current_task
 
 if TYPE_CHECKING:
-    from skate.core.context import TaskInfo
+    from skate.core.task_info import TaskInfo
     from skate.engine.local.worker.main import Worker
 
 
@@ -139,6 +138,8 @@ def error_payload(worker: Worker, name: str, error: BaseException) -> Any:
 
 
 def _traceback_text(error: BaseException) -> str:
+    import traceback
+
     # The frames of this package above the user's function say nothing to the user.
     trace = error.__traceback__
     while (
