@@ -46,9 +46,7 @@ class ObjectRef(Generic[T]):
     __slots__ = ("__weakref__", "_call", "_guard", "_key", "_kind", "_value", "_waiters")
 
     def __init__(self, key: int | bytes) -> None:
-        if isinstance(key, bytes):
-            key = int.from_bytes(key[4:], "big")
-        self._key: int = key
+        self._key: int = key if type(key) is int else int.from_bytes(key[4:], "big")  # type: ignore[index]
         self._kind: int = PENDING
         self._value: Any = None
         self._waiters: list[Callable[[ObjectRef[Any]], None]] | None = None

@@ -424,7 +424,7 @@ class TestDemand:
 
 def test_options_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        TaskOptions().num_cpus = 2  # type: ignore[misc]
+        TaskOptions().num_cpus = 2
     with pytest.raises((AttributeError, TypeError)):
         TaskOptions().other = 2
 

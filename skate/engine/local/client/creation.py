@@ -161,7 +161,7 @@ class Creation:
                 state = ActorState(key, meta)
                 state._guard = Guard(self.engine.objects.drop, key)
                 self.engine.objects.actors[key] = weakref.ref(state)
-                self.engine.objects.changes[key] = self.engine.objects.changes.get(key, 0) + 1
+                self.engine.objects.adds.append(key)
             return state
 
 

@@ -77,6 +77,8 @@ class LocalEngine(Engine):
         """In a worker: called when the calling code is about to wait; True if its CPU may be lent meanwhile."""
         self.after_block: Callable[[], None] = lambda: None
         self.loop.add(self.node)
+        # Straight there: it runs for each of the thousands of refs that an object may hold.
+        self.restore_ref = self.objects.restore  # type: ignore[method-assign]
         self.print_log: Callable[[str, str, int, bytes], None] = lambda *_: None
 
     # -- the loop's questions ----------------------------------------
@@ -87,6 +89,7 @@ class LocalEngine(Engine):
             or self.lanes.links
             or self.loop.dirty
             or self.objects.drops
+            or self.objects.adds
             or self.objects.changes
             or self.objects.unpins
             or self.requests
@@ -94,7 +97,14 @@ class LocalEngine(Engine):
 
     def _before_poll(self) -> None:
         objects = self.objects
-        if objects.drops or objects.changes or objects.unpins or self.lanes.dirty or self.loop.dirty:
+        if (
+            objects.adds
+            or objects.drops
+            or objects.changes
+            or objects.unpins
+            or self.lanes.dirty
+            or self.loop.dirty
+        ):
             with self.loop.mutex:
                 self.flush_all()
 

@@ -49,10 +49,15 @@ class Objects:
         self.unresolved: set[int] = set()
         """Keys of published refs whose value is still to come from a call of ours."""
         self.wanted: dict[int, ObjectRef[Any]] = {}
+        self.adds: deque[int] = deque()
         self.drops: deque[int] = deque()
+        """Keys that this process has one count more, or less, of; `count` turns them into `changes`."""
         self.unpins: deque[int] = deque()
         self.changes: dict[int, int] = {}
         self.pinned: list[Any] = []
+        # Looked up once: `restore` runs for each of the thousands of refs that an object may hold.
+        self._mutex = engine.loop.mutex
+        self._drop = self.drop
 
     # -- making ----------------------------------------
 
@@ -207,17 +212,18 @@ class Objects:
 
     def restore(self, key: int) -> ObjectRef[Any]:
         """The ref for a key that was unpickled here."""
-        with self.engine.loop.mutex:
-            found = self.known.get(key)
+        known = self.known
+        with self._mutex:
+            found = known.get(key)
             if found is not None:
                 ref = found()
                 if ref is not None:
                     return ref
             ref = ObjectRef(key)
             ref._kind = REMOTE
-            ref._guard = Guard(self.drop, key)
-            self.known[key] = weakref.ref(ref)
-            self.changes[key] = self.changes.get(key, 0) + 1
+            ref._guard = Guard(self._drop, key)
+            known[key] = weakref.ref(ref)
+            self.adds.append(key)
             return ref
 
     def want(self, ref: ObjectRef[Any]) -> None:
@@ -247,30 +253,40 @@ class Objects:
 
     def flush_counts(self) -> None:
         """Queue the changes of counts for the node (with the mutex held)."""
-        changes = self.changes
-        drops = self.drops
-        while drops:
-            key = drops.popleft()
-            changes[key] = changes.get(key, 0) - 1
-            found = self.known.get(key)
-            if found is not None and found() is None:
-                del self.known[key]
-                self.unresolved.discard(key)
-            actor = self.actors.get(key)
-            if actor is not None and actor() is None:
-                del self.actors[key]
-                self.engine.actor_calls.forget(key)
-        if changes:
+        if self.adds or self.drops:
+            self.count()
+        if self.changes:
+            self.engine.node.send((protocol.COUNT, list(self.changes.items())))
+            self.engine.loop.dirty.add(self.engine.node)
             self.changes = {}
-            news = [(key, delta) for key, delta in changes.items() if delta]
-            if news:
-                self.engine.node.send((protocol.COUNT, news))
-                self.engine.loop.dirty.add(self.engine.node)
         unpins = self.unpins
         if unpins:
             while unpins:
                 self.engine.node.send((protocol.UNPIN, unpins.popleft()))
             self.engine.loop.dirty.add(self.engine.node)
+
+    def count(self) -> None:
+        """Move `adds` and `drops` into `changes`, and forget what nobody here has any more (with the mutex held)."""
+        adds, drops, changes = self.adds, self.drops, self.changes
+        while adds:
+            key = adds.popleft()
+            changes[key] = changes.get(key, 0) + 1
+        known, actors = self.known, self.actors
+        while drops:
+            key = drops.popleft()
+            change = changes.get(key, 0) - 1
+            if change:
+                changes[key] = change
+            else:
+                del changes[key]
+            found = known.get(key)
+            if found is not None:
+                if found() is None:
+                    del known[key]
+                    self.unresolved.discard(key)
+            elif key in actors and actors[key]() is None:
+                del actors[key]
+                self.engine.actor_calls.forget(key)
 
     # -- reading ----------------------------------------
 

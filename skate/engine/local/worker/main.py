@@ -257,7 +257,7 @@ class Worker:
         """Answer a call; answers that come close together share a write."""
         loop = self.engine.loop
         objects = self.engine.objects
-        if objects.changes and self._borrowed():
+        if (objects.adds or objects.changes) and self._borrowed():
             self.engine.ask(protocol.SYNC)
         now = time.perf_counter()
         with loop.mutex:
@@ -277,23 +277,13 @@ class Worker:
         """Whether refs of others are still held here that the node has not been told of."""
         objects = self.engine.objects
         with self.engine.loop.mutex:
-            drops = objects.drops
-            while drops:
-                key = drops.popleft()
-                objects.changes[key] = objects.changes.get(key, 0) - 1
-                known = objects.known.get(key)
-                if known is not None and known() is None:
-                    del objects.known[key]
-                actor = objects.actors.get(key)
-                if actor is not None and actor() is None:
-                    del objects.actors[key]
-                    self.engine.actor_calls.forget(key)
-            objects.changes = {key: delta for key, delta in objects.changes.items() if delta}
+            objects.count()
             return any(delta > 0 for delta in objects.changes.values())
 
     def send_item(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         """Send a generator's item at once."""
-        if self.engine.objects.changes and self._borrowed():
+        objects = self.engine.objects
+        if (objects.adds or objects.changes) and self._borrowed():
             self.engine.ask(protocol.SYNC)
         with self.engine.loop.mutex:
             if not conn.closed:
