@@ -8,6 +8,9 @@ The map:
     skate.compat        `ray` and `ray.x.y` as names of Skate, for programs that stay as they are
     skate.cli           the command `skate`
     skate.dag           graphs of calls: bind, execute, compile
+    skate.tune          searches for the best of many trials
+    skate.train         training on several workers
+    skate.air           what tune and train share: checkpoints, storage, configuration, results
     skate.core          what engines share: functions, actors, refs, options, pickling, context
     skate.engine.base   the contract that an engine keeps
     skate.engine.local  this machine's cores (the default)
@@ -75,7 +78,7 @@ from skate.core.ids import (
 from skate.core.ref import DynamicObjectRefGenerator, ObjectRef, ObjectRefGenerator
 
 if TYPE_CHECKING:
-    from skate import actor, dag, remote_function, runtime_context, runtime_env, util
+    from skate import actor, air, dag, remote_function, runtime_context, runtime_env, train, tune, util
 
 ObjectID = ObjectRef
 
@@ -96,6 +99,7 @@ __all__ = [
     "WorkerID",
     "__version__",
     "actor",
+    "air",
     "available_resources",
     "cancel",
     "cluster_resources",
@@ -117,11 +121,13 @@ __all__ = [
     "runtime_context",
     "runtime_env",
     "shutdown",
+    "train",
+    "tune",
     "util",
     "wait",
 ]
 
-_LAZY = ("actor", "dag", "remote_function", "runtime_context", "runtime_env", "util")
+_LAZY = ("actor", "air", "dag", "remote_function", "runtime_context", "runtime_env", "train", "tune", "util")
 
 
 def __getattr__(name: str) -> Any:

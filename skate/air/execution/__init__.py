@@ -1,0 +1,7 @@
+"""What a trial or a training run asks to hold: one bundle of resources or several."""
+
+from __future__ import annotations
+
+from skate.air.execution.request import AcquiredResources, ResourceRequest
+
+__all__ = ["AcquiredResources", "ResourceRequest"]

@@ -1,0 +1,5 @@
+"""How trials are run."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

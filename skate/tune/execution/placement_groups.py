@@ -1,0 +1,72 @@
+"""The resources that a trial holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skate.air.execution import ResourceRequest
+
+__all__ = [
+    "PlacementGroupFactory",
+    "resource_dict_to_pg_factory",
+]
+
+
+class PlacementGroupFactory(ResourceRequest):
+    """The bundles of resources that each trial holds.
+
+    The trial itself holds the first bundle; the others are for the tasks and actors that it starts.
+
+    Args:
+        bundles: Resources by name, such as `[{"CPU": 1}, {"CPU": 1, "GPU": 1}]`. An empty first one means that the
+            trial itself holds nothing.
+        strategy: How the bundles are spread over hosts: "PACK", "SPREAD", "STRICT_PACK" or "STRICT_SPREAD".
+        *args: Passed on to the placement group.
+        **kwargs: Passed on to the placement group.
+
+    Raises:
+        ValueError: there is no bundle, or nothing in any.
+
+    Example:
+        >>> PlacementGroupFactory([{"CPU": 1}, {"CPU": 2}]).required_resources
+        {'CPU': 3.0}
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the placement group."""
+        return self.to_placement_group()
+
+    def to_placement_group(self) -> Any:
+        """Make the placement group.
+
+        Returns:
+            What `skate.util.placement_group` returns.
+        """
+        from skate.util import placement_group  # type: ignore[attr-defined]
+
+        return placement_group(self._bundles, self._strategy, *self._args, **self._kwargs)
+
+
+def resource_dict_to_pg_factory(spec: Any = None) -> PlacementGroupFactory:
+    """One bundle from a dictionary.
+
+    Args:
+        spec: Resources by name; "cpu" and "gpu" may be written small, and custom ones may stand in a dictionary of
+            their own under "custom_resources". None: one CPU.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        ValueError: an amount is no number, or nothing is held at all.
+    """
+    resources: dict[str, Any] = dict(spec or {"cpu": 1})
+    bundle: dict[str, float] = {}
+    custom = resources.pop("custom_resources", None) or {}
+    for name, amount in {**resources, **custom}.items():
+        if amount is None:
+            continue
+        if isinstance(amount, bool) or not isinstance(amount, int | float):
+            raise ValueError(f"the amount of the resource {name!r} must be a number, not {amount!r}.")
+        bundle[{"cpu": "CPU", "gpu": "GPU"}.get(name, name)] = amount
+    return PlacementGroupFactory([bundle])

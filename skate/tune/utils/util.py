@@ -1,0 +1,156 @@
+"""Helpers that users of Ray's `tune.utils` know."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+__all__ = [
+    "date_str",
+    "diagnose_serialization",
+    "validate_save_restore",
+    "wait_for_gpu",
+    "warn_if_slow",
+]
+
+_logger = logging.getLogger(__name__)
+
+
+def date_str() -> str:
+    """The local time, as it stands in the names of runs: "2026-01-31_23-59-59"."""
+    return datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+@contextmanager
+def warn_if_slow(
+    name: str, threshold: float = 0.5, message: str | None = None, disable: bool = False
+) -> Iterator[None]:
+    """Warn when a block takes long.
+
+    Args:
+        name: What the block does.
+        threshold: Seconds.
+        message: What is logged; `{name}` and `{duration}` are filled in.
+        disable: Never warn.
+    """
+    start = time.monotonic()
+    yield
+    duration = time.monotonic() - start
+    if duration > threshold and not disable:
+        text = (
+            message or "The `{name}` operation took {duration:.3f} s, which may be a performance bottleneck."
+        )
+        _logger.warning(text.format(name=name, duration=duration))
+
+
+def diagnose_serialization(trainable: Callable[..., Any]) -> bool | Any:
+    """Find out why a trainable can't be pickled.
+
+    Args:
+        trainable: A function or class.
+
+    Returns:
+        True if it can be pickled, otherwise the objects that can't.
+    """
+    from skate.util import inspect_serializability
+
+    works, failures = inspect_serializability(trainable)
+    return True if works else failures
+
+
+def wait_for_gpu(
+    gpu_id: int | str | None = None,
+    target_util: float = 0.01,
+    retry: int = 20,
+    delay_s: int = 5,
+    gpu_memory_limit: Any = None,
+) -> bool:
+    """Wait until a GPU's memory is free, for trials that follow one another on it.
+
+    Args:
+        gpu_id: The GPU's index or UUID; default: the first of those that this process holds.
+        target_util: The share of its memory that may be in use.
+        retry: How often to look.
+        delay_s: Seconds between two looks.
+        gpu_memory_limit: No longer accepted.
+
+    Returns:
+        True when it is free.
+
+    Raises:
+        RuntimeError: it is still in use after the last look, or can't be looked at.
+        ValueError: an argument is no longer accepted, or there is no such GPU.
+    """
+    import skate
+
+    if gpu_memory_limit is not None:
+        raise ValueError("'gpu_memory_limit' is deprecated. Use 'target_util' instead.")
+    if gpu_id is None:
+        ids = skate.get_gpu_ids()
+        if not ids:
+            raise RuntimeError("No GPU ids found from `get_gpu_ids()`: this process holds no GPU.")
+        gpu_id = ids[0]
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        raise RuntimeError("nvidia-smi is needed to look at a GPU's memory, and is not on the PATH.")
+    for _ in range(int(retry)):
+        used = _memory_share(tool, str(gpu_id))
+        if used <= target_util:
+            return True
+        _logger.info("GPU %s: %.0f %% of the memory is in use; waiting", gpu_id, used * 100)
+        time.sleep(delay_s)
+    raise RuntimeError("GPU memory was not freed.")
+
+
+def _memory_share(tool: str, gpu_id: str) -> float:
+    fields = "memory.used,memory.total"
+    command = [tool, f"--id={gpu_id}", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise ValueError(f"there is no GPU {gpu_id!r}: {answer.stdout.strip() or answer.stderr.strip()}")
+    used, total = (float(number) for number in answer.stdout.strip().split(","))
+    return used / total
+
+
+def validate_save_restore(
+    trainable_cls: type, config: dict[str, Any] | None = None, num_gpus: int = 0
+) -> bool:
+    """Check that a class trainable goes on from a checkpoint where it left off.
+
+    Args:
+        trainable_cls: The class.
+        config: What it is configured with.
+        num_gpus: GPUs that it holds.
+
+    Returns:
+        True.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    import skate
+
+    remote_cls: Any = skate.remote(num_gpus=num_gpus)(trainable_cls)
+    first, second = remote_cls.remote(config=config or {}), remote_cls.remote(config=config or {})
+    with tempfile.TemporaryDirectory() as directory:
+        place = os.path.join(directory, "checkpoint")
+        for _ in range(3):
+            result = skate.get(first.train.remote())
+            assert result.get("training_iteration") is not None, "train() returned no training_iteration"
+            skate.get(first.save.remote(place))
+        skate.get(second.restore.remote(place))
+        after = skate.get(second.train.remote())
+        assert after["training_iteration"] == 4, (
+            f"after a restore from iteration 3, train() came to iteration {after['training_iteration']}, not 4"
+        )
+    skate.kill(first)
+    skate.kill(second)
+    return True
