@@ -50,7 +50,13 @@ from skate._api import (
     wait,
 )
 from skate._api import (
+    _at_shutdown as _at_shutdown,
+)
+from skate._api import (
     _deregister_serializer as _deregister_serializer,
+)
+from skate._api import (
+    _is_driver as _is_driver,
 )
 from skate._api import (
     _list_named_actors as _list_named_actors,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from skate import exceptions
@@ -19,6 +19,8 @@ from skate.engine.base import Engine, InitConfig
 
 _ENGINES = ("local", "inline")
 _atexit_installed = False
+_driver_pid = 0
+_shutdown_callbacks: list[Callable[[], object]] = []
 
 
 class ClientContext(Mapping[str, Any]):
@@ -199,6 +201,8 @@ def init(
             system_config=dict(kwargs.get("_system_config") or {}),
         )
         runtime.engine = _start(name, config)
+        global _driver_pid
+        _driver_pid = os.getpid()
         global _atexit_installed
         if not _atexit_installed:
             atexit.register(shutdown)
@@ -300,9 +304,13 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
         if engine is None:
             return
         try:
-            engine.shutdown()
+            for callback in _shutdown_callbacks:
+                callback()
         finally:
-            runtime.engine = None
+            try:
+                engine.shutdown()
+            finally:
+                runtime.engine = None
 
 
 def is_initialized() -> bool:
@@ -577,6 +585,16 @@ def _deregister_serializer(cls: type) -> None:
 
 def _serialize(obj: Any) -> bytes:
     return serialize.pack(obj).data
+
+
+def _at_shutdown(callback: Callable[[], object]) -> None:
+    """Call `callback()` in this process before each end of a session: for libraries that hold something of it."""
+    _shutdown_callbacks.append(callback)
+
+
+def _is_driver() -> bool:
+    """Whether the session was started, or joined, by this process."""
+    return _driver_pid == os.getpid() and runtime.engine is not None
 
 
 def _list_named_actors(all_namespaces: bool) -> list[tuple[str, str]]:
