@@ -29,6 +29,7 @@ Example:
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
@@ -84,9 +85,27 @@ from skate.core.ids import (
 from skate.core.ref import DynamicObjectRefGenerator, ObjectRef, ObjectRefGenerator
 
 if TYPE_CHECKING:
-    from skate import actor, air, dag, remote_function, runtime_context, runtime_env, train, tune, util
+    from skate import (
+        actor,
+        air,
+        cloudpickle,
+        dag,
+        experimental,
+        job_config,
+        remote_function,
+        runtime_context,
+        runtime_env,
+        train,
+        tune,
+        types,
+        util,
+    )
+    from skate._logging_config import LoggingConfig
 
 ObjectID = ObjectRef
+
+SCRIPT_MODE, WORKER_MODE, LOCAL_MODE = 0, 1, 2
+"""What a process is, in Ray's numbers: a driver, a worker, or both in one."""
 
 __all__ = [
     "ActorClassID",
@@ -95,29 +114,36 @@ __all__ = [
     "DynamicObjectRefGenerator",
     "FunctionID",
     "JobID",
+    "LOCAL_MODE",
+    "LoggingConfig",
     "NodeID",
     "ObjectID",
     "ObjectRef",
     "ObjectRefGenerator",
     "PlacementGroupID",
+    "SCRIPT_MODE",
     "TaskID",
     "UniqueID",
+    "WORKER_MODE",
     "WorkerID",
     "__version__",
     "actor",
     "air",
     "available_resources",
     "cancel",
+    "cloudpickle",
     "cluster_resources",
     "dag",
     "exceptions",
     "exit_actor",
+    "experimental",
     "get",
     "get_actor",
     "get_gpu_ids",
     "get_runtime_context",
     "init",
     "is_initialized",
+    "job_config",
     "kill",
     "method",
     "nodes",
@@ -129,19 +155,35 @@ __all__ = [
     "shutdown",
     "train",
     "tune",
+    "types",
     "util",
     "wait",
 ]
 
-_LAZY = ("actor", "air", "dag", "remote_function", "runtime_context", "runtime_env", "train", "tune", "util")
+_ELSEWHERE = {
+    "LoggingConfig": ("skate._logging_config", "LoggingConfig"),
+    "logger": ("skate._private.log", "logger"),
+    "ray_constants": ("skate._private", "ray_constants"),
+    "state": ("skate._private", "state"),
+    "worker": ("skate._private", "worker"),
+}
+"""Names that are loaded when they are first asked for: the module, and what it calls them."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        import importlib
+    """A submodule, or a name from `_ELSEWHERE`: loaded when it is first asked for."""
+    import importlib
 
-        return importlib.import_module(f"skate.{name}")
-    raise AttributeError(f"module 'skate' has no attribute {name!r}")
+    if name in _ELSEWHERE:
+        module, own = _ELSEWHERE[name]
+        return getattr(importlib.import_module(module), own)
+    if not name.startswith("__"):
+        try:
+            return importlib.import_module(f"skate.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"skate.{name}":
+                raise
+    raise AttributeError(f"module 'skate' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

@@ -120,11 +120,11 @@ def init(
         include_dashboard: Accepted for Ray's programs; there is no dashboard yet.
         dashboard_host: Accepted for Ray's programs.
         dashboard_port: Accepted for Ray's programs.
-        job_config: An object with `runtime_env` and `ray_namespace`, or None.
+        job_config: A `JobConfig`, whose `runtime_env` and `ray_namespace` hold where those arguments are left out.
         configure_logging: Whether to set the level of the "skate" logger to `logging_level`.
         logging_level: A level of the `logging` module.
         logging_format: Accepted for Ray's programs.
-        logging_config: Accepted for Ray's programs.
+        logging_config: A `LoggingConfig`: how the root logger of this process and of every worker is set up; default: not at all.
         log_to_driver: Whether what workers print is printed here too; default: yes.
         namespace: Where names of actors live; default: one of this session's own.
         runtime_env: The environment of all tasks and actors: `{"env_vars": {…}}`.
@@ -182,6 +182,10 @@ def init(
 
             level = logging_level.upper() if isinstance(logging_level, str) else logging_level
             logging.getLogger("skate").setLevel(level)
+        if getattr(job_config, "default_actor_lifetime", "non_detached") != "non_detached":
+            raise ValueError(
+                "job_config: default_actor_lifetime='detached' is not supported: give options(lifetime='detached') to the actors."
+            )
         env = dict(runtime_env or getattr(job_config, "runtime_env", None) or {})
         space = namespace or getattr(job_config, "ray_namespace", None)
         config = InitConfig(
@@ -195,7 +199,7 @@ def init(
             runtime_env=_environment(env),
             log_to_driver=log_to_driver is not False,
             preload=tuple(preload),
-            worker_setup=tuple(runtime.worker_setup),
+            worker_setup=(*runtime.worker_setup, *_logging_setup(logging_config or getattr(job_config, "py_logging_config", None))),
             seed=seed,
             spill_directory=object_spilling_directory,
             system_config=dict(kwargs.get("_system_config") or {}),
@@ -223,6 +227,18 @@ def _start(name: str, config: InitConfig) -> Engine:
     from skate.engine.local import start_session
 
     return start_session(config, namespace)
+
+
+def _logging_setup(config: Any) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    """Set up logging here, and what sets it up in workers."""
+    if config is None:
+        return ()
+    from skate import _logging_config
+
+    if not isinstance(config, _logging_config.LoggingConfig):
+        raise TypeError(f"logging_config={config!r}: a skate.LoggingConfig is needed, got a {type(config).__name__}.")
+    _logging_config.configure(config.to_dict())
+    return (("skate._logging_config:configure", (config.to_dict(),)),)
 
 
 def _amount(name: str, value: float | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 from typing import Any, SupportsIndex
 
 from skate._exception_state import Forward, Portable, bare, builtin_args, combine, reduce_exception
@@ -24,6 +25,22 @@ class RayError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return reduce_exception(self)
+
+    def to_bytes(self) -> bytes:
+        """The error as bytes that `from_bytes` takes."""
+        return pickle.dumps(self)
+
+    @staticmethod
+    def from_bytes(b: bytes) -> RayError:
+        """The error that `to_bytes` gave; only from a place that is trusted, as it is unpickled.
+
+        Raises:
+            ValueError: the bytes hold something else.
+        """
+        error = pickle.loads(b)
+        if not isinstance(error, RayError):
+            raise ValueError(f"the bytes hold a {type(error).__name__}, not an error of to_bytes().")
+        return error
 
 
 class RayTaskError(RayError):

@@ -7,7 +7,7 @@ import sys
 from skate.compat._finder import RAY_VERSION, RayFinder
 from skate.core import runtime
 
-_WORKER_SETUP = "skate.compat:install"
+_WORKER_SETUP = ("skate.compat:install", ())
 
 
 def install() -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate.core import runtime
+<<<<<<< HEAD
 from skate.core.actor import ActorHandle
 from skate.core.ids import ActorID
+=======
+from skate.core.actor import ActorHandle, ActorState
+from skate.core.ids import ActorID, JobID, NodeID, TaskID
+>>>>>>> f885669 (wip)
 
 if TYPE_CHECKING:
     from skate.core.task_info import TaskInfo
@@ -109,6 +114,28 @@ class RuntimeContext:
     def is_canceled(self) -> bool:
         """Whether the task that asks has been cancelled."""
         return self._info().cancelled
+
+    @property
+    def job_id(self) -> JobID:
+        """The older name of `get_job_id()`, which gives the hex form."""
+        return JobID.from_hex(self.get_job_id())
+
+    @property
+    def node_id(self) -> NodeID:
+        """The older name of `get_node_id()`, which gives the hex form."""
+        return NodeID.from_hex(self.get_node_id())
+
+    @property
+    def task_id(self) -> TaskID | None:
+        """The older name of `get_task_id()`, which gives the hex form."""
+        task = self.get_task_id()
+        return None if task is None else TaskID.from_hex(task)
+
+    @property
+    def actor_id(self) -> ActorID | None:
+        """The older name of `get_actor_id()`, which gives the hex form."""
+        actor = self.get_actor_id()
+        return None if actor is None else ActorID.from_hex(actor)
 
     @property
     def namespace(self) -> str:

@@ -19,14 +19,23 @@ class BaseID:
     SIZE: ClassVar[int] = 16
 
     def __init__(self, binary: bytes) -> None:
+        if not isinstance(binary, bytes):
+            raise TypeError(f"Unsupported type: {type(binary)}, expected bytes.")
         if len(binary) != self.SIZE:
-            raise ValueError(f"{type(self).__name__} takes {self.SIZE} bytes, got {len(binary)}.")
+            raise ValueError(
+                f"{type(self).__name__}: ID string needs to have length {self.SIZE}, got {len(binary)}."
+            )
         self._bytes = bytes(binary)
 
     @classmethod
-    def from_hex(cls, text: str) -> Self:
-        """The identifier whose hex form is `text`."""
-        return cls(bytes.fromhex(text))
+    def from_hex(cls, hex_id: str) -> Self:
+        """The identifier whose hex form is `hex_id`."""
+        return cls(bytes.fromhex(hex_id))
+
+    @classmethod
+    def from_binary(cls, id_bytes: bytes) -> Self:
+        """The identifier of these raw bytes."""
+        return cls(id_bytes)
 
     @classmethod
     def from_random(cls) -> Self:
@@ -39,9 +48,9 @@ class BaseID:
         return cls(b"\xff" * cls.SIZE)
 
     @classmethod
-    def from_int(cls, number: int) -> Self:
-        """The identifier that holds `number`, little-endian."""
-        return cls(number.to_bytes(cls.SIZE, "little"))
+    def from_int(cls, value: int) -> Self:
+        """The identifier that holds `value`, little-endian."""
+        return cls(value.to_bytes(cls.SIZE, "little"))
 
     @classmethod
     def size(cls) -> int:

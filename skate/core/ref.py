@@ -46,7 +46,15 @@ class ObjectRef(Generic[T]):
     __slots__ = ("__weakref__", "_call", "_guard", "_key", "_kind", "_value", "_waiters")
 
     def __init__(self, key: int | bytes) -> None:
+<<<<<<< HEAD
         self._key: int = key if type(key) is int else int.from_bytes(key[4:], "big")  # type: ignore[index]
+=======
+        if isinstance(key, bytes):
+            if len(key) != 28:
+                raise ValueError(f"ObjectRef: ID string needs to have length 28, got {len(key)}.")
+            key = int.from_bytes(key[4:], "big")
+        self._key: int = key
+>>>>>>> f885669 (wip)
         self._kind: int = PENDING
         self._value: Any = None
         self._waiters: list[Callable[[ObjectRef[Any]], None]] | None = None
@@ -228,13 +236,13 @@ class ObjectRefGenerator:
             raise StopAsyncIteration
         return ref
 
-    def send(self, _value: Any) -> None:
+    def send(self, value: Any) -> None:
         """Refused: nothing can be sent into a remote generator."""
         raise NotImplementedError(
             "nothing can be sent into a remote generator: call an actor's methods instead."
         )
 
-    def throw(self, _error: Any) -> None:
+    def throw(self, value: Any) -> None:
         """Refused: nothing can be thrown into a remote generator."""
         raise NotImplementedError("nothing can be thrown into a remote generator: skate.cancel() ends it.")
 
@@ -243,6 +251,18 @@ class ObjectRefGenerator:
         raise NotImplementedError(
             "a remote generator can't be closed: drop it, or call skate.cancel() on it."
         )
+
+    async def asend(self, value: Any) -> None:
+        """Refused, as `send` is."""
+        self.send(value)
+
+    async def athrow(self, value: Any) -> None:
+        """Refused, as `throw` is."""
+        self.throw(value)
+
+    async def aclose(self) -> None:
+        """Refused, as `close` is."""
+        self.close()
 
     def completed(self) -> ObjectRef[Any]:
         """A ref that is ready when the task has ended. Its value is None: an error is the last ref of the generator."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Any
 
 if TYPE_CHECKING:
     from skate.engine.base import Engine
@@ -15,8 +15,8 @@ engine: Engine | None = None
 auto_init: Callable[[], object] | None = None
 """What starts an engine with its defaults; the public API sets it (core may not import upwards)."""
 
-worker_setup: list[str] = []
-"""Functions ("module:function") that every worker of a session started from now on calls before it does anything else."""
+worker_setup: list[tuple[str, tuple[Any, ...]]] = []
+"""What every worker of a session started from now on calls before anything else: functions ("module:function") and arguments."""
 
 binder: Callable[[], Any] | None = None
 """What gives the module that makes the nodes of `.bind(...)`; the public API sets it."""

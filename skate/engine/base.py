@@ -37,8 +37,8 @@ class InitConfig:
     runtime_env: dict[str, Any] = field(default_factory=dict)
     log_to_driver: bool = True
     preload: tuple[str, ...] = ()
-    worker_setup: tuple[str, ...] = ()
-    """Functions ("module:function") that each process which runs tasks calls first."""
+    worker_setup: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    """What each process that runs tasks calls first: functions ("module:function") and arguments of plain built-in types."""
     seed: int | None = None
     spill_directory: str | None = None
     system_config: dict[str, Any] = field(default_factory=dict)

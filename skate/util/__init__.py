@@ -9,6 +9,10 @@
     register_serializer          pickle a class in a way of your own                serialization.py
     inspect_serializability      find what inside an object cannot be pickled       check_serialize.py
     list_named_actors            the names that `get_actor` finds                   named_actors.py
+    log_once                     say something once, not at every call              debug.py
+    get_node_ip_address          where this machine is                              node.py
+    annotations.PublicAPI        say how stable a function of your library is       annotations.py
+    accelerators                 names for `options(accelerator_type=…)`            accelerators/
 
 Everything here uses the public API of `skate` alone, so it runs on every engine.
 """
@@ -17,16 +21,23 @@ from __future__ import annotations
 
 from skate.util.actor_pool import ActorPool
 from skate.util.check_serialize import inspect_serializability
+from skate.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
 from skate.util.helpers import as_completed, map_unordered
 from skate.util.named_actors import list_named_actors
+from skate.util.node import get_node_instance_id, get_node_ip_address
 from skate.util.serialization import deregister_serializer, register_serializer
 
 __all__ = [
     "ActorPool",
     "as_completed",
     "deregister_serializer",
+    "disable_log_once_globally",
+    "enable_periodic_logging",
+    "get_node_instance_id",
+    "get_node_ip_address",
     "inspect_serializability",
     "list_named_actors",
+    "log_once",
     "map_unordered",
     "register_serializer",
 ]

@@ -52,9 +52,9 @@ def main(config_fd: int) -> None:
     from skate.engine.local.worker import main as worker_main
 
     serialize.warm_up()
-    for setup in config["worker_setup"]:
+    for setup, arguments in config["worker_setup"]:
         module, _, function = setup.partition(":")
-        getattr(__import__(module, fromlist=[function]), function)()
+        getattr(__import__(module, fromlist=[function]), function)(*arguments)
     for module in config["preload"]:
         __import__(module)
     gc.collect()
