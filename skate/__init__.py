@@ -29,7 +29,6 @@ Example:
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
@@ -68,6 +67,7 @@ from skate._api import (
 from skate._api import (
     _serialize as _serialize,
 )
+from skate._lazy import submodule as _submodule
 from skate._version import __version__
 from skate.core.actor import exit_actor, method
 from skate.core.context import get_runtime_context
@@ -172,18 +172,12 @@ _ELSEWHERE = {
 
 def __getattr__(name: str) -> Any:
     """A submodule, or a name from `_ELSEWHERE`: loaded when it is first asked for."""
-    import importlib
-
     if name in _ELSEWHERE:
+        import importlib
+
         module, own = _ELSEWHERE[name]
         return getattr(importlib.import_module(module), own)
-    if not name.startswith("__"):
-        try:
-            return importlib.import_module(f"skate.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"skate.{name}":
-                raise
-    raise AttributeError(f"module 'skate' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+    return _submodule("skate", name)
 
 
 def __dir__() -> list[str]:

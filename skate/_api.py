@@ -199,7 +199,10 @@ def init(
             runtime_env=_environment(env),
             log_to_driver=log_to_driver is not False,
             preload=tuple(preload),
-            worker_setup=(*runtime.worker_setup, *_logging_setup(logging_config or getattr(job_config, "py_logging_config", None))),
+            worker_setup=(
+                *runtime.worker_setup,
+                *_logging_setup(logging_config or getattr(job_config, "py_logging_config", None)),
+            ),
             seed=seed,
             spill_directory=object_spilling_directory,
             system_config=dict(kwargs.get("_system_config") or {}),
@@ -236,7 +239,9 @@ def _logging_setup(config: Any) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     from skate import _logging_config
 
     if not isinstance(config, _logging_config.LoggingConfig):
-        raise TypeError(f"logging_config={config!r}: a skate.LoggingConfig is needed, got a {type(config).__name__}.")
+        raise TypeError(
+            f"logging_config={config!r}: a skate.LoggingConfig is needed, got a {type(config).__name__}."
+        )
     _logging_config.configure(config.to_dict())
     return (("skate._logging_config:configure", (config.to_dict(),)),)
 

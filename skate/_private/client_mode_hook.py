@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 is_client_mode_enabled = False
 
 
-def client_mode_hook(func: F) -> F:
+def client_mode_hook(func: _F) -> _F:
     """The function itself."""
     return func
 
 
-def client_mode_wrap(func: F) -> F:
+def client_mode_wrap(func: _F) -> _F:
     """The function itself: it runs in the process that calls it."""
     return func
 

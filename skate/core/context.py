@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate.core import runtime
-<<<<<<< HEAD
 from skate.core.actor import ActorHandle
-from skate.core.ids import ActorID
-=======
-from skate.core.actor import ActorHandle, ActorState
 from skate.core.ids import ActorID, JobID, NodeID, TaskID
->>>>>>> f885669 (wip)
 
 if TYPE_CHECKING:
     from skate.core.task_info import TaskInfo

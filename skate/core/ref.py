@@ -46,15 +46,7 @@ class ObjectRef(Generic[T]):
     __slots__ = ("__weakref__", "_call", "_guard", "_key", "_kind", "_value", "_waiters")
 
     def __init__(self, key: int | bytes) -> None:
-<<<<<<< HEAD
-        self._key: int = key if type(key) is int else int.from_bytes(key[4:], "big")  # type: ignore[index]
-=======
-        if isinstance(key, bytes):
-            if len(key) != 28:
-                raise ValueError(f"ObjectRef: ID string needs to have length 28, got {len(key)}.")
-            key = int.from_bytes(key[4:], "big")
-        self._key: int = key
->>>>>>> f885669 (wip)
+        self._key: int = key if type(key) is int else _key_in(key)  # type: ignore[arg-type]
         self._kind: int = PENDING
         self._value: Any = None
         self._waiters: list[Callable[[ObjectRef[Any]], None]] | None = None
@@ -157,6 +149,12 @@ class ObjectRef(Generic[T]):
             f"{self!r} can't be iterated: it stands for one value. Get the value first with skate.get(ref), or call the "
             'task with .options(num_returns=N) to have N refs, or num_returns="streaming" for a generator of them.'
         )
+
+
+def _key_in(binary: bytes) -> int:
+    if len(binary) != ObjectRef.size():
+        raise ValueError(f"ObjectRef: ID string needs to have length {ObjectRef.size()}, got {len(binary)}.")
+    return int.from_bytes(binary[4:], "big")
 
 
 def restore_ref(key: int) -> ObjectRef[Any]:

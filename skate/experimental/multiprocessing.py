@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from skate.util.multiprocessing import Pool, TimeoutError  # noqa: A004 -- the API's name
+from skate.util.multiprocessing import Pool, TimeoutError
 
 __all__ = ["Pool", "TimeoutError"]

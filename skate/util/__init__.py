@@ -19,6 +19,9 @@ Everything here uses the public API of `skate` alone, so it runs on every engine
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from skate._lazy import submodule as _submodule
 from skate.util.actor_pool import ActorPool
 from skate.util.check_serialize import inspect_serializability
 from skate.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
@@ -41,3 +44,10 @@ __all__ = [
     "map_unordered",
     "register_serializer",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """A submodule, imported when it is first asked for."""
+        return _submodule(__name__, name)

@@ -7,9 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, TypeVar
-
-F = TypeVar("F", bound=Callable[..., Any])
+from typing import Any
 
 
 class AnnotationType(Enum):
@@ -91,31 +89,27 @@ def _decorator(args: tuple[Any, ...], decorate: Callable[[Any], Any]) -> Any:
 
 
 def _warning(thing: Any, text: str) -> Any:
-    if inspect.isclass(thing):
-        make: Any = thing.__init__  # type: ignore[misc]
+    is_class = inspect.isclass(thing)
+    run = getattr(thing, "__init__") if is_class else thing  # noqa: B009 -- mypy forbids the plain form
 
-        @functools.wraps(make)
-        def init(self: Any, *args: Any, **kwargs: Any) -> None:
-            warnings.warn(text, RayDeprecationWarning, stacklevel=2)
-            make(self, *args, **kwargs)
-
-        thing.__init__ = init  # type: ignore[misc]
-        return thing
-
-    @functools.wraps(thing)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(run)
+    def warn_and_run(*args: Any, **kwargs: Any) -> Any:
         warnings.warn(text, RayDeprecationWarning, stacklevel=2)
-        return thing(*args, **kwargs)
+        return run(*args, **kwargs)
 
-    return call
+    if not is_class:
+        return warn_and_run
+    setattr(thing, "__init__", warn_and_run)  # noqa: B010 -- as above
+    return thing
 
 
 def _mark(thing: Any, kind: AnnotationType, group: str, stability: str | None) -> Any:
-    thing._annotated = thing.__name__
-    thing._annotated_type = kind
-    thing._annotated_api_group = group
-    if stability is not None:
-        thing._annotated_stability = stability
+    marks = {"_annotated": thing.__name__, "_annotated_type": kind, "_annotated_api_group": group}
+    for name, value in {
+        **marks,
+        **({} if stability is None else {"_annotated_stability": stability}),
+    }.items():
+        setattr(thing, name, value)
     return thing
 
 

@@ -25,15 +25,14 @@ def log_once(key: str) -> bool:
     global _last
     if _disabled:
         return False
-    if key not in _logged:
-        _logged.add(key)
-        _last = time.monotonic()
-        return True
-    if _periodic and time.monotonic() - _last > _INTERVAL:
+    now = time.monotonic()
+    if _periodic and now - _last > _INTERVAL:
         _logged.clear()
-        _last = time.monotonic()
+    if key in _logged:
         return False
-    return False
+    _logged.add(key)
+    _last = now
+    return True
 
 
 def disable_log_once_globally() -> None:

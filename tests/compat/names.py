@@ -1,12 +1,13 @@
 """Compare Skate with what is written down of Ray's public API, and keep the page about it true.
 
-    python -m tests.compat.names                  write the tables of docs/compatibility.md
-    python -m tests.compat.names ray.data …       print what is missing or differs under these names
+python -m tests.compat.names                  write the tables of docs/compatibility.md
+python -m tests.compat.names ray.data …       print what is missing or differs under these names
 """
 
 from __future__ import annotations
 
 import ast
+import fnmatch
 import functools
 import importlib
 import inspect
@@ -60,9 +61,13 @@ def _module(name: str) -> Any:
         return importlib.import_module(own)
     except ModuleNotFoundError as error:
         # Ours is missing; a missing module of somebody else's is an extra that is not installed.
-        if error.name is None or not error.name.startswith("skate"):
+        if not _is_ours(error):
             raise
         return None
+
+
+def _is_ours(error: ModuleNotFoundError) -> bool:
+    return error.name is not None and error.name.startswith("skate")
 
 
 def resolve(name: str) -> Any:
@@ -83,8 +88,14 @@ def resolve(name: str) -> Any:
                 return fields[part]
             try:
                 value = getattr(value, part)
+            except ModuleNotFoundError as error:  # a package promises a submodule that is still to come
+                if not _is_ours(error):
+                    raise
+                break
             except AttributeError:
-                annotated = inspect.isclass(value) and any(part in vars(c).get("__annotations__", ()) for c in value.__mro__)
+                annotated = inspect.isclass(value) and any(
+                    part in vars(c).get("__annotations__", ()) for c in value.__mro__
+                )
                 if annotated and at == len(parts) - 1:
                     return None
                 break
@@ -114,10 +125,10 @@ def difference(entry: Entry) -> str | None:
         own = inspect.signature(ours).parameters
     except (TypeError, ValueError):
         return None
-    return _compare(entry.parameters, list(own.values()))
+    return compare(entry.parameters, list(own.values()))
 
 
-def _compare(theirs: str, ours: list[inspect.Parameter]) -> str | None:
+def compare(theirs: str, ours: list[inspect.Parameter]) -> str | None:
     arguments = ast.parse(f"def f({theirs.replace('=...', '=Ellipsis')}): ...").body[0]
     assert isinstance(arguments, ast.FunctionDef)
     given = arguments.args
@@ -153,9 +164,15 @@ def _compare(theirs: str, ours: list[inspect.Parameter]) -> str | None:
         own_default = by_name[name].default
         if name in defaults and own_default is empty:
             return f"{name!r} has no default"
-        if name in defaults and defaults[name] is not ... and _is_plain(own_default) and own_default != defaults[name]:
+        if (
+            name in defaults
+            and defaults[name] is not ...
+            and _is_plain(own_default)
+            and own_default != defaults[name]
+        ):
             return f"{name}={own_default!r}, not {defaults[name]!r}"
     known = {argument.arg for argument in (*positional, *given.kwonlyargs)}
+    known.update(parameter.name for parameter in own_positional[: len(given.posonlyargs)])
     needs = (p for p in ours if p.default is empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
     if given.vararg is None and given.kwarg is None:
         for parameter in needs:
@@ -171,14 +188,33 @@ def _default(node: ast.expr) -> Any:
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or type(value) in (int, float, str, bool)
+    """Whether a default is one that callers may rely on: a sentence is not."""
+    return value is None or type(value) in (int, float, bool) or (type(value) is str and " " not in value)
+
+
+def reasons(file: str) -> dict[str, list[str]]:
+    """Reasons with the patterns of names that each holds for, from a file beside this one."""
+    found: dict[str, list[str]] = {}
+    reason = ""
+    for line in (HERE / file).read_text().splitlines():
+        if line.startswith("    "):
+            found[reason] += line.split()
+        elif line and not line.startswith("#"):
+            reason = line
+            found[reason] = []
+    return found
+
+
+def listed(name: str, file: str) -> bool:
+    """Whether a file of reasons holds for a name."""
+    return any(fnmatch.fnmatchcase(name, each) for patterns in reasons(file).values() for each in patterns)
 
 
 def missing(area: str) -> list[str]:
     """The names of an area that Skate does not have; of a class that it does not have, the class alone."""
     out: list[str] = []
     for name in sorted({*documented(area), *(entry.name for entry in entries(area))}):
-        if any(name.startswith(f"{parent}.") for parent in out[-1:]):
+        if out and name.startswith(f"{out[-1]}."):
             continue
         try:
             resolve(name)
@@ -188,39 +224,48 @@ def missing(area: str) -> list[str]:
 
 
 def differences(area: str) -> dict[str, str]:
-    """The names of an area that Skate has, with in what they differ."""
+    """The names of an area that Skate has, with in what they differ; those left out that are not missing, too."""
     out: dict[str, str] = {}
     for entry in entries(area):
         try:
             found = difference(entry)
         except Missing:
             continue
-        if found is not None:
+        if found is not None and not listed(entry.name, "differences.txt"):
             out[entry.name] = found
     return out
 
 
 def table(area: str) -> str:
-    """The missing names of an area as a Markdown table, a row a module."""
+    """The names of an area that are not there yet as a Markdown table, a row a module or class."""
     rows: dict[str, list[str]] = {}
     for name in missing(area):
-        parent, _, last = name.rpartition(".")
-        rows.setdefault(parent, []).append(f"`{last}`")
+        if not listed(name, "left_out.txt"):
+            parent, _, last = name.rpartition(".")
+            rows.setdefault(parent, []).append(f"`{last}`")
     if not rows:
         return "Nothing is missing.\n"
-    body = "".join(f"| `{parent}` | {', '.join(names)} |\n" for parent, names in rows.items())
+    body = "".join(f"| `{parent}` | {', '.join(names)} |\n" for parent, names in sorted(rows.items()))
     return f"| in | missing |\n|---|---|\n{body}"
+
+
+def left_out() -> str:
+    """The names that will not come as a Markdown table, a row a reason."""
+    rows = reasons("left_out.txt").items()
+    body = "".join(f"| {', '.join(f'`{name}`' for name in names)} | {why} |\n" for why, names in rows)
+    return f"| names | why |\n|---|---|\n{body}"
 
 
 def page() -> str:
     """The page as it should be."""
     text = PAGE.read_text()
-    for area in ("core", *AREAS):
-        begin, end = _BEGIN.format(area), _END.format(area)
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        assert after, f"{PAGE.name} has no section of {area}"
-        text = f"{before}{begin}\n{table(area)}{end}{after}"
+    for part, content in {**{area: table(area) for area in ("core", *AREAS)}, "left out": left_out()}.items():
+        begin, end = _BEGIN.format(part), _END.format(part)
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not found or not ended:
+            raise ValueError(f"{PAGE} has no lines {begin} and {end}.")
+        text = f"{before}{begin}\n\n{content}\n{end}{after}"
     return text
 
 

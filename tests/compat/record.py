@@ -25,7 +25,14 @@ API = Path(__file__).parent / "api"
 AREAS = ("data", "train", "tune", "serve")
 _LEFT_OUT = (
     *("ray.rllib", "ray.dashboard", "ray.scripts", "ray.core", "ray.autoscaler", "ray.workflow", "ray.llm"),
-    *("ray.thirdparty_files", "ray.cloudpickle", "ray.jars", "ray.setup", "ray.util.client", "ray.util.spark"),
+    *(
+        "ray.thirdparty_files",
+        "ray.cloudpickle",
+        "ray.jars",
+        "ray.setup",
+        "ray.util.client",
+        "ray.util.spark",
+    ),
     *("ray.util.horovod", "ray.util.sgd", "ray.util.lightgbm", "ray.util.xgboost", "ray.data.examples"),
     *("ray.train.examples", "ray.train.v2.examples", "ray.tune.examples", "ray.experimental.sandbox"),
     *("ray.train.horovod", "ray.tune.automl", "ray.tests", "ray.internal"),
@@ -49,25 +56,25 @@ def render(name: str, value: Any) -> str:
     return name if found is None else f"{name}({found})"
 
 
+class _Dots:
+    """Stands for a default that is no plain value."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
 def _signature(value: Any) -> str | None:
+    """The parameters of a callable without annotations, as between parentheses; None if it tells none."""
     try:
-        parameters = list(inspect.signature(value).parameters.values())
+        signature = inspect.signature(value)
     except (TypeError, ValueError):
         return None
-    out: list[str] = []
-    kinds = [parameter.kind for parameter in parameters]
-    for parameter in parameters:
-        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in "".join(out[-1:]):
-            if parameter.VAR_POSITIONAL not in kinds and "*" not in out:
-                out.append("*")
-        text = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
-        text += parameter.name
-        if parameter.default is not parameter.empty:
-            text += f"={parameter.default!r}" if type(parameter.default) in _PLAIN else "=..."
-        out.append(text)
-        if parameter.kind is parameter.POSITIONAL_ONLY and kinds.count(parameter.POSITIONAL_ONLY) == len(out):
-            out.append("/")
-    return ", ".join(out)
+    bare = []
+    for parameter in signature.parameters.values():
+        default = parameter.default
+        known = default is parameter.empty or type(default) in _PLAIN
+        bare.append(parameter.replace(annotation=parameter.empty, default=default if known else _Dots()))
+    return str(inspect.Signature(bare))[1:-1]
 
 
 def members(cls: type) -> dict[str, Any]:
@@ -78,7 +85,7 @@ def members(cls: type) -> dict[str, Any]:
         if base.__module__.partition(".")[0] == package:
             found.update({name: getattr(cls, name, None) for name in vars(base) if not name.startswith("_")})
             found.update(
-                dict.fromkeys((name for name in getattr(base, "__dataclass_fields__", ()) if name[0] != "_"))
+                dict.fromkeys(name for name in getattr(base, "__dataclass_fields__", ()) if name[0] != "_")
             )
     return found
 
@@ -93,12 +100,15 @@ def public(module: types.ModuleType) -> list[str]:
         and str(getattr(value, "_annotated_type", "")).rpartition(".")[2] in ("PUBLIC_API", "DEVELOPER_API")
     ]
     names = {*getattr(module, "__all__", ()), *marked}
-    return sorted(name for name in names if not name.startswith("_") and name not in _REMOVED and hasattr(module, name))
+    return sorted(
+        name for name in names if not name.startswith("_") and name not in _REMOVED and hasattr(module, name)
+    )
 
 
 def modules() -> list[types.ModuleType]:
     """Every module of Ray's that can be imported here, parents first."""
-    found, failed = [importlib.import_module("ray")], []
+    found = [importlib.import_module("ray")]
+    failed: list[str] = []
     for each in pkgutil.walk_packages(found[0].__path__, "ray.", onerror=failed.append):
         if each.name.startswith(_LEFT_OUT) or "._" in each.name or ".tests" in each.name:
             continue

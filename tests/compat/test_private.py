@@ -1,0 +1,96 @@
+"""The private names that libraries import do what they say."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import skate
+import skate.compat
+from tests.support import REPO
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    skate.compat.install()
+    try:
+        yield importlib.import_module("ray")
+    finally:
+        skate.compat.uninstall()
+
+
+@pytest.fixture
+def session(ray: Any) -> Iterator[Any]:
+    with ray.init(num_cpus=2, namespace="private") as context:
+        yield context
+
+
+def test_global_worker_says_what_the_context_says(ray: Any, session: Any) -> None:
+    worker = ray._private.worker.global_worker
+    assert worker is ray.worker.global_worker
+
+    @ray.remote
+    class Actor:
+        def ask(self) -> tuple[Any, ...]:
+            here = ray._private.worker.global_worker
+            return here.mode, here.actor_id.hex(), here.current_task_id.hex(), here.node.unique_id
+
+        def context(self) -> Any:
+            return ray.get_runtime_context().get_actor_id()
+
+    actor = Actor.remote()
+    mode, actor_id, task_id, node_id = ray.get(actor.ask.remote())
+    assert (mode, worker.mode) == (ray.WORKER_MODE, ray.SCRIPT_MODE)
+    assert actor_id == ray.get(actor.context.remote())
+    assert len(task_id) == 48 and worker.current_task_id.is_nil() and worker.actor_id.is_nil()
+    assert node_id == worker.node.unique_id == worker.current_node_id.hex()
+    assert worker.connected and worker.namespace == "private"
+    assert worker.current_job_id.hex() == ray.get_runtime_context().get_job_id()
+    assert ray.worker._global_node.address_info["session_dir"] == session["session_dir"]
+    assert ray.get(worker.put_object(3)) == 3
+    assert worker.get_objects([ray.put(4)])[0] == [4]
+
+
+def test_global_worker_knows_when_there_is_no_session(ray: Any) -> None:
+    worker = ray._private.worker.global_worker
+    assert not worker.connected and worker.mode is None and worker.node is None
+    with pytest.raises(ray.exceptions.RaySystemError):
+        worker.check_connected()
+
+
+def test_state_and_services(ray: Any, session: Any) -> None:
+    state = importlib.import_module("ray._private.state")
+    services = importlib.import_module("ray._private.services")
+    assert ray.state is state
+    assert [f"node:{services.get_node_ip_address()}"] == [state.current_node_id()]
+    assert state.current_node_id() in state.node_ids()
+    (total,) = state.total_resources_per_node().values()
+    assert total["CPU"] == state.state.cluster_resources()["CPU"] == 2
+
+
+def test_cloudpickle_is_the_pickler_in_use(ray: Any) -> None:
+    pickle = importlib.import_module("ray.cloudpickle")
+    assert pickle.loads(pickle.dumps(lambda x: x + 1))(2) == 3
+
+
+def test_decorators_of_the_client_change_nothing(ray: Any) -> None:
+    hook = importlib.import_module("ray._private.client_mode_hook")
+    assert hook.client_mode_hook(len) is hook.client_mode_wrap(len) is len
+    assert not hook.client_mode_should_convert()
+    with hook.disable_client_hook():
+        pass
+
+
+def test_ids_are_had_from_the_compiled_modules_path(ray: Any) -> None:
+    raylet = importlib.import_module("ray._raylet")
+    assert raylet.ObjectRef is ray.ObjectRef
+    assert raylet.PlacementGroupID is ray.PlacementGroupID
+
+
+def test_every_private_module_is_on_the_page() -> None:
+    page = (REPO / "docs" / "compatibility.md").read_text()
+    for module in (REPO / "skate" / "_private").glob("[!_]*.py"):
+        assert f"ray._private.{module.stem}" in page or f"ray.{module.stem}" in page
