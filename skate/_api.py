@@ -12,7 +12,7 @@ from skate import exceptions
 from skate.core import options as _options
 from skate.core import runtime, serialize
 from skate.core.actor import ActorClass, ActorHandle
-from skate.core.environment import check_runtime_env
+from skate.core.environment import settle
 from skate.core.function import RemoteFunction
 from skate.core.ref import ObjectRef, ObjectRefGenerator
 from skate.engine.base import Engine, InitConfig
@@ -296,8 +296,7 @@ def _namespace(value: str | None) -> str | None:
 
 
 def _environment(env: Mapping[str, Any]) -> dict[str, Any]:
-    check_runtime_env(env)
-    return dict(env)
+    return settle(env)
 
 
 def _auto_init() -> None:

@@ -11,6 +11,8 @@ from math import isfinite
 from reprlib import repr as short
 from typing import Any
 
+from skate.core.environment import check_runtime_env
+
 PRECISION = 0.0001  # the smallest part of a resource that can be held
 
 
@@ -243,9 +245,7 @@ def runtime_env(name: str, value: Any) -> dict[str, Any] | None:
         return None
     if not isinstance(value, Mapping):
         raise _wrong_type(name, value, 'it must be a dict such as {"env_vars": {"A": "1"}}')
-    variables = value.get("env_vars")
-    if variables is not None:
-        strings(f"{name}['env_vars']", variables)
+    check_runtime_env(value)
     return dict(value)
 
 

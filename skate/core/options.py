@@ -36,10 +36,10 @@ class _Options:
         self.__dict__.update(given)
 
     def replace(self, **changes: Any) -> Self:
-        """The same options with these fields set, unchecked."""
+        """The same options with these fields set, unchecked; what is no field of this kind of options is left out."""
         made = object.__new__(type(self))
         made.__dict__.update({name: value for name, value in self.__dict__.items() if name[0] != "_"})
-        made.__dict__.update(changes)
+        made.__dict__.update({name: value for name, value in changes.items() if name in self._fields})
         return made
 
     def _differing(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from skate.runtime_env import _fields
+from skate.core.environment import checks as _fields
 
 
 class RuntimeEnvConfig(dict[str, Any]):

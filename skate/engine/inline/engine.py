@@ -59,6 +59,7 @@ class InlineEngine(Engine):
     name = "inline"
 
     def __init__(self, config: InitConfig, namespace: str) -> None:
+        refuse_more_than_variables(config.runtime_env)
         self.config = config
         self.namespace = namespace
         self.address = f"inline:{os.getpid()}"
@@ -213,7 +214,12 @@ class InlineEngine(Engine):
         self.executor.start(call, call.function, self.environment(call.env_vars, holding), ended)
 
     def variables(self, runtime_env: Mapping[str, Any] | None) -> dict[str, str]:
-        """The environment variables for what is called now: its caller's, with its own on top."""
+        """The environment variables for what is called now: its caller's, with its own on top.
+
+        Raises:
+            RuntimeEnvSetupError: more than variables is asked for.
+        """
+        refuse_more_than_variables(runtime_env)
         caller = current.get()
         inherited = self.config.runtime_env.get("env_vars", {}) if caller is None else caller.env_vars
         return {**inherited, **((runtime_env or {}).get("env_vars") or {})}
@@ -483,3 +489,19 @@ class InlineEngine(Engine):
         if action == "keys":
             return sorted(k for space, k in self._kv if space == namespace and k.startswith(key))
         raise ValueError(f"kv action {action!r} is not one of 'get', 'put', 'del', 'keys'.")
+
+
+def refuse_more_than_variables(runtime_env: Mapping[str, Any] | None) -> None:
+    """Refuse what a task can't have of its own in the process that it shares with everybody.
+
+    Raises:
+        RuntimeEnvSetupError: there is such a field.
+    """
+    more = sorted(
+        name for name, value in (runtime_env or {}).items() if value and name not in ("env_vars", "config")
+    )
+    if more:
+        raise exceptions.RuntimeEnvSetupError(
+            f"runtime_env[{more[0]!r}]: the inline engine runs everything in this process, whose packages and directory are what they "
+            "are. Only env_vars can differ; use engine='local' for the rest."
+        )

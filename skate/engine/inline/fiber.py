@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import greenlet
 
+from skate.core.environment.enter import expand
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -115,7 +117,7 @@ def _environment(fiber: Fiber) -> Iterator[None]:
         yield
         return
     before = {name: os.environ.get(name) for name in fiber.env}
-    os.environ.update(fiber.env)
+    os.environ.update({name: expand(value) for name, value in fiber.env.items()})
     try:
         yield
     finally:

@@ -128,7 +128,7 @@ def _settings(config: InitConfig, namespace: str, store: int, arena_fd: int, nod
         "argv": list(sys.argv) if hasattr(sys, "argv") else [""],
         "namespace": namespace,
         "driver_pid": os.getpid(),
-        "env_vars": {},
+        "base_env": dict(config.runtime_env),
         "system": dict(config.system_config),
     }
 

@@ -57,6 +57,7 @@ START_ACTOR = 67  # key, [(kind, payload) of each top-level ref], [keys to hold]
 KILL_WORKER = 69  # worker: a lease of ours, whose task must end at once
 RETIRE = 68  # a worker: it ends soon, and takes no new lease
 SYNC = 66  # request: answered once all before it has been done
+ENV_BROKEN = 71  # a worker: text; it could not put itself into its environment, and ends
 CANCEL_ELSEWHERE = 70  # key, force, recursive: for whoever made the call; passed on to it as it is
 
 # -- the node to a client
@@ -112,6 +113,7 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     RETIRE: (),
     KILL_WORKER: (int,),
     CANCEL_ELSEWHERE: (int, bool, bool),
+    ENV_BROKEN: (str,),
 }
 """What follows the number in each message to the node."""
 

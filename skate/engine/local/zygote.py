@@ -27,6 +27,8 @@ def main(config_fd: int) -> None:
     sys.argv[:] = config["argv"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     driver = socket.socket(fileno=config["driver_fd"])
+    for fd in (config_fd, config["driver_fd"], config["arena_fd"]):
+        os.set_inheritable(fd, False)  # what users' tasks start has no business with these
     node_end, zygote_end = socket.socketpair()
     node_pid = os.fork()
     if node_pid == 0:
@@ -124,7 +126,7 @@ class _Zygote:
         self.tell(number, pid, _STARTED)
         return True
 
-    def become_worker(self, number: int, env: dict[str, str], fds: list[int]) -> None:
+    def become_worker(self, number: int, env: dict[str, Any], fds: list[int]) -> None:
         """In the child: shed the zygote's things and run the worker."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -140,10 +142,9 @@ class _Zygote:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
-        os.environ.update(env)
         code = 1
         try:
-            code = self.run_worker({**self.config, "env_vars": env}, number)
+            code = self.run_worker({**self.config, "env": env}, number)
         except BaseException:
             import traceback
 

@@ -48,6 +48,7 @@ class Node:
             "keep_idle": 1,
             "first_number": _DRIVER,
             "store_bytes": 1 << 20,
+            "base_env": {},
             "node_path": str(folder / "node"),
             "session_dir": str(folder),
             "spill_dir": str(folder / "spill"),

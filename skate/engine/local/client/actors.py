@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skate import exceptions
 from skate.core.ref import ERROR
 from skate.engine.local import protocol, wire
-from skate.engine.local.client.calls import Call, dump_error
+from skate.engine.local.client.calls import Call, dump_error, env_error
 from skate.engine.local.client.lanes import _widen
 
 if TYPE_CHECKING:
@@ -162,6 +162,8 @@ class ActorCalls:
         )
 
     def _death(self, link: ActorLink) -> Any:
+        if type(link.error) is tuple and link.error[0] == protocol.ENV_FAILED:
+            return env_error(link.error[1])
         if link.error is not None:
             return link.error
         restarts = f" It had been restarted {link.restarts} times." if link.restarts else ""

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
+from skate import exceptions
 from skate.core import serialize
 from skate.core.ref import ObjectRef, Stream
 from skate.engine.local import protocol
@@ -164,3 +165,8 @@ def unpack_args(flag: int, payload: Any, slots: list[Any] | None) -> tuple[tuple
 def dump_error(error: BaseException) -> bytes:
     """An exception of ours as a payload."""
     return pickle.dumps(error, protocol=5)
+
+
+def env_error(text: str) -> bytes:
+    """What a call ends with whose runtime environment can't be had."""
+    return dump_error(exceptions.RuntimeEnvSetupError(text))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
+from skate.core.environment.fields import text_of
 from skate.core.ref import INDEX_BITS, ObjectRef, Stream
 from skate.engine.base import Engine, InitConfig
 from skate.engine.local import protocol, wire
@@ -69,6 +70,7 @@ class LocalEngine(Engine):
         self._request_numbers = itertools.count(1)
         self.ended = ""
         self.job_env: dict[str, Any] = {}
+        self.base_env = text_of(settings["base_env"])
         self.bye = Latch(1)
         self.node = wire.Conn(node)
         self.node.on_messages = self._on_node
@@ -160,6 +162,8 @@ class LocalEngine(Engine):
             elif op == protocol.PROBE:
                 self.node.send((protocol.PROBED, message[1]))
                 self.loop.dirty.add(self.node)
+            elif op == protocol.ENV_FAILED:
+                self.lanes.env_failed(*message[1:])
             elif op == protocol.CANCEL_ELSEWHERE:
                 self.cancels.asked(*message[1:])
             elif op == protocol.LOG:

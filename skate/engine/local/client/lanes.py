@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol, wire
+from skate.engine.local.client.calls import env_error
 
 if TYPE_CHECKING:
     from skate.engine.local.client.calls import Call
@@ -246,6 +247,15 @@ class Lanes:
             self.engine.results.task_lost(call, cause)
         lane.demanded = -1
         self.pump(lane)
+
+    def env_failed(self, number: int, text: str) -> None:
+        """The environment of a lane can't be had: its tasks fail; a later one makes the node try again."""
+        lane = self.by_number[number]
+        calls = list(lane.backlog)
+        lane.backlog.clear()
+        lane.demanded = len(lane.links)
+        for call in calls:
+            self.engine.results.fail(call, env_error(text))
 
     def conn_lost(self, conn: wire.Conn) -> bool:
         """A connection to a worker broke; the node will say what happened. False if it was not one of these."""

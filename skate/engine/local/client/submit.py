@@ -97,7 +97,8 @@ class Submit:
         return returned
 
     def env(self, given: Any) -> str:
-        return merge_env(self.engine.job_env, given)
+        text = merge_env(self.engine.job_env, given)
+        return "" if text == self.engine.base_env else text
 
     def pack(self, spec: Any, options: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         key = next(self.engine.keys)

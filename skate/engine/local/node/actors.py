@@ -29,7 +29,7 @@ class Actors:
     def create(self, process: Process, request: int, key: int, about: dict[str, Any]) -> None:
         """Register an actor; if its name is taken, answer who has it."""
         table = self.server.table
-        self.server.workers.know_env(about["env"])
+        self.server.environments.know(about["env"])
         actor = Actor(
             key,
             process.number,

@@ -37,7 +37,7 @@ class Leases:
         scheduler = self.server.scheduler
         if shape is not None:
             name, demand, env = shape
-            self.server.workers.know_env(env)
+            self.server.environments.know(env)
             scaled = scale(demand)
             if not scheduler.open_lane(process.number, lane, scaled, env):
                 self.warn_infeasible(f"task {name}", scaled)
@@ -59,7 +59,7 @@ class Leases:
         """Do what the scheduler has decided."""
         server = self.server
         if what == "start":
-            server.workers.fork(rest[0])
+            server.environments.start_worker(rest[0])
         elif what == "grant":
             self._grant(*rest)
         elif what == "place":

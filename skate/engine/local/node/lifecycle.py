@@ -69,7 +69,7 @@ class Actor:
         self.worker: int | None = None
         self.restarts = 0
         self.cause = ""
-        self.error: bytes | tuple[bytes, ...] | None = None
+        self.error: Any = None
         self.watchers: set[int] = {creator}
         self.released = False
         self.startable = False
@@ -173,7 +173,7 @@ class ActorTable:
         elif actor.worker is None:
             self._die(actor, "all its handles were gone before it was placed.")
 
-    def unplaceable(self, key: int, cause: str, error: bytes | None = None) -> None:
+    def unplaceable(self, key: int, cause: str, error: Any = None) -> None:
         """No process can be had for the actor."""
         actor = self.actors.get(key)
         if actor is not None and actor.state != DEAD:

@@ -112,6 +112,7 @@ HANDLERS: dict[int, Callable[..., Any]] = {
     protocol.FIND_ACTOR: lambda server, *rest: server.actors.find(*rest),
     protocol.ACTOR_READY: lambda server, _process, key, error: server.table.constructed(key, error),
     protocol.KILL_ACTOR: lambda server, _process, key, no_restart: server.table.kill(key, no_restart),
+    protocol.ENV_BROKEN: lambda server, *rest: server.environments.broken(*rest),
     protocol.PROBED: probed,
     protocol.CANCEL_ELSEWHERE: cancel_elsewhere,
     protocol.INFO: info,

@@ -129,6 +129,7 @@ class Scheduler:
 
     def start_failed(self, env: str) -> list[Key]:
         """Workers of that environment can't be made: the lanes (and actors) that wait for one are given up."""
+        self._asked.pop(env, None)
         given_up = [key for key, lane in self._waiting.items() if lane.env == env]
         for key in given_up:
             self._waiting.pop(key).demand = 0

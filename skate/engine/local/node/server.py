@@ -4,6 +4,7 @@ server.py        the loop
 messages.py      what is done about each message
 connections.py   sockets: who may connect, reading, writing, ends
 workers.py       the workers' processes, by way of the zygote
+environments.py  runtime environments, and having them built
 leases.py        carries out the scheduler's decisions         scheduler.py, resources.py   pure
 actors.py        carries out the actor table's                 lifecycle.py                 pure
 store.py         carries out the directory's                   directory.py, allocator.py   pure
@@ -21,6 +22,7 @@ from skate.engine.local import poller
 from skate.engine.local.node.actors import Actors
 from skate.engine.local.node.connections import Connections
 from skate.engine.local.node.directory import Directory
+from skate.engine.local.node.environments import Environments
 from skate.engine.local.node.leases import Leases
 from skate.engine.local.node.lifecycle import ActorTable
 from skate.engine.local.node.messages import HANDLERS
@@ -53,6 +55,7 @@ class Server:
         self.poller = poller.make_poller()
         self.connections = Connections(self, config["node_path"])
         self.workers = Workers(self, zygote, config["first_number"] + 1)
+        self.environments = Environments(self, config["base_env"])
         self.printing = Printing(self)
         self.store = Store(self, arena_fd)
         self.actors = Actors(self)
@@ -83,6 +86,7 @@ class Server:
                 next_tick = now + 1
                 self.scheduler.tick(now)
                 self.connections.tick(now)
+                self.environments.tick(now)
             self.settle()
         self._end()
 
@@ -104,6 +108,8 @@ class Server:
             connections.accept()
         elif fd == self.store.wake_fd:
             self.store.spills_done()
+        elif fd in self.environments.builds:
+            self.environments.read(fd)
         elif fd in connections.greetings:
             connections.greet(connections.greetings[fd])
 
@@ -137,6 +143,7 @@ class Server:
             self.workers.kill(process)
         for process in workers:
             self.printing.drain(process)
+        self.environments.close()
         self.store.close()
         self.connections.end()
         shutil.rmtree(self.config["spill_dir"], ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import marshal
 import os
 import signal
@@ -28,14 +27,8 @@ class Workers:
         self.zygote = zygote
         zygote.setblocking(False)
         server.poller.add(zygote.fileno())
-        self.envs: dict[str, dict[str, str]] = {"": {}}
         self._said = bytearray()
         self._next_number = first_number
-
-    def know_env(self, env: str) -> None:
-        """Remember what an environment's key stands for."""
-        if env not in self.envs:
-            self.envs[env] = json.loads(env)["env_vars"]
 
     def fork(self, env: str) -> None:
         """Have the zygote fork a worker."""
@@ -51,7 +44,7 @@ class Workers:
             self.server.printing.add(read, process)
             ends.append(write)
         self.server.scheduler.worker_started(number, env)
-        body = marshal.dumps((number, self.envs[env]), 2)
+        body = marshal.dumps((number, self.server.environments.settled[env]), 2)
         self.zygote.setblocking(True)
         socket.send_fds(self.zygote, [len(body).to_bytes(4, "little") + body], ends)
         self.zygote.setblocking(False)

@@ -74,9 +74,8 @@ class Worker:
         self.number = number
         node = wire.connect(settings["node_path"], settings["token"], str(number).encode())
         self.engine = LocalEngine(node, number, settings, settings["arena_fd"], settings["namespace"])
-        if settings["env_vars"]:
-            # What this worker starts inherits its variables.
-            self.engine.job_env = {"env_vars": settings["env_vars"]}
+        # What this worker starts inherits its environment.
+        self.engine.job_env = {name: value for name, value in settings["env"].items() if name != "built"}
         self.engine.before_block = self._before_block
         self.engine.after_block = self._after_block
         self.engine.on_node_message = self._on_node
@@ -128,6 +127,9 @@ class Worker:
 
     def serve(self) -> int:
         """Work until told to end."""
+        env = self.settings["env"]
+        if env and not self._enter(env):
+            return 1
         self.engine.tell(protocol.READY, self.path, os.getpid())
         while not self.exiting:
             if self.coroutines is not None:
@@ -150,6 +152,27 @@ class Worker:
             else:
                 self._run(conn, message)
         return 0
+
+    def _enter(self, env: dict[str, Any]) -> bool:
+        """Put this process into its runtime environment; False, and the node told why, if it can't be."""
+        from skate.core.environment.enter import enter, setup_hook
+        from skate.core.environment.fields import HOOK
+
+        try:
+            enter(env)
+            if HOOK in env:
+                setup_hook(env[HOOK])()
+        except BaseException as error:
+            import traceback
+
+            lines = traceback.format_exception_only(error)
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self.engine.tell(
+                protocol.ENV_BROKEN,
+                f"{''.join(lines).strip()} (in {where.name}, {where.filename}:{where.lineno})",
+            )
+            return False
+        return True
 
     def _await_work(self) -> None:
         latch = Latch(1)
