@@ -11,6 +11,7 @@ The map:
     skate.tune          searches for the best of many trials
     skate.train         training on several workers
     skate.air           what tune and train share: checkpoints, storage, configuration, results
+    skate.experimental  progress bars of tasks, key-value pairs: what Ray calls experimental
     skate.core          what engines share: functions, actors, refs, options, pickling, context
     skate.engine.base   the contract that an engine keeps
     skate.engine.local  this machine's cores (the default)
@@ -62,6 +63,9 @@ from skate._api import (
     _list_named_actors as _list_named_actors,
 )
 from skate._api import (
+    _pack as _pack,
+)
+from skate._api import (
     _register_serializer as _register_serializer,
 )
 from skate._api import (
@@ -92,6 +96,8 @@ if TYPE_CHECKING:
         dag,
         experimental,
         job_config,
+        dag,
+        experimental,
         remote_function,
         runtime_context,
         runtime_env,
@@ -101,6 +107,8 @@ if TYPE_CHECKING:
         util,
     )
     from skate._logging_config import LoggingConfig
+        util,
+    )
 
 ObjectID = ObjectRef
 
@@ -168,6 +176,18 @@ _ELSEWHERE = {
     "worker": ("skate._private", "worker"),
 }
 """Names that are loaded when they are first asked for: the module, and what it calls them."""
+_LAZY = (
+    "actor",
+    "air",
+    "dag",
+    "experimental",
+    "remote_function",
+    "runtime_context",
+    "runtime_env",
+    "train",
+    "tune",
+    "util",
+)
 
 
 def __getattr__(name: str) -> Any:

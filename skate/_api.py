@@ -396,17 +396,22 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
     engine = runtime.engine
     if engine is None:
         engine = runtime.current()
+    given = timeout
     if timeout is not None and timeout < 0:
         timeout = None
     if type(object_refs) is ObjectRef:
         return engine.get((object_refs,), timeout)[0]
     if isinstance(object_refs, ObjectRefGenerator):
         return object_refs
+    if hasattr(object_refs, "_skate_get"):  # the result of a compiled graph
+        return object_refs._skate_get(given)
     if not isinstance(object_refs, list | tuple):
         raise ValueError(
             f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be a single ObjectRef or a list of "
             "ObjectRefs."
         )
+    if object_refs and all(hasattr(item, "_skate_get") for item in object_refs):
+        return [item._skate_get(given) for item in object_refs]
     for item in object_refs:
         if type(item) is not ObjectRef:
             raise TypeError(
@@ -615,6 +620,14 @@ def _at_shutdown(callback: Callable[[], object]) -> None:
 def _is_driver() -> bool:
     """Whether the session was started, or joined, by this process."""
     return _driver_pid == os.getpid() and runtime.engine is not None
+
+
+def _pack(value: Any) -> tuple[bytes, list[memoryview]]:
+    """A value's pickle and its out-of-band buffers, to be carried by other means than a call; refs in it live on."""
+    packed = serialize.pack(value)
+    for item in packed.nested:
+        runtime.current().pin_forever(item)
+    return packed.data, packed.buffers
 
 
 def _list_named_actors(all_namespaces: bool) -> list[tuple[str, str]]:

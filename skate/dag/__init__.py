@@ -5,9 +5,14 @@
     ClassNode, ClassMethodNode   an actor, a call of its method                     class_node.py
     InputNode                    what `execute` will be given                       input_node.py
     MultiOutputNode              several results                                    output_node.py
+    CompiledDAG                  a graph set up for repeated execution              compiled_dag_node.py
     DAGContext                   defaults of compiled graphs                        context.py
 
 Everything here uses the public API of `skate` alone, so it runs on every engine.
+
+How a compiled graph works: `_plan.py` turns the nodes into steps for each actor; `_runners.py` connects the processes with socket
+pairs, and begins and ends executions; `_stage.py` is the loop that an actor runs; `_channel.py` carries values, large ones in
+shared memory. The end of a connection is the one signal: of teardown, and of a process that died.
 """
 
 from __future__ import annotations

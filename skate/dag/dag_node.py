@@ -11,6 +11,7 @@ from skate.dag.base import DAGNodeBase
 from skate.dag.format_utils import describe
 
 if TYPE_CHECKING:
+    from skate.dag.compiled_dag_node import CompiledDAG
     from skate.dag.tensor_transport import TensorTransport
 
 _T = TypeVar("_T")
@@ -52,6 +53,11 @@ class DAGNode(DAGNodeBase):
         self._type_hint: TensorTransport | None = None
         self.cache_from_last_execute: dict[str, Any] = {}
         self.is_compiled = False
+        self.readers: list[DAGNode] = []
+        """Nodes that have this one as an argument."""
+        for arg in (*self._bound_args, *self._bound_kwargs.values()):
+            if isinstance(arg, DAGNode):
+                arg.readers.append(self)
 
     # -- what it holds ----------------------------------------
 
@@ -194,6 +200,42 @@ class DAGNode(DAGNodeBase):
         """Make this node's own call, its arguments being resolved."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it is executed.")
 
+    def experimental_compile(
+        self,
+        _submit_timeout: float | None = None,
+        _buffer_size_bytes: int | None = None,
+        enable_asyncio: bool = False,
+        _max_inflight_executions: int | None = None,
+        _max_buffered_results: int | None = None,
+        _overlap_gpu_communication: bool | None = None,
+        _default_communicator: Any = "create",
+    ) -> CompiledDAG:
+        """Set the graph up for repeated execution: its actors pass values to one another directly.
+
+        Args:
+            _submit_timeout: Seconds that `execute` waits at most to hand its arguments over; default: 10.
+            _buffer_size_bytes: Bytes that each writer's shared memory begins with; it grows when needed.
+            enable_asyncio: Execute with `await dag.execute_async(...)` rather than `dag.execute(...)`.
+            _max_inflight_executions: At most how many executions have begun and not ended; default: 10.
+            _max_buffered_results: At most how many results nobody has taken are kept; default: 1000.
+            _overlap_gpu_communication: Accepted for Ray's programs.
+            _default_communicator: Accepted for Ray's programs.
+
+        Raises:
+            ValueError: the graph can't be compiled, or has been.
+            NotImplementedError: it has nodes other than method calls.
+        """
+        from skate.dag.compiled_dag_node import compile_dag
+
+        return compile_dag(
+            self,
+            submit_timeout=_submit_timeout,
+            buffer_size_bytes=_buffer_size_bytes,
+            enable_asyncio=enable_asyncio,
+            max_inflight_executions=_max_inflight_executions,
+            max_buffered_results=_max_buffered_results,
+        )
+
     # -- the rest ----------------------------------------
 
     def __getattr__(self, attr: str) -> Any:
@@ -210,7 +252,7 @@ class DAGNode(DAGNodeBase):
 
     def __getstate__(self) -> dict[str, Any]:
         state: Mapping[str, Any] = self.__dict__
-        return {**state, "cache_from_last_execute": {}}
+        return {**state, "cache_from_last_execute": {}, "readers": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
