@@ -96,8 +96,6 @@ if TYPE_CHECKING:
         dag,
         experimental,
         job_config,
-        dag,
-        experimental,
         remote_function,
         runtime_context,
         runtime_env,
@@ -107,8 +105,6 @@ if TYPE_CHECKING:
         util,
     )
     from skate._logging_config import LoggingConfig
-        util,
-    )
 
 ObjectID = ObjectRef
 
@@ -176,18 +172,6 @@ _ELSEWHERE = {
     "worker": ("skate._private", "worker"),
 }
 """Names that are loaded when they are first asked for: the module, and what it calls them."""
-_LAZY = (
-    "actor",
-    "air",
-    "dag",
-    "experimental",
-    "remote_function",
-    "runtime_context",
-    "runtime_env",
-    "train",
-    "tune",
-    "util",
-)
 
 
 def __getattr__(name: str) -> Any:
