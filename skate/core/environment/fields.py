@@ -30,8 +30,10 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
     """Refuse an environment that can't be.
 
     Raises:
-        ValueError: a field that there is not, or two that exclude each other.
+        ValueError: a field that is not supported, or two that exclude each other.
         TypeError: a value of a type that its field does not take.
+
+    A field that nobody knows is left out, with a warning: programs carry fields for other runners.
     """
     for name, value in env.items():
         if not isinstance(name, str):
@@ -48,8 +50,8 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
             _check_timeout(value)
         elif name in FIELDS:
             CHECKS[name](value)
-        else:
-            raise ValueError(f"runtime_env={{{name!r}: …}}: no such field. There are {', '.join(FIELDS)}.")
+        elif name != "built":
+            _warn_unknown(name)
     check_together(env)
 
 
@@ -115,8 +117,8 @@ def settle(env: Mapping[str, Any]) -> dict[str, Any]:
                 settled["timeout"] = seconds
         elif name == "env_vars":
             settled[name] = dict(value)
-        else:
-            settled[name] = value  # what an earlier settling has added
+        elif name in ("timeout", "built"):
+            settled[name] = value  # by an earlier settling
     return settled
 
 
@@ -141,6 +143,17 @@ def _hook(value: Any) -> dict[str, str]:
             f"runtime_env[{HOOK!r}]={name}: it refers to large arrays; load them inside it instead."
         )
     return {"pickle": base64.b64encode(packed).decode(), "shown": name}
+
+
+def _warn_unknown(name: str) -> None:
+    import logging
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, FIELDS, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(FIELDS)}."
+    logging.getLogger("skate").warning(
+        "runtime_env={%r: …} has no effect, as there is no such field: %s", name, hint
+    )
 
 
 def _check_timeout(config: Any) -> None:

@@ -19,6 +19,9 @@ from typing import Any
 LINE = 64
 _PARALLEL = 8 << 20
 """Bytes from which a copy is worth a second thread."""
+_STEP = 64 << 20
+"""Bytes of one write: Ctrl-C is noticed between two."""
+_CHUNK_BITS = 20
 _CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _COUNT = struct.Struct("<Q")
 
@@ -47,12 +50,31 @@ def layout(lengths: Sequence[int]) -> tuple[list[int], int]:
     return starts, at
 
 
-def write_object(target: memoryview, parts: Sequence[Any], starts: Sequence[int]) -> None:
-    """Fill `target`, which is as long as `layout` said."""
+def _header(parts: Sequence[Any]) -> bytes:
     lengths = [memoryview(part).nbytes for part in parts]
-    struct.pack_into(f"<{1 + len(parts)}Q", target, 0, len(parts), *lengths)
-    for part, start, length in zip(parts, starts, lengths, strict=True):
-        copy(target[start : start + length], memoryview(part).cast("B"))
+    return struct.pack(f"<{1 + len(parts)}Q", len(parts), *lengths)
+
+
+def copy_parts(target: memoryview, parts: Sequence[Any], starts: Sequence[int]) -> None:
+    """Fill mapped memory, which is as long as `layout` said."""
+    header = _header(parts)
+    target[: len(header)] = header
+    for part, start in zip(parts, starts, strict=True):
+        source = memoryview(part).cast("B")
+        copy(target[start : start + source.nbytes], source)
+
+
+def write_parts(fd: int, base: int, parts: Sequence[Any], starts: Sequence[int]) -> None:
+    """Write an object to a file, from `base` on.
+
+    Raises:
+        OSError: there is no room.
+    """
+    for start, part in ((0, _header(parts)), *zip(starts, parts, strict=True)):
+        view = memoryview(part).cast("B")
+        written = 0
+        while written < view.nbytes:
+            written += os.pwrite(fd, view[written : written + _STEP], base + start + written)
 
 
 def copy(target: memoryview, source: memoryview) -> None:
@@ -98,6 +120,8 @@ class Arena:
         self.fd = fd
         self.size = size
         self._map: mmap.mmap | None = None
+        self._written = bytearray((size >> _CHUNK_BITS) + 1)
+        """By chunk of the file: whether this process has written there."""
 
     def mapping(self) -> mmap.mmap:
         """The whole file; mapped on first use."""
@@ -105,9 +129,19 @@ class Arena:
             self._map = mmap.mmap(self.fd, self.size)
         return self._map
 
-    def writable(self, offset: int, size: int) -> memoryview:
-        """A range to fill."""
-        return memoryview(self.mapping())[offset : offset + size]
+    def write(self, offset: int, size: int, parts: Sequence[Any], starts: Sequence[int]) -> None:
+        """Fill a range.
+
+        A copy into memory that this process has touched is the fastest way, but touching it for the first time costs more than
+        the kernel takes to write it: so the first object in a place is written, and later ones are copied.
+        """
+        first, end = offset >> _CHUNK_BITS, ((offset + size - 1) >> _CHUNK_BITS) + 1
+        if self._written.find(0, first, end) < 0:
+            with memoryview(self.mapping())[offset : offset + size] as target:
+                copy_parts(target, parts, starts)
+            return
+        write_parts(self.fd, offset, parts, starts)
+        self._written[first:end] = b"\1" * (end - first)
 
     def read(self, offset: int, size: int, key: int, released: Callable[[int], None]) -> memoryview:
         """A read-only view; `released(key)` is called, from any thread, once nothing refers to its bytes any more."""

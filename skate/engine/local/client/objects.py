@@ -104,23 +104,14 @@ class Objects:
         if isinstance(place, str):
             self._write_file(place, parts, starts, size)
         else:
-            target = self.arena.writable(place, size)
-            arena.write_object(target, parts, starts)
-            target.release()
+            self.arena.write(place, size, parts, starts)
         self.engine.tell(protocol.SEAL, key, nested)
 
     def _write_file(self, path: str, parts: list[Any], starts: list[int], size: int) -> None:
-        header = bytearray(starts[0])
-        lengths = [memoryview(part).nbytes for part in parts]
-        header[: 8 + 8 * len(parts)] = b"".join(n.to_bytes(8, "little") for n in (len(parts), *lengths))
         fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         try:
             os.ftruncate(fd, size)
-            for start, part in ((0, header), *zip(starts, parts, strict=True)):
-                view = memoryview(part).cast("B")
-                written = 0
-                while written < view.nbytes:
-                    written += os.pwrite(fd, view[written:], start + written)
+            arena.write_parts(fd, 0, parts, starts)
         except OSError as error:
             os.unlink(path)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
