@@ -47,6 +47,12 @@ class CheckpointManager:
         return list(self._kept if limit is None else self._kept[-limit:])
 
     @property
+    def best_and_newest(self) -> list[TrainingResult]:
+        """All that are kept, the newest of them last: registered again in this order, they are kept again."""
+        rest = [kept for kept in self._kept if kept is not self._newest]
+        return rest if self._newest is None else [*rest, self._newest]
+
+    @property
     def newest(self) -> TrainingResult | None:
         """The one that was registered last."""
         return self._newest
