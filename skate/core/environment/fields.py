@@ -23,6 +23,8 @@ _NOT_HERE = {
     "mpi": "start the program under mpirun instead",
 }
 HOOK = "worker_process_setup_hook"
+SHARED_FIELDS = ("working_dir", "py_modules", "pip", "uv", HOOK)
+"""What belongs to a whole process; where tasks share one they can't differ in it."""
 FIELDS = ("env_vars", "working_dir", "py_modules", "excludes", "pip", "uv", HOOK, "config")
 
 

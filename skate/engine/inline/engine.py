@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
+from skate.core.environment.fields import SHARED_FIELDS
 from skate.core.function import FunctionSpec
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef, Stream
 from skate.engine.base import Engine, InitConfig
@@ -497,9 +498,7 @@ def refuse_more_than_variables(runtime_env: Mapping[str, Any] | None) -> None:
     Raises:
         RuntimeEnvSetupError: there is such a field.
     """
-    more = sorted(
-        name for name, value in (runtime_env or {}).items() if value and name not in ("env_vars", "config")
-    )
+    more = [name for name in SHARED_FIELDS if (runtime_env or {}).get(name)]
     if more:
         raise exceptions.RuntimeEnvSetupError(
             f"runtime_env[{more[0]!r}]: the inline engine runs everything in this process, whose packages and directory are what they "
