@@ -482,3 +482,24 @@ def test_remote_of_a_callable_object_is_a_type_error() -> None:
 def test_remote_with_positional_options_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         ray.remote(1, 2)
+
+
+def test_refs_among_plain_arguments_keep_their_places() -> None:
+    @ray.remote
+    def show(*args: Any) -> tuple[Any, ...]:
+        return args
+
+    one, big = ray.put(1), ray.put("x" * 200_000)
+    shown = get(show.remote("a", one, None, big, b"z", one))
+    assert shown == ("a", 1, None, "x" * 200_000, b"z", 1)
+
+
+def test_a_large_argument_that_many_tasks_share_goes_when_nobody_needs_it() -> None:
+    @ray.remote
+    def size(data: bytes, _number: int) -> int:
+        return len(data)
+
+    for _ in range(3):
+        data = ray.put(b"x" * 1_000_000)
+        assert get([size.remote(data, number) for number in range(20)]) == [1_000_000] * 20
+        del data

@@ -24,6 +24,7 @@ EXITING = 24  # [key, …]: this worker ends after max_calls; these had not star
 # -- flags of TASK and CALL
 ARGS_PLAIN = 0  # args: the arguments themselves, all of plain types
 ARGS_PACKED = 1  # args: (payload, [(kind, payload) of each top-level ref])
+ARGS_REFS = 3  # args: ((the arguments, of plain types but for the refs, positions of these), [(kind, payload) of each ref])
 ARGS_STORED = 2  # args: (key in the store, [(kind, payload) of each top-level ref])
 
 # -- a client to the node

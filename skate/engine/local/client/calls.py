@@ -113,6 +113,19 @@ def plain(args: tuple[Any, ...]) -> bool:
     return True
 
 
+def plain_but_refs(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]] | None:
+    """Arguments that can travel as they are beside the values of refs among them, with the refs' positions; None if they can't."""
+    positions = []
+    for index, arg in enumerate(args):
+        kind = type(arg)
+        if kind is ObjectRef:
+            positions.append(index)
+        elif kind not in _FIXED and (kind not in _SIZED or len(arg) > serialize.INLINE_LIMIT):
+            return None
+    values = tuple([None if type(arg) is ObjectRef else arg for arg in args])
+    return values, tuple(positions)
+
+
 def pack_args(
     args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str
 ) -> tuple[serialize.Packed, list[ObjectRef[Any]]]:

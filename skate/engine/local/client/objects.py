@@ -55,6 +55,9 @@ class Objects:
         self.unpins: deque[int] = deque()
         self.changes: dict[int, int] = {}
         self.pinned: list[Any] = []
+        self._read_before: dict[int, memoryview] = {}
+        self._read_now: dict[int, memoryview] = {}
+        """In a worker: the stored arguments of the task before, and of the one that runs."""
         # Looked up once: `restore` runs for each of the thousands of refs that an object may hold.
         self._mutex = engine.loop.mutex
         self._drop = self.drop
@@ -317,17 +320,32 @@ class Objects:
             return error
         return exceptions.RaySystemError(f"a task's error was {error!r}, which is no exception.")
 
+    def read_again(self, key: int) -> list[memoryview]:
+        """`read` for an argument: what the task before has read too is not asked for anew."""
+        view = self._read_before.get(key)
+        if view is None:
+            view = self._pin(key)
+        self._read_now[key] = view
+        return arena.read_parts(view)
+
+    def next_task(self) -> None:
+        """A task has ended: let go of what the one before it had read and this one had not."""
+        self._read_before = self._read_now
+        if self._read_now:
+            self._read_now = {}
+
     def read(self, key: int) -> list[memoryview]:
         """The parts of a stored object, in place."""
+        return arena.read_parts(self._pin(key))
+
+    def _pin(self, key: int) -> memoryview:
         place = self.engine.ask(protocol.PIN, key)
         if place is None:
             raise exceptions.ObjectLostError(ObjectRef(key).hex(), None, "")
         where, size = place
         if isinstance(where, str):
-            view = arena.read_file(where, size, key, self._unpin)
-        else:
-            view = self.arena.read(where, size, key, self._unpin)
-        return arena.read_parts(view)
+            return arena.read_file(where, size, key, self._unpin)
+        return self.arena.read(where, size, key, self._unpin)
 
     def drop(self, key: int) -> None:
         """A count is given back. Called from `__del__`, anywhere: it takes no lock."""

@@ -11,7 +11,7 @@ from skate.core.environment import merge_env
 from skate.core.labels import unmet
 from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream
 from skate.engine.local import protocol
-from skate.engine.local.client.calls import Call, dump_error, pack_args, plain
+from skate.engine.local.client.calls import Call, dump_error, pack_args, plain, plain_but_refs
 from skate.engine.local.client.facts import unplaceable
 from skate.engine.local.client.objects import Guard
 from skate.engine.local.client.running import current_task
@@ -104,6 +104,12 @@ class Submit:
         key = next(self.engine.keys)
         if not kwargs and plain(args):
             return Call(key, spec, options, protocol.ARGS_PLAIN, args)
+        if not kwargs:
+            split = plain_but_refs(args)
+            if split is not None:
+                call = Call(key, spec, options, protocol.ARGS_REFS, split)
+                call.slots = [args[index] for index in split[1]]
+                return call
         packed, slots = pack_args(args, kwargs, spec.name)
         if packed.size() > serialize.INLINE_LIMIT:
             stored = next(self.engine.keys)

@@ -63,6 +63,12 @@ def arguments(worker: Worker, flag: int, args: Any) -> tuple[tuple[Any, ...], di
     values = None
     if slots:
         values = [_slot(worker, kind, value) for kind, value in slots]
+    if flag == protocol.ARGS_REFS:
+        plain, positions = payload
+        given = list(plain)
+        for index, value in zip(positions, values or (), strict=True):
+            given[index] = value
+        return tuple(given), {}
     if flag == protocol.ARGS_STORED:
         payload = worker.engine.objects.read(payload)
     return unpack_args(flag, payload, values)
@@ -79,7 +85,9 @@ def _slot(worker: Worker, kind: int, value: Any) -> Any:
         error = serialize.unpack(value)
         raise error.as_instanceof_cause() if isinstance(error, exceptions.RayTaskError) else error
     if kind == STORED:
-        return serialize.unpack(worker.engine.objects.read(value))
+        objects = worker.engine.objects
+        one_by_one = not worker.pools and worker.coroutines is None
+        return serialize.unpack(objects.read_again(value) if one_by_one else objects.read(value))
     raise exceptions.RaySystemError(f"an argument arrived in an unknown form ({kind}).")
 
 

@@ -176,6 +176,9 @@ class Worker:
 
     def _await_work(self) -> None:
         latch = Latch(1)
+        objects = self.engine.objects
+        objects.next_task()
+        objects.next_task()
         with self.engine.loop.mutex:
             if self.inbox:
                 return
@@ -195,6 +198,7 @@ class Worker:
 
     def _run(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         Execution(self, conn, message).run()
+        self.engine.objects.next_task()
         extra = message[6]
         if extra is not None and "max_calls" in extra and message[0] == protocol.TASK:
             count = self.calls_of[message[2]] = self.calls_of.get(message[2], 0) + 1
