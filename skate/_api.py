@@ -630,5 +630,25 @@ def _pack(value: Any) -> tuple[bytes, list[memoryview]]:
     return packed.data, packed.buffers
 
 
+def _create_placement_group(about: Mapping[str, Any]) -> str:
+    return runtime.current().create_group(about)
+
+
+def _remove_placement_group(id: str) -> None:
+    runtime.current().remove_group(id)
+
+
+def _find_placement_group(name: str) -> tuple[str, list[dict[str, float]]] | None:
+    return runtime.current().find_group(name)
+
+
+def _placement_group_table(id: str) -> dict[str, dict[str, Any]]:
+    return runtime.current().group_table(id)
+
+
+def _placement_group_ready(id: str, value: Any) -> ObjectRef[Any]:
+    return runtime.current().group_ready(id, value)
+
+
 def _list_named_actors(all_namespaces: bool) -> list[tuple[str, str]]:
     return runtime.current().list_named_actors(all_namespaces)

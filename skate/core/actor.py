@@ -431,6 +431,10 @@ class ActorClass:
         )
 
     def __getattr__(self, name: str) -> Any:
+        state = self.__dict__.pop("_unpickled", None)
+        if state is not None:
+            ActorClass.__init__(self, state["cls"], state["options"], _Defaults(state["given"]))
+            return getattr(self, name)
         spec = self.__dict__.get("_spec")
         if spec is not None and not name.startswith("__") and hasattr(spec.cls, name):
             found = getattr(spec.cls, name)
@@ -445,7 +449,8 @@ class ActorClass:
         return {"cls": self._spec.cls, "options": self._actor_options, "given": self._default_options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        ActorClass.__init__(self, state["cls"], state["options"], _Defaults(state["given"]))
+        # Looked at when it is first used: a class whose methods name itself is not complete yet at this moment.
+        self.__dict__["_unpickled"] = state
 
     def __repr__(self) -> str:
         return f"ActorClass({self._spec.name})"

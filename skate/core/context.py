@@ -89,8 +89,8 @@ class RuntimeContext:
         return dict(self._info().labels)
 
     def get_placement_group_id(self) -> str | None:
-        """The placement group of the task or actor that asks; None if it is in none."""
-        return None
+        """The placement group of the task or actor that asks, in hex; None if it is in none."""
+        return self._info().placement_group_id
 
     def get_runtime_env_string(self) -> str:
         """The runtime environment as JSON."""
@@ -174,7 +174,7 @@ class RuntimeContext:
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
         """Whether tasks made here join the placement group of the one that asks."""
-        return False
+        return self._info().captures_children
 
     @property
     def current_placement_group_id(self) -> str | None:

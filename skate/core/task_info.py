@@ -30,6 +30,9 @@ class TaskInfo:
     runtime_env: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
+    placement_group_id: str | None = None
+    captures_children: bool = False
+    """Whether what it calls joins its placement group."""
     session_name: str = ""
     session_dir: str = ""
     address: str = ""

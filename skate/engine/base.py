@@ -9,12 +9,12 @@ copied by pickling between a caller and a task, whatever the engine: a task neve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Mapping, Sequence
 
     from skate.core.actor import ActorState, ClassSpec, MethodSpec
     from skate.core.function import FunctionSpec
@@ -207,6 +207,41 @@ class Engine(ABC):
     @abstractmethod
     def available_resources(self) -> dict[str, float]:
         """What nobody holds; entries of zero are left out."""
+
+    # -- placement groups ----------------------------------------
+
+    def create_group(self, about: Mapping[str, Any]) -> str:
+        """Reserve resources, as soon as there are any, and return the group's id in hex.
+
+        Args:
+            about: "bundles" (a list of amounts by resource), "strategy", "name", "detached", "selectors" (label selectors, one a
+                bundle, or none), "target" (the id of the node to prefer, or "").
+
+        Raises:
+            RaySystemError: the name is taken.
+        """
+        raise self._no_groups()
+
+    def remove_group(self, id: str) -> None:
+        """Free what a group has reserved, and end what runs in it."""
+        raise self._no_groups()
+
+    def find_group(self, name: str) -> tuple[str, list[dict[str, float]]] | None:
+        """The id and the bundles of the group of that name in this namespace."""
+        raise self._no_groups()
+
+    def group_table(self, id: str) -> dict[str, dict[str, Any]]:
+        """What is known of a group, or of all if `id` is empty, by id."""
+        raise self._no_groups()
+
+    def group_ready(self, id: str, value: Any) -> ObjectRef[Any]:
+        """A ref that has `value` once the group is created, and raises `TaskPlacementGroupRemoved` once it is removed."""
+        raise self._no_groups()
+
+    def _no_groups(self) -> Exception:
+        return NotImplementedError(
+            f"the {self.name} engine has no placement groups: run this program on the local or the inline engine."
+        )
 
     # -- key-value pairs ---------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
     metrics                      counters, gauges, histograms; Prometheus text      metrics.py
     register_serializer          pickle a class in a way of your own                serialization.py
     inspect_serializability      find what inside an object cannot be pickled       check_serialize.py
+    placement_group              reserve resources for tasks and actors that belong together  placement_group.py
     list_named_actors            the names that `get_actor` finds                   named_actors.py
     log_once                     say something once, not at every call              debug.py
     get_node_ip_address          where this machine is                              node.py
@@ -28,6 +29,13 @@ from skate.util.debug import disable_log_once_globally, enable_periodic_logging,
 from skate.util.helpers import as_completed, map_unordered
 from skate.util.named_actors import list_named_actors
 from skate.util.node import get_node_instance_id, get_node_ip_address
+from skate.util.placement_group import (
+    get_current_placement_group,
+    get_placement_group,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from skate.util.serialization import deregister_serializer, register_serializer
 
 __all__ = [
@@ -36,13 +44,18 @@ __all__ = [
     "deregister_serializer",
     "disable_log_once_globally",
     "enable_periodic_logging",
+    "get_current_placement_group",
     "get_node_instance_id",
     "get_node_ip_address",
+    "get_placement_group",
     "inspect_serializability",
     "list_named_actors",
     "log_once",
     "map_unordered",
+    "placement_group",
+    "placement_group_table",
     "register_serializer",
+    "remove_placement_group",
 ]
 
 

@@ -13,7 +13,7 @@ the API (in `time.sleep` or on a lock).
     actors.py      actors' lives and queues
     waits.py       get, wait, and generators' items
     cancel.py      cancelling
-    placement.py   what a task or actor asks of the machine
+    groups.py      placement groups
     admission.py   starting when resources are free
     inform.py      facts about the session and the task that asks
     values.py      copying values, and the refs inside them

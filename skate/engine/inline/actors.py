@@ -17,7 +17,8 @@ from skate.core.ref import ERROR, PENDING
 from skate.engine.inline.admission import Entry
 from skate.engine.inline.calls import Call, add_waiter, current
 from skate.engine.inline.fiber import Fiber, Latch, current_fiber
-from skate.engine.inline.resources import Holding, scaled
+from skate.engine.placement.resources import scale
+from skate.engine.placement.where import ANYWHERE, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from skate.core.options import ActorOptions
     from skate.engine.inline.aio import ActorLoop
     from skate.engine.inline.engine import InlineEngine
+    from skate.engine.inline.resources import Holding
     from skate.engine.inline.values import Arguments, Outcome
 
 NEW, ALIVE, RESTARTING, DEAD = "new", "alive", "restarting", "dead"
@@ -82,6 +84,7 @@ class Actor:
         self.terminating = False
         self.unanswered = 0
         self.demand: dict[str, int] = {}
+        self.where: Where = ANYWHERE
         self.holding: Holding | None = None
         self.env_vars: dict[str, str] = {}
         self.env: dict[str, str] = {}
@@ -195,10 +198,18 @@ class Actors:
         life = actor.restarts
         entry = Entry(
             actor.demand,
+            actor.where,
             lambda: actor.state in (NEW, RESTARTING) and actor.restarts == life,
             lambda holding: self._begin(actor, holding),
+            lambda kind, text: self._refused(actor, kind, text),
         )
         actor.infeasible = self.engine.admission.ask(entry, f"actor {actor.meta.class_name}")
+
+    def _refused(self, actor: Actor, kind: str, text: str) -> None:
+        error = (
+            exceptions.ActorPlacementGroupRemoved if kind == "group" else exceptions.ActorUnschedulableError
+        )
+        self.die(actor, text, self.engine.values.error(error(f"actor {actor.meta.class_name}: {text}")))
 
     def _begin(self, actor: Actor, holding: Holding) -> None:
         actor.holding = holding
@@ -262,7 +273,7 @@ class Actors:
         actor.state = ALIVE
         assert actor.holding is not None
         with self.engine.scheduler.lock:
-            self.engine.admission.ledger.keep_only(actor.holding, scaled(actor.options.running_demand()))
+            self.engine.admission.ledger.keep_only(actor.holding, scale(actor.options.running_demand()))
             self.engine.admission.freed()
         if actor.options.max_restarts == 0:
             actor.arguments.forget()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core.ref import ERROR, PENDING, VALUE, ObjectRef, ObjectRefGenerator, Stream
+from skate.engine.placement.where import ANYWHERE, Where
 
 if TYPE_CHECKING:
     import asyncio
@@ -81,6 +82,7 @@ class Call:
         "stream",
         "task",
         "waiting_for",
+        "where",
     )
 
     def __init__(self, key: int, name: str, options: Any, arguments: Arguments, parent: Call | None) -> None:
@@ -95,6 +97,7 @@ class Call:
         self.caller = 0 if parent is None else (parent.key if parent.actor is None else parent.actor.key)
         self.function: Callable[..., Any] | None = None
         self.demand: dict[str, int] = {}
+        self.where: Where = ANYWHERE
         self.actor: Actor | None = None
         self.group = ""
         self.ref: ObjectRef[Any] | None = None

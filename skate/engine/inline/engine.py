@@ -22,12 +22,13 @@ from skate.engine.inline.calls import Call, add_waiter, current, settle
 from skate.engine.inline.cancel import cancel_call
 from skate.engine.inline.execute import Executor
 from skate.engine.inline.fiber import Fiber, current_fiber
-from skate.engine.inline.inform import describe_node, describe_task
-from skate.engine.inline.placement import demand_of, unplaceable
+from skate.engine.inline.groups import PlacementGroups
+from skate.engine.inline.inform import NODE_ID, describe_node, describe_task
 from skate.engine.inline.resources import Holding, Ledger, total_resources
 from skate.engine.inline.scheduler import Scheduler
 from skate.engine.inline.values import Arguments, Outcome, Values
 from skate.engine.inline.waits import Waits
+from skate.engine.placement.resources import scale, unscale
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,12 +70,13 @@ class InlineEngine(Engine):
         self.keys = itertools.count((-self.number << 64) | (1 << INDEX_BITS), 1 << INDEX_BITS)
         self.total = total_resources(config)
         self.scheduler = Scheduler(config.seed)
-        self.admission = Admission(Ledger(self.total), self.scheduler)
+        self.admission = Admission(Ledger(self.total, config.labels, NODE_ID), self.scheduler)
         self.scheduler.stuck = self.stuck
         self.scheduler.watching = self.look_at_sockets
         self.actors = Actors(self)
         self.values = Values(self.actors.counted)
         self.executor = Executor(self)
+        self.groups = PlacementGroups(self)
         self.waits = Waits(self)
         self.calls: dict[int, Call] = {}
         """Calls that have not ended."""
@@ -135,15 +137,12 @@ class InlineEngine(Engine):
         call.function = function
         call.env_vars = self.variables(options.runtime_env)
         call.retries = options.max_retries
-        call.demand = demand_of(self, options, options.demand())
+        call.where = self.groups.where(options, options.demand(), spec.name)
+        call.demand = scale(options.demand())
         returned = call.outputs()
         with self.scheduler.lock:
             call.register(self.calls)
-            nowhere = unplaceable(options.scheduling_strategy)
-            if nowhere:
-                text = f"task {spec.name} can't be scheduled: {nowhere}"
-                call.fail(self.values.error(exceptions.TaskUnschedulableError(text)))
-            elif self._arguments_there(call, lambda: self.enqueue(call)):
+            if self._arguments_there(call, lambda: self.enqueue(call)):
                 self.enqueue(call)
         if self.scheduler.ready_count() > _CROWD:
             self.scheduler.make_progress()
@@ -200,10 +199,17 @@ class InlineEngine(Engine):
         life = call.life
         entry = Entry(
             call.demand,
+            call.where,
             lambda: not call.done and call.life == life,
             lambda holding: self._start(call, holding),
+            lambda kind, text: self._refuse(call, kind, text),
         )
         call.infeasible = self.admission.ask(entry, f"task {call.name}")
+
+    def _refuse(self, call: Call, kind: str, text: str) -> None:
+        error = exceptions.TaskPlacementGroupRemoved if kind == "group" else exceptions.TaskUnschedulableError
+        with self.scheduler.lock:
+            call.fail(self.values.error(error(f"task {call.name}: {text}")))
 
     def _start(self, call: Call, holding: Holding) -> None:
         call.holding = holding
@@ -229,7 +235,7 @@ class InlineEngine(Engine):
         """What a task or actor finds in `os.environ` beyond the process's own."""
         if "GPU" not in self.total:
             return dict(env_vars)
-        return {**env_vars, "CUDA_VISIBLE_DEVICES": ",".join(map(str, sorted(holding.gpus)))}
+        return {**env_vars, "CUDA_VISIBLE_DEVICES": ",".join(map(str, holding.gpus))}
 
     def on_park(self, fiber: Fiber, parked: bool) -> None:
         """A fiber waits, or goes on: others may have its CPU meanwhile."""
@@ -252,6 +258,7 @@ class InlineEngine(Engine):
                 f"The name {place[1]!r} (namespace={place[0]!r}) is already taken by a live actor. Use another name, "
                 "get_actor() to reach the one that has it, or get_if_exists=True."
             )
+        where = self.groups.where(options, options.creation_demand(), spec.name)
         payload = self._copy(spec)
         overtaking = options.allow_out_of_order_execution
         if overtaking is None:
@@ -269,7 +276,8 @@ class InlineEngine(Engine):
         arguments = Arguments(self.values, args, kwargs, spec.name)
         with self.scheduler.lock:
             actor = Actor(next(self.keys), meta, spec, options, payload, arguments)
-            actor.demand = demand_of(self, options, options.creation_demand())
+            actor.where = where
+            actor.demand = scale(options.creation_demand())
             actor.namespace = place[0]
             actor.env_vars = self.variables(options.runtime_env)
             self.actors.by_key[actor.key] = actor
@@ -278,12 +286,7 @@ class InlineEngine(Engine):
             state = self.actors.state_of(actor)
             if options.lifetime == "detached":
                 actor.kept = state
-            nowhere = unplaceable(options.scheduling_strategy)
-            if nowhere:
-                text = f"actor {spec.name} can't be scheduled: {nowhere}"
-                self.actors.die(actor, text, self.values.error(exceptions.ActorUnschedulableError(text)))
-            else:
-                self.actors.construct(actor)
+            self.actors.construct(actor)
         return state
 
     def submit_actor_call(
@@ -468,12 +471,31 @@ class InlineEngine(Engine):
         return [describe_node(self)]
 
     def cluster_resources(self) -> dict[str, float]:
-        return dict(self.total)
+        return self.admission.ledger.amounts(free=False)
 
     def available_resources(self) -> dict[str, float]:
         self.scheduler.make_progress()
         self.scheduler.run_deferred()
-        return self.admission.ledger.available()
+        return self.admission.ledger.amounts(free=True)
+
+    def create_group(self, about: Mapping[str, Any]) -> str:
+        self.check_running()
+        return self.groups.create(about)
+
+    def remove_group(self, id: str) -> None:
+        self.groups.remove(id)
+
+    def find_group(self, name: str) -> tuple[str, list[dict[str, float]]] | None:
+        found = self.groups.groups.find(name, self.namespace)
+        return None if found is None else (found.id, [unscale(bundle.demand) for bundle in found.bundles])
+
+    def group_table(self, id: str) -> dict[str, dict[str, Any]]:
+        self.scheduler.make_progress()
+        return self.groups.groups.table(id)
+
+    def group_ready(self, id: str, value: Any) -> ObjectRef[Any]:
+        self.check_running()
+        return self.groups.ready(id, value)
 
     def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
         place = (namespace, key)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from skate.core.task_info import TaskInfo
-from skate.engine.inline.resources import UNIT
+from skate.engine.placement.where import GROUP
 
 if TYPE_CHECKING:
     from skate.engine.inline.calls import Call
@@ -45,8 +45,12 @@ def describe_task(engine: InlineEngine, call: Call | None) -> TaskInfo:
         info.restarted = actor.restarts > 0
         holding = actor.holding
     if holding is not None:
-        info.resources = {name: amount / UNIT for name, amount in holding.amounts.items() if amount}
-        info.gpu_ids = sorted(holding.gpus)
+        info.resources = holding.amounts
+        info.gpu_ids = holding.gpus
+    where = call.where if actor is None else actor.where
+    if where[0] == GROUP:
+        info.placement_group_id = where[2]
+        info.captures_children = where[4]
     info.runtime_env = {"env_vars": dict(call.env_vars)} if call.env_vars else {}
     return info
 

@@ -1,4 +1,4 @@
-"""Who holds what: exact amounts in ten-thousandths, and GPUs as single devices."""
+"""Who holds what of the one machine that there is."""
 
 from __future__ import annotations
 
@@ -6,101 +6,104 @@ import os
 from glob import glob
 from typing import TYPE_CHECKING
 
+from skate.engine.placement.choice import Choice, Place
+from skate.engine.placement.groups import REMOVED, Bundle, Groups
+from skate.engine.placement.machines import Machine, Machines
+from skate.engine.placement.resources import UNIT, unscale
+from skate.engine.placement.where import GROUP, Where
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from skate.engine.base import InitConfig
 
-UNIT = 10_000
-"""Amounts are kept in ten-thousandths, the finest fraction that the API takes."""
-
-
-def scaled(amounts: Mapping[str, float]) -> dict[str, int]:
-    """Amounts in ten-thousandths, without zeros."""
-    whole = {name: round(amount * UNIT) for name, amount in amounts.items()}
-    return {name: amount for name, amount in whole.items() if amount}
-
 
 class Holding:
-    """What one running task or actor holds."""
+    """What one running task or actor holds, and where."""
 
-    __slots__ = ("amounts", "gpus")
+    __slots__ = ("held", "place", "resources")
 
-    def __init__(self, amounts: dict[str, int], gpus: dict[int, int]) -> None:
-        self.amounts = amounts
-        self.gpus = gpus
+    def __init__(self, place: Place, demand: Mapping[str, int]) -> None:
+        self.place = place
+        self.resources = place.resources
+        self.held = place.resources.acquire(demand)
+        if isinstance(place, Bundle):
+            place.users += 1
+
+    @property
+    def gpus(self) -> list[int]:
+        """The numbers of its GPUs."""
+        return sorted(self.held.gpus)
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """The amounts that it holds, without zeros."""
+        return unscale({name: amount for name, amount in self.held.amounts.items() if amount})
 
 
 class Ledger:
-    """The resources of the session."""
+    """The resources of the session: those of its one machine, and what placement groups have reserved of them."""
 
-    def __init__(self, total: Mapping[str, float]) -> None:
-        self.total = scaled(total)
-        self.free = dict(self.total)
-        self.gpus = dict.fromkeys(range(self.total.get("GPU", 0) // UNIT), UNIT)
+    def __init__(self, total: Mapping[str, float], labels: Mapping[str, str], machine_id: str) -> None:
+        self.machine = Machine(0, machine_id, total, labels)
+        self.machines = Machines(self.machine)
+        self.groups = Groups(self.machines)
+        self.choice = Choice(self.machines, self.groups)
 
-    def shortage(self, demand: Mapping[str, int]) -> str:
-        """Why `demand` can never be met, in words; empty if it can."""
+    def shortage(self, demand: Mapping[str, int], where: Where) -> str:
+        """Why `demand` can never be met, in words; empty if it can, or if that is for a placement group to tell."""
+        if where[0] == GROUP:
+            return ""
+        total = self.machine.resources.total
         lacking = [
-            f"{name} {amount / UNIT:g} (the session has {self.total.get(name, 0) / UNIT:g})"
+            f"{name} {amount / UNIT:g} (the session has {total.get(name, 0) / UNIT:g})"
             for name, amount in demand.items()
-            if self.total.get(name, 0) < amount
+            if total.get(name, 0) < amount
         ]
+        if not lacking and not self.choice.places(where, demand, self.machine.id):
+            lacking = [f"a node with other labels than {self.machine.labels}"]
         return ", ".join(lacking)
 
-    def take(self, demand: Mapping[str, int]) -> Holding | None:
+    def refusal(self, demand: Mapping[str, int], where: Where) -> tuple[str, str]:
+        """(kind, text) of why what waits will not be let in at all; ("", "") if it may be."""
+        if where[0] == GROUP:
+            group = self.groups.by_id.get(where[2])
+            if group is None or group.state == REMOVED:
+                return "group", f"placement group {where[2]} has been removed"
+            return "", ""
+        text = self.choice.impossible(where, demand)
+        return ("unschedulable", text) if text else ("", "")
+
+    def take(self, demand: Mapping[str, int], where: Where) -> Holding | None:
         """Take `demand` if it is free now."""
-        free = self.free
-        for name, amount in demand.items():
-            if free.get(name, 0) < amount:
-                return None
-        gpus = self._pick(demand.get("GPU", 0))
-        if gpus is None:
-            return None
-        for name, amount in demand.items():
-            free[name] -= amount
-        for index, amount in gpus.items():
-            self.gpus[index] -= amount
-        return Holding(dict(demand), gpus)
+        for place in self.choice.places(where, demand, self.machine.id):
+            if place.resources.fits(demand):
+                return Holding(place, demand)
+        return None
 
     def give_back(self, holding: Holding) -> None:
         """Free all that is held."""
-        for name, amount in holding.amounts.items():
-            self.free[name] += amount
-        for index, amount in holding.gpus.items():
-            self.gpus[index] += amount
+        holding.resources.release(holding.held)
+        place = holding.place
+        if isinstance(place, Bundle) and place.resources is holding.resources:
+            place.users -= 1
 
     def keep_only(self, holding: Holding, demand: Mapping[str, int]) -> None:
         """Free what is held beyond `demand`, such as the CPU that an actor needs only to be created."""
-        for name in list(holding.amounts):
-            kept = min(holding.amounts[name], demand.get(name, 0))
-            self.free[name] += holding.amounts[name] - kept
-            holding.amounts[name] = kept
+        holding.resources.resize(holding.held, dict(demand))
 
     def lend_cpu(self, holding: Holding) -> None:
         """Whoever waits does not use its CPU."""
-        if "CPU" in holding.amounts:
-            self.free["CPU"] += holding.amounts["CPU"]
+        holding.resources.lend_cpu(holding.held)
 
     def take_cpu_back(self, holding: Holding) -> None:
         """It goes on, though the CPU may have been given to another meanwhile: what is free can be below zero."""
-        if "CPU" in holding.amounts:
-            self.free["CPU"] -= holding.amounts["CPU"]
+        holding.resources.take_cpu_back(holding.held)
 
-    def available(self) -> dict[str, float]:
-        """What nobody holds."""
-        return {name: amount / UNIT for name, amount in self.free.items() if amount > 0}
-
-    def _pick(self, amount: int) -> dict[int, int] | None:
-        if amount == 0:
-            return {}
-        if amount < UNIT:
-            # The fullest device that has room, so that whole ones stay whole.
-            fitting = [(free, index) for index, free in self.gpus.items() if free >= amount]
-            return {min(fitting)[1]: amount} if fitting else None
-        whole = [index for index, free in self.gpus.items() if free == UNIT]
-        count = amount // UNIT
-        return dict.fromkeys(whole[:count], UNIT) if len(whole) >= count else None
+    def amounts(self, free: bool) -> dict[str, float]:
+        """All there is, or what nobody holds."""
+        own = self.machine.resources.free if free else self.machine.resources.total
+        return {**unscale({n: a for n, a in own.items() if a > 0}), **self.groups.amounts(free)}
 
 
 def total_resources(config: InitConfig) -> dict[str, float]:

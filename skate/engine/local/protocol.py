@@ -11,7 +11,7 @@ FUNCTION = 3  # function id, name, pickle
 CANCEL = 4  # key, force, recursive
 STEAL = 5  # (nothing): give back the tasks that have not started
 TAKEN = 6  # key, count: items of a generator the caller has consumed
-LEASE = 7  # resources, gpu ids, lease number: what the tasks that follow may use
+LEASE = 7  # resources, gpu ids, lease number, where: what the tasks that follow may use
 DROP = 8  # key: the caller wants no more items of a generator
 
 # -- a worker to a caller
@@ -61,6 +61,15 @@ SYNC = 66  # request: answered once all before it has been done
 ENV_BROKEN = 71  # a worker: text; it could not put itself into its environment, and ends
 CANCEL_ELSEWHERE = 70  # key, force, recursive: for whoever made the call; passed on to it as it is
 
+# -- a client to the node, about places
+CREATE_GROUP = 110  # request, description
+REMOVE_GROUP = 111  # group id
+WATCH_GROUP = 112  # request, group id: answered with its state once it is created or removed
+GROUP_TABLE = 113  # request, group id or "": what is known of one, or of all
+FIND_GROUP = 114  # request, name, namespace
+ADD_MACHINE = 115  # request, resources, labels
+REMOVE_MACHINE = 116  # request, machine id
+
 # -- the node to a client
 WELCOME = 80  # client number, facts
 GRANT = 81  # lane, worker, path, gpu ids, lease number
@@ -71,7 +80,8 @@ ACTOR = 85  # key, state, path, facts
 HOST = 86  # be the worker of this actor: key, description
 PROBE = 87  # key
 LOG = 88  # stream, prefix, lines
-LOST = 89  # lane, worker, cause: a leased worker died
+LOST = 89  # lane, worker, cause, why: a leased worker died
+REFUSED = 120  # lane, why, text: what waits there will never have a place
 WARN = 90  # text
 EXIT = 91  # end yourself, gracefully
 BYE = 92  # the session has ended
@@ -110,6 +120,13 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     READY: (str, int),
     PROBED: (int,),
     STOP: (),
+    CREATE_GROUP: (int, dict),
+    REMOVE_GROUP: (str,),
+    WATCH_GROUP: (int, str),
+    GROUP_TABLE: (int, str),
+    FIND_GROUP: (int, str, str),
+    ADD_MACHINE: (int, dict, dict),
+    REMOVE_MACHINE: (int, str),
     SYNC: (int,),
     RETIRE: (),
     KILL_WORKER: (int,),
@@ -125,7 +142,7 @@ TO_WORKER: dict[int, tuple[type, ...]] = {
     CANCEL: (int, bool, bool),
     STEAL: (),
     TAKEN: (int, int),
-    LEASE: (dict, list, int),
+    LEASE: (dict, list, int, tuple),
     DROP: (int,),
 }
 """What follows the number in each message to a worker."""

@@ -110,7 +110,7 @@ class _Zygote:
             return False  # reset: the node was ended while it wrote
         if not body:
             return False
-        number, env = marshal.loads(body)
+        number, env, machine = marshal.loads(body)
         try:
             pid = os.fork()
         except OSError:
@@ -119,14 +119,16 @@ class _Zygote:
             self.tell(number, 0, 1 << 8)
             return True
         if pid == 0:
-            self.become_worker(number, env, fds)
+            self.become_worker(number, env, machine, fds)
         for fd in fds:
             os.close(fd)
         self.children[pid] = number
         self.tell(number, pid, _STARTED)
         return True
 
-    def become_worker(self, number: int, env: dict[str, Any], fds: list[int]) -> None:
+    def become_worker(
+        self, number: int, env: dict[str, Any], machine: dict[str, Any], fds: list[int]
+    ) -> None:
         """In the child: shed the zygote's things and run the worker."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -144,7 +146,7 @@ class _Zygote:
         os.close(null)
         code = 1
         try:
-            code = self.run_worker({**self.config, "env": env}, number)
+            code = self.run_worker({**self.config, **machine, "env": env}, number)
         except BaseException:
             import traceback
 

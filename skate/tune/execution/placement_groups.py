@@ -42,7 +42,7 @@ class PlacementGroupFactory(ResourceRequest):
         Returns:
             What `skate.util.placement_group` returns.
         """
-        from skate.util import placement_group  # type: ignore[attr-defined]
+        from skate.util import placement_group
 
         return placement_group(self._bundles, self._strategy, *self._args, **self._kwargs)
 

@@ -8,8 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from skate.engine.local.node.resources import UNIT
 from skate.engine.local.node.scheduler import ACTOR, LEASED, Scheduler
+from skate.engine.placement.machines import Machine
+from skate.engine.placement.resources import UNIT
 
 _SHAPES: list[dict[str, int]] = [
     {"CPU": UNIT},
@@ -33,7 +34,7 @@ class Pool(RuleBasedStateMachine):
 
     @initialize(cpus=st.integers(1, 4))
     def begin(self, cpus: int) -> None:
-        self.scheduler = Scheduler({"CPU": cpus, "GPU": 2, "x": 1}, keep_idle=2)
+        self.scheduler = Scheduler(Machine(0, "m0", {"CPU": cpus, "GPU": 2, "x": 1}, {}), keep_idle=2)
         self.now = 0.0
         self.next_worker = 10
         self.next_actor = 1
@@ -53,9 +54,9 @@ class Pool(RuleBasedStateMachine):
             for what, *rest in instructions:
                 getattr(self, f"do_{what}")(*rest)
 
-    def do_start(self, env: str) -> None:
+    def do_start(self, env: str, machine: str) -> None:
         number, self.next_worker = self.next_worker, self.next_worker + 1
-        self.scheduler.worker_started(number, env)
+        self.scheduler.worker_started(number, env, machine)
         self.starting.append(number)
 
     def do_grant(self, client: int, lane: int, number: int) -> None:
@@ -82,7 +83,7 @@ class Pool(RuleBasedStateMachine):
             assert self.leases[number][0] == client
         self.asked.add(number)
 
-    def do_kill(self, number: int) -> None:
+    def do_kill(self, number: int, why: str) -> None:
         assert number in self.scheduler.workers
         self.doomed.add(number)
 
@@ -263,7 +264,7 @@ class Pool(RuleBasedStateMachine):
                     self.scheduler.unblocked(number)
                     self._give_back(number)
             for actor in sorted(self.placed):
-                self.do_kill(self.placed[actor])
+                self.do_kill(self.placed[actor], "")
             if not (self.doomed or self.starting or self.leases or self.placed):
                 break
         feasible = self.scheduler.resources.feasible
@@ -294,7 +295,7 @@ def _said(scheduler: Scheduler, what: str) -> list[tuple[Any, ...]]:
 
 
 def test_more_news_before_the_first_fork_starts_no_more_workers() -> None:
-    scheduler = Scheduler({"CPU": 2}, keep_idle=2)
+    scheduler = Scheduler(Machine(0, "m0", {"CPU": 2}, {}), keep_idle=2)
     for lane in range(8):
         scheduler.open_lane(1, lane, {"CPU": UNIT}, "")
         scheduler.set_demand(1, lane, 1)
@@ -302,19 +303,19 @@ def test_more_news_before_the_first_fork_starts_no_more_workers() -> None:
 
 
 def test_a_lane_whose_worker_died_waits_for_another_one() -> None:
-    scheduler = Scheduler({"CPU": 1}, keep_idle=1)
+    scheduler = Scheduler(Machine(0, "m0", {"CPU": 1}, {}), keep_idle=1)
     _ready_workers(scheduler, 1)
     scheduler.open_lane(1, 0, {"CPU": UNIT}, "")
     scheduler.set_demand(1, 0, 1)
     scheduler.worker_died(10)
-    assert _said(scheduler, "start") == [("start", "")]
+    assert _said(scheduler, "start") == [("start", "", "m0")]
     scheduler.worker_started(11, "")
     scheduler.worker_ready(11, 0.0)
     assert _said(scheduler, "grant") == [("grant", 1, 0, 10), ("grant", 1, 0, 11)]
 
 
 def test_a_lease_is_asked_back_from_who_was_blocked_when_somebody_began_to_starve() -> None:
-    scheduler = Scheduler({"CPU": 1}, keep_idle=1)
+    scheduler = Scheduler(Machine(0, "m0", {"CPU": 1}, {}), keep_idle=1)
     _ready_workers(scheduler, 1)
     scheduler.open_lane(1, 0, {"CPU": UNIT}, "")
     scheduler.set_demand(1, 0, 1)
@@ -326,7 +327,7 @@ def test_a_lease_is_asked_back_from_who_was_blocked_when_somebody_began_to_starv
 
 
 def test_an_actor_keeps_the_gpu_it_was_told_of() -> None:
-    scheduler = Scheduler({"CPU": 4, "GPU": 2}, keep_idle=1)
+    scheduler = Scheduler(Machine(0, "m0", {"CPU": 4, "GPU": 2}, {}), keep_idle=1)
     _ready_workers(scheduler, 3)
     scheduler.open_lane(1, 0, {"GPU": 7000}, "")
     scheduler.set_demand(1, 0, 1)
@@ -344,7 +345,7 @@ def test_an_actor_keeps_the_gpu_it_was_told_of() -> None:
 
 
 def test_idle_workers_beyond_the_cpus_are_ended_after_a_while() -> None:
-    scheduler = Scheduler({"CPU": 2}, keep_idle=2, idle_seconds=5.0)
+    scheduler = Scheduler(Machine(0, "m0", {"CPU": 2}, {}), keep_idle=2, idle_seconds=5.0)
     _ready_workers(scheduler, 5)
     scheduler.tick(4.0)
     assert _said(scheduler, "kill") == []

@@ -23,6 +23,7 @@ _ABOUT = {
     "name": "",
     "namespace": "space",
     "env": "",
+    "where": ("", ()),
     "detached": False,
     "max_restarts": 0,
     "creation_demand": {"CPU": 1.0},
@@ -45,6 +46,8 @@ class Node:
         config = {
             "token": b"t" * 16,
             "resources": {"CPU": cpus},
+            "machine_id": "m0",
+            "labels": {},
             "keep_idle": 1,
             "first_number": _DRIVER,
             "store_bytes": 1 << 20,
@@ -70,7 +73,7 @@ class Node:
                 head, fds, _flags, _address = socket.recv_fds(self.zygote_end, 4, 2)
             except BlockingIOError:
                 break
-            number, _env = marshal.loads(self.zygote_end.recv(int.from_bytes(head, "little")))
+            number, _env, _machine = marshal.loads(self.zygote_end.recv(int.from_bytes(head, "little")))
             for fd in fds:
                 os.close(fd)
             numbers.append(number)
@@ -147,7 +150,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 def _demand(count: int) -> tuple[Any, ...]:
-    return (protocol.DEMAND, 0, count, ("task", {"CPU": 1.0}, ""))
+    return (protocol.DEMAND, 0, count, ("task", {"CPU": 1.0}, "", ("", ()), True))
 
 
 def _create(key: int, **about: Any) -> tuple[tuple[Any, ...], ...]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import pickle
 import weakref
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core.actor import ActorMeta, ActorState, ClassSpec
-from skate.core.labels import unmet
 from skate.core.options import ActorOptions, MethodOptions
 from skate.core.ref import STORED, ObjectRef
 from skate.engine.local import protocol
-from skate.engine.local.client.calls import Call, dump_error
-from skate.engine.local.client.facts import unplaceable
 from skate.engine.local.client.objects import ACTOR, Guard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skate.engine.local.client.calls import Call
     from skate.engine.local.client.engine import LocalEngine
     from skate.engine.local.client.exports import Exported
 
@@ -59,12 +58,10 @@ class Creation:
             "namespace": namespace,
             "detached": options.lifetime == "detached",
             "max_restarts": options.max_restarts,
-            "creation_demand": {
-                **options.creation_demand(),
-                **unmet(self.engine.facts.labels(), options.label_selector),
-            },
+            "creation_demand": dict(options.creation_demand()),
             "running_demand": dict(options.running_demand()),
             "env": self.engine.submit.env(options.runtime_env),
+            "where": self.engine.groups.where(options, options.creation_demand(), spec.name),
             "class_name": spec.name,
             "meta": packed_meta,
             "nested": tuple(nested),
@@ -82,14 +79,6 @@ class Creation:
             ),
         }
         state = ActorState(key, meta)
-        nowhere = unplaceable(options.scheduling_strategy)
-        if nowhere:
-            with self.engine.loop.mutex:
-                link = self.engine.actor_calls.link(state, mine=True)
-                link.state = "DEAD"
-                text = f"actor {spec.name} can't be scheduled: {nowhere}"
-                link.error = dump_error(exceptions.ActorUnschedulableError(text))
-            return state
         with self.engine.loop.mutex:
             if self.engine.ended:
                 raise exceptions.RaySystemError(f"the session has ended: {self.engine.ended}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
@@ -17,6 +16,7 @@ from skate.engine.local.client.cancels import Cancels
 from skate.engine.local.client.creation import Creation
 from skate.engine.local.client.exports import Exports
 from skate.engine.local.client.facts import Facts
+from skate.engine.local.client.groups import Groups
 from skate.engine.local.client.lanes import Lanes
 from skate.engine.local.client.loop import Latch, Loop
 from skate.engine.local.client.objects import Objects
@@ -27,6 +27,7 @@ from skate.engine.local.client.waits import Waits
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Mapping, Sequence
 
     from skate.core.actor import ActorState, ClassSpec, MethodSpec
     from skate.core.function import FunctionSpec
@@ -64,9 +65,10 @@ class LocalEngine(Engine):
         self.waits = Waits(self)
         self.cancels = Cancels(self)
         self.facts = Facts(self)
+        self.groups = Groups(self)
         self.reclaims: dict[int, float] = {}
         self.pending: dict[int, Call] = {}
-        self.requests: dict[int, tuple[Latch, list[Any]]] = {}
+        self.requests: dict[int, tuple[Callable[[Any], Any], list[Any]]] = {}
         self._request_numbers = itertools.count(1)
         self.ended = ""
         self.job_env: dict[str, Any] = {}
@@ -157,6 +159,8 @@ class LocalEngine(Engine):
                 self.actor_calls.changed(*message[1:])
             elif op == protocol.RECLAIM:
                 self.lanes.reclaim(message[1])
+            elif op == protocol.REFUSED:
+                self.lanes.refused(*message[1:])
             elif op == protocol.LOST:
                 self.lanes.lost(*message[1:])
             elif op == protocol.PROBE:
@@ -188,6 +192,23 @@ class LocalEngine(Engine):
         with self.loop.mutex:
             self.node.send(message)
             self.loop.flush(self.node)
+
+    def ask_later(self, told: Callable[[Any], None], op: int, *rest: Any) -> None:
+        """Ask the node; `told(answer)` is called with the mutex held, with None if the session ends first."""
+        number = next(self._request_numbers)
+        answer: list[Any] = []
+
+        def answered(_nothing: Any) -> None:
+            self.requests.pop(number, None)
+            told(answer[0] if answer else None)
+
+        with self.loop.mutex:
+            if self.ended:
+                raise exceptions.RaySystemError(f"the session has ended: {self.ended}")
+            self.requests[number] = (answered, answer)
+            self.node.send((op, number, *rest))
+            self.loop.flush(self.node)
+        self.loop.nudge()
 
     def ask(self, op: int, *rest: Any) -> Any:
         """Ask the node and wait for its answer.
@@ -309,6 +330,21 @@ class LocalEngine(Engine):
 
     def available_resources(self) -> dict[str, float]:
         return self.facts.available_resources()
+
+    def create_group(self, about: Mapping[str, Any]) -> str:
+        return self.groups.create(about)
+
+    def remove_group(self, id: str) -> None:
+        self.groups.remove(id)
+
+    def find_group(self, name: str) -> tuple[str, list[dict[str, float]]] | None:
+        return self.groups.find(name)
+
+    def group_table(self, id: str) -> dict[str, dict[str, Any]]:
+        return self.groups.table(id)
+
+    def group_ready(self, id: str, value: Any) -> ObjectRef[Any]:
+        return self.groups.ready(id, value)
 
     def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
         return self.ask(protocol.KV, action, key, value, namespace, overwrite)

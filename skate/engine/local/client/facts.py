@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from skate.core.task_info import TaskInfo
     from skate.engine.local.client.engine import LocalEngine
 
-NODE_ID = "00" * 27 + "01"
-
 
 class Facts:
     """Answers about the session."""
@@ -22,14 +20,14 @@ class Facts:
         self.engine = engine
 
     def labels(self) -> dict[str, str]:
-        return {"ray.io/node-id": NODE_ID, **self.engine.settings["labels"]}
+        return {"ray.io/node-id": self.engine.settings["machine_id"], **self.engine.settings["labels"]}
 
     def task_info(self) -> TaskInfo:
         from skate.core.task_info import TaskInfo
 
         info = TaskInfo(
             job_id="01000000",
-            node_id=NODE_ID,
+            node_id=self.engine.settings["machine_id"],
             worker_id=f"{self.engine.number:056x}",
             namespace=self.engine.namespace,
             mode="driver",
@@ -48,8 +46,8 @@ class Facts:
         host = os.uname().nodename
         return [
             {
-                "NodeID": NODE_ID,
-                "Alive": True,
+                "NodeID": id,
+                "Alive": alive,
                 "NodeManagerAddress": "127.0.0.1",
                 "NodeManagerHostname": host,
                 "NodeManagerPort": 0,
@@ -59,28 +57,19 @@ class Facts:
                 "MetricsExportPort": 0,
                 "NodeName": "127.0.0.1",
                 "RuntimeEnvAgentPort": 0,
-                "DeathReason": 0,
-                "DeathReasonMessage": "",
-                "alive": True,
-                "Resources": self.cluster_resources(),
-                "Labels": self.labels(),
+                "DeathReason": 0 if alive else 1,
+                "DeathReasonMessage": death,
+                "alive": alive,
+                "Resources": resources,
+                "Labels": labels,
             }
+            for id, alive, death, resources, labels in self.engine.ask(protocol.INFO, "nodes")
         ]
 
     def cluster_resources(self) -> dict[str, float]:
-        return dict(self.engine.settings["resources"])
+        found: dict[str, float] = self.engine.ask(protocol.INFO, "total")
+        return found
 
     def available_resources(self) -> dict[str, float]:
         found: dict[str, float] = self.engine.ask(protocol.INFO, "available")
         return found
-
-
-def unplaceable(strategy: Any) -> str:
-    """Why a scheduling strategy can't be followed on a machine that is the only node; empty if it can."""
-    if (
-        type(strategy).__name__ != "NodeAffinitySchedulingStrategy"
-        or strategy.soft
-        or strategy.node_id == NODE_ID
-    ):
-        return ""
-    return f"its node affinity is hard, and there is no node {strategy.node_id}; the only one is {NODE_ID}. Use soft=True."

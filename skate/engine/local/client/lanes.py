@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import env_error
+from skate.engine.local.refusals import refusal
+from skate.engine.placement.where import SPREAD, Where
 
 if TYPE_CHECKING:
     from skate.engine.local.client.calls import Call
@@ -61,12 +63,29 @@ class Link:
 class Lane:
     """The tasks of one shape."""
 
-    __slots__ = ("backlog", "demanded", "env", "links", "number", "resources", "sent_shape")
+    __slots__ = (
+        "backlog",
+        "demanded",
+        "env",
+        "links",
+        "number",
+        "once",
+        "resources",
+        "retriable",
+        "sent_shape",
+        "where",
+    )
 
-    def __init__(self, number: int, resources: dict[str, float], env: str) -> None:
+    def __init__(
+        self, number: int, resources: dict[str, float], env: str, where: Where, retriable: bool
+    ) -> None:
         self.number = number
         self.resources = resources
         self.env = env
+        self.where = where
+        self.retriable = retriable
+        self.once = where[0] == SPREAD
+        """Whether a lease is for one task only: each task is to be placed by itself."""
         self.backlog: deque[Call] = deque()
         self.links: list[Link] = []
         self.demanded = 0
@@ -85,12 +104,12 @@ class Lanes:
         self.conns: dict[int, tuple[wire.Conn, set[int]]] = {}
         self.dirty: set[Lane] = set()
 
-    def lane(self, resources: dict[str, float], env: str) -> Lane:
+    def lane(self, resources: dict[str, float], env: str, where: Where, retriable: bool) -> Lane:
         """The lane of a shape."""
-        key = (env, *sorted(resources.items()))
+        key = (env, where, retriable, *sorted(resources.items()))
         found = self.lanes.get(key)
         if found is None:
-            found = self.lanes[key] = Lane(len(self.by_number), resources, env)
+            found = self.lanes[key] = Lane(len(self.by_number), resources, env, where, retriable)
             self.by_number.append(found)
         return found
 
@@ -128,6 +147,9 @@ class Lanes:
                     call.cost = cost
                     self._send(link, call)
                     sent += 1
+                    if lane.once:
+                        link.draining = True
+                        break
         wanted = (
             len(lane.links) + min(len(backlog), 4096) if backlog else sum(1 for k in lane.links if k.inflight)
         )
@@ -141,7 +163,7 @@ class Lanes:
         if not lane.sent_shape:
             lane.sent_shape = True
             name = lane.backlog[0].name if lane.backlog else "task"
-            shape = (name, lane.resources, lane.env)
+            shape = (name, lane.resources, lane.env, lane.where, lane.retriable)
         self.engine.node.send((protocol.DEMAND, lane.number, wanted, shape))
         self.engine.loop.dirty.add(self.engine.node)
 
@@ -183,7 +205,7 @@ class Lanes:
         link = Link(worker, conn, lane, now)
         link.functions = functions
         conn.peer = link
-        conn.send((protocol.LEASE, lane.resources, gpus, lease))
+        conn.send((protocol.LEASE, lane.resources, gpus, lease, lane.where))
         lane.links.append(link)
         self.links[worker] = link
         self.by_conn[conn] = link
@@ -219,7 +241,17 @@ class Lanes:
         lane.demanded = -1
         self._demand(lane, wanted)
 
-    def lost(self, number: int, worker: int, cause: str) -> None:
+    def refused(self, number: int, why: str, text: str) -> None:
+        """What waits in a lane will never have a place."""
+        lane = self.by_number[number]
+        calls = list(lane.backlog)
+        lane.backlog.clear()
+        lane.demanded = -1
+        for call in calls:
+            self.engine.results.fail(call, refusal(why, f"task {call.name}: {text}", actor=False))
+        self.pump(lane)
+
+    def lost(self, number: int, worker: int, cause: str, why: str) -> None:
         """A leased worker has died."""
         link = self.links.pop(worker, None)
         known = self.conns.pop(worker, None)
@@ -244,7 +276,7 @@ class Lanes:
         calls = list(link.inflight.values())
         link.inflight.clear()
         for call in reversed(calls):
-            self.engine.results.task_lost(call, cause)
+            self.engine.results.task_lost(call, cause, why)
         lane.demanded = -1
         self.pump(lane)
 

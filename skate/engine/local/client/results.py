@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from skate.engine.local.client.engine import LocalEngine
 
 
+def _crash(why: str, text: str) -> exceptions.RayError:
+    if why == "node":
+        return exceptions.NodeDiedError(text)
+    if why == "memory":
+        return exceptions.OutOfMemoryError(text)
+    return exceptions.WorkerCrashedError(text)
+
+
 class Results:
     """Ends calls, or has them made again."""
 
@@ -26,7 +34,7 @@ class Results:
             self.fail(call, error)
         for ref in list(self.engine.objects.wanted.values()):
             self.engine.objects.arrived(ref._key, ERROR, error)
-        for latch, _answer in self.engine.requests.values():
+        for latch, _answer in list(self.engine.requests.values()):
             latch(None)
 
     def finish(self, call: Call, kind: int, value: Any) -> None:
@@ -82,7 +90,7 @@ class Results:
             call.lane.backlog.append(call)
             self.engine.lanes.dirty.add(call.lane)
 
-    def task_lost(self, call: Call, cause: str) -> None:
+    def task_lost(self, call: Call, cause: str, why: str) -> None:
         """The worker that had the task is dead (with the mutex held)."""
         if call.cancelled:
             self.fail(
@@ -92,7 +100,7 @@ class Results:
             text = f"Task {call.name} did not end: {cause}."
             if call.attempts:
                 text += f" It had been tried {call.attempts + 1} times."
-            self.fail(call, dump_error(exceptions.WorkerCrashedError(text)))
+            self.fail(call, dump_error(_crash(why, text)))
         else:
             call.retries -= 1
             call.attempts += 1

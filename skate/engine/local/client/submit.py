@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
 from skate.core.environment import merge_env
-from skate.core.labels import unmet
 from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream
 from skate.engine.local import protocol
-from skate.engine.local.client.calls import Call, dump_error, pack_args, plain, plain_but_refs
-from skate.engine.local.client.facts import unplaceable
+from skate.engine.local.client.calls import Call, pack_args, plain, plain_but_refs
 from skate.engine.local.client.objects import Guard
 from skate.engine.local.client.running import current_task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from skate.core.actor import ActorState, MethodSpec
     from skate.core.function import FunctionSpec
     from skate.core.options import MethodOptions, TaskOptions
@@ -30,6 +29,10 @@ class Submit:
         self.engine = engine
         self._lane_of: dict[int, tuple[Any, Any, Any]] = {}
 
+    def forget_lanes(self) -> None:
+        """What the options mean has changed, as the caller is now in another placement group."""
+        self._lane_of = {}
+
     def task(
         self, spec: FunctionSpec, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
@@ -40,8 +43,6 @@ class Submit:
         if found is None:
             found = self._find_lane(options, spec)
         lane, extra = found[1], found[2]
-        if lane is None:
-            return self._unschedulable(spec, options, extra)
         call = self.pack(spec, options, args, kwargs)
         call.lane = lane
         call.extra = extra
@@ -67,9 +68,6 @@ class Submit:
     def _find_lane(self, options: TaskOptions, spec: FunctionSpec) -> tuple[Any, Any, Any]:
         if len(self._lane_of) > 1024:
             self._lane_of.clear()
-        nowhere = unplaceable(options.scheduling_strategy)
-        if nowhere:
-            return options, None, nowhere
         extra: dict[str, Any] = {}
         if options.name:
             extra["name"] = options.name
@@ -78,23 +76,14 @@ class Submit:
         if options.generator_backpressure:
             extra["backpressure"] = options.generator_backpressure
         env = self.env(options.runtime_env)
-        demand = {**options.demand(), **unmet(self.engine.facts.labels(), options.label_selector)}
+        demand = options.demand()
+        place = self.engine.groups.where(options, demand, spec.name)
         with self.engine.loop.mutex:
-            lane = self.engine.lanes.lane(demand, env)
+            lane = self.engine.lanes.lane(demand, env, place, options.max_retries != 0)
         # The options are kept beside the lane: while they are here, nothing else can have their id.
         found = (options, lane, extra or None)
         self._lane_of[id(options)] = found
         return found
-
-    def _unschedulable(self, spec: FunctionSpec, options: TaskOptions, why: str) -> Any:
-        call = Call(next(self.engine.keys), spec, options, protocol.ARGS_PLAIN, ())
-        returned = self.outputs(call, options.num_returns)
-        with self.engine.loop.mutex:
-            self.engine.results.fail(
-                call,
-                dump_error(exceptions.TaskUnschedulableError(f"task {spec.name} can't be scheduled: {why}")),
-            )
-        return returned
 
     def env(self, given: Any) -> str:
         text = merge_env(self.engine.job_env, given)

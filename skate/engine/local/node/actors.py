@@ -8,7 +8,7 @@ from skate.engine.local import protocol
 from skate.engine.local.node import directory as objects
 from skate.engine.local.node import lifecycle
 from skate.engine.local.node.lifecycle import Actor
-from skate.engine.local.node.resources import scale, unscale
+from skate.engine.placement.resources import scale, unscale
 
 if TYPE_CHECKING:
     from skate.engine.local.node.process import Process
@@ -40,6 +40,7 @@ class Actors:
             about["max_restarts"],
             scale(about["creation_demand"]),
             scale(about["running_demand"]),
+            home=process.machine,
         )
         holder = table.create(actor)
         if holder is not None:
@@ -104,8 +105,11 @@ class Actors:
         if what == "want":
             actor = server.table.actors[rest[0]]
             env = actor.description["env"]
-            if not server.scheduler.want_actor(actor.key, actor.resources, env):
-                server.leases.warn_infeasible(f"actor {actor.description['class_name']}", actor.resources)
+            where = actor.description["where"]
+            again = actor.max_restarts != 0
+            if not server.scheduler.want_actor(actor.key, actor.resources, env, where, actor.home, again):
+                who = f"actor {actor.description['class_name']}"
+                server.leases.warn_infeasible(who, actor.resources, where)
         elif what == "unwant":
             server.scheduler.drop_actor(rest[0])
         elif what == "host":
@@ -133,7 +137,8 @@ class Actors:
             return  # one of the two has ended since; the other is told of it
         process.label = actor.description["class_name"]
         gpus = sorted(worker.holding.gpus) if worker.holding else []
-        facts = (unscale(actor.running_resources), gpus, actor.restarts, actor.name, actor.namespace)
+        where = actor.description["where"]
+        facts = (unscale(actor.running_resources), gpus, actor.restarts, actor.name, actor.namespace, where)
         message = (protocol.HOST, key, actor.description["host"], actor.description["slots"], facts)
         self.server.connections.send(number, message)
 

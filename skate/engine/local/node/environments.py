@@ -25,12 +25,13 @@ class Build:
 
     __slots__ = ("deadline", "env", "pid", "said", "waiting")
 
-    def __init__(self, env: str, pid: int, deadline: float) -> None:
+    def __init__(self, env: str, pid: int, deadline: float, machine: str) -> None:
         self.env = env
         self.pid = pid
         self.deadline = deadline
         self.said = b""
-        self.waiting = 1
+        self.waiting = [machine]
+        """For each worker that waits for it, its machine."""
 
 
 class Environments:
@@ -52,19 +53,19 @@ class Environments:
             self.settled[env] = settled
             self._use(settled)
 
-    def start_worker(self, env: str) -> None:
+    def start_worker(self, env: str, machine: str) -> None:
         """Have a worker forked, once the environment has been built."""
         settled = self.settled[env]
         if not (settled.get("pip") or settled.get("uv")) or "built" in settled:
-            self.server.workers.fork(env)
+            self.server.workers.fork(env, machine)
             return
         for build in self.builds.values():
             if build.env == env:
-                build.waiting += 1
+                build.waiting.append(machine)
                 return
-        self._build(env, settled)
+        self._build(env, settled, machine)
 
-    def _build(self, env: str, settled: dict[str, Any]) -> None:
+    def _build(self, env: str, settled: dict[str, Any], machine: str) -> None:
         read, write = os.pipe()
         source, sink = os.pipe()
         try:
@@ -86,7 +87,7 @@ class Environments:
         os.set_blocking(read, False)
         seconds = settled.get("timeout", _PATIENCE)
         deadline = float("inf") if seconds == -1 else time.monotonic() + seconds
-        self.builds[read] = Build(env, pid, deadline)
+        self.builds[read] = Build(env, pid, deadline, machine)
         self.server.poller.add(read)
 
     def read(self, fd: int) -> None:
@@ -110,8 +111,8 @@ class Environments:
         settled = self.settled[build.env]
         settled["built"] = answer
         self._use(settled)
-        for _ in range(build.waiting):
-            self.server.workers.fork(build.env)
+        for machine in build.waiting:
+            self.server.workers.fork(build.env, machine)
 
     def tick(self, now: float) -> None:
         """End builds that take too long."""

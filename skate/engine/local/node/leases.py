@@ -6,11 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol
-from skate.engine.local.node.resources import scale, unscale
+from skate.engine.local.node.scheduler import GROUP_REMOVED, MACHINE_LEFT
+from skate.engine.local.refusals import refusal
+from skate.engine.placement.resources import scale, unscale
 
 if TYPE_CHECKING:
     from skate.engine.local.node.process import Process
     from skate.engine.local.node.server import Server
+    from skate.engine.placement.where import Where
 
 
 class Leases:
@@ -36,11 +39,12 @@ class Leases:
         """A client could use that many workers of a shape."""
         scheduler = self.server.scheduler
         if shape is not None:
-            name, demand, env = shape
+            name, demand, env, where, retriable = shape
             self.server.environments.know(env)
             scaled = scale(demand)
-            if not scheduler.open_lane(process.number, lane, scaled, env):
-                self.warn_infeasible(f"task {name}", scaled)
+            home = process.machine
+            if not scheduler.open_lane(process.number, lane, scaled, env, where, home, retriable):
+                self.warn_infeasible(f"task {name}", scaled, where)
         scheduler.set_demand(process.number, lane, count)
 
     def release(self, process: Process, worker: int) -> None:
@@ -59,7 +63,7 @@ class Leases:
         """Do what the scheduler has decided."""
         server = self.server
         if what == "start":
-            server.environments.start_worker(rest[0])
+            server.environments.start_worker(rest[0], rest[1])
         elif what == "grant":
             self._grant(*rest)
         elif what == "place":
@@ -69,8 +73,28 @@ class Leases:
         elif what == "kill":
             process = server.processes.get(rest[0])
             if process is not None:
-                process.ended = process.ended or "it was ended, as nothing needed it any more"
+                process.why = process.why or rest[1]
+                process.ended = process.ended or self._why(process, rest[1])
                 server.workers.kill(process)
+        elif what == "refuse":
+            self._refuse(*rest)
+        else:
+            server.groups.carry_out(what, *rest)
+
+    def _why(self, process: Process, why: str) -> str:
+        if why == GROUP_REMOVED:
+            return "its placement group was removed"
+        if why == MACHINE_LEFT:
+            return f"its node {process.machine} has died: {self.server.clusters.death(process.machine)}"
+        return "it was ended, as nothing needed it any more"
+
+    def _refuse(self, client: int, lane: int, why: str, text: str) -> None:
+        if client >= 0:
+            self.server.connections.send(client, (protocol.REFUSED, lane, why, text))
+            return
+        actor = self.server.table.actors[lane]
+        name = actor.description["class_name"] if actor.description is not None else ""
+        self.server.table.unplaceable(lane, text, refusal(why, f"actor {name}: {text}", actor=True))
 
     def _grant(self, client: int, lane: int, number: int) -> None:
         leased = self.server.scheduler.workers.get(number)
@@ -83,18 +107,39 @@ class Leases:
         path = self.server.processes[number].path
         self.server.connections.send(client, (protocol.GRANT, lane, number, path, gpus, lease))
 
-    def warn_infeasible(self, who: str, demand: dict[str, int]) -> None:
+    def warn_infeasible(self, who: str, demand: dict[str, int], where: Where) -> None:
         """Tell the drivers, once, of a demand that exceeds all there is."""
-        have = unscale(self.server.scheduler.resources.total)
-        lacking = {n: a for n, a in unscale(demand).items() if have.get(n, 0) < a}
-        text = (
-            f"{who} needs {_amounts(unscale(demand))}, but this session has only "
-            f"{_amounts({n: have.get(n, 0) for n in lacking})} in all: it waits until that much is added. "
-            "Ask for less, or give init() more."
-        )
+        machines = list(self.server.scheduler.machines)
+        totals = [unscale(machine.resources.total) for machine in machines]
+        have = {name: max(total.get(name, 0) for total in totals) for name in demand}
+        lacking = {n: have[n] for n, a in unscale(demand).items() if have[n] < a}
+        text = f"{who} needs {_amounts(unscale(demand))}"
+        if lacking:
+            most = "this session has only" if len(machines) == 1 else "no node has more than"
+            text += f", but {most} {_amounts(lacking)} in all"
+        else:
+            labels = [dict(machine.labels) for machine in machines]
+            text += (
+                f" on a node with labels {_labels(where)}, but those of the nodes that fit are among {labels}"
+            )
+        self.warn_once(f"{text}: it waits until that much is added. Ask for less, or give init() more.")
+
+    def warn_once(self, text: str) -> None:
+        """Have the drivers log a warning, if they have not logged it yet."""
         if text not in self._warned:
             self._warned.add(text)
             self.server.connections.warn_drivers(text)
+
+
+def _labels(where: Where) -> str:
+    parts = []
+    for wanted in where[1]:
+        each = [
+            f"{label}{'' if positive else ' not'} {'any' if values is None else ' or '.join(values)}"
+            for label, positive, values in wanted
+        ]
+        parts.append("{" + ", ".join(each) + "}")
+    return " or ".join(parts)
 
 
 def _amounts(amounts: dict[str, float]) -> str:

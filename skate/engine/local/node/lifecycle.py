@@ -30,6 +30,7 @@ class Actor:
         "description",
         "detached",
         "error",
+        "home",
         "key",
         "max_restarts",
         "name",
@@ -55,8 +56,11 @@ class Actor:
         max_restarts: int,
         resources: dict[str, int],
         running_resources: dict[str, int],
+        home: str = "",
     ) -> None:
         self.key = key
+        self.home = home
+        """The machine of the process that created it."""
         self.creator = creator
         self.description = description
         self.name = name

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol
 from skate.engine.local.node import directory as objects
-from skate.engine.local.node.resources import unscale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,13 +16,14 @@ if TYPE_CHECKING:
 
 def info(server: Server, process: Process, request: int, what: str) -> None:
     """Answer a question about the session."""
-    resources = server.scheduler.resources
     allocator = server.store.allocator
     answer: Any
     if what == "total":
-        answer = unscale(resources.total)
+        answer = server.clusters.amounts(free=False)
     elif what == "available":
-        answer = unscale({n: max(0, a) for n, a in resources.free.items() if a > 0})
+        answer = server.clusters.amounts(free=True)
+    elif what == "nodes":
+        answer = server.clusters.table()
     elif what == "actors":
         answer = server.table.named()
     elif what == "processes":
@@ -113,6 +113,13 @@ HANDLERS: dict[int, Callable[..., Any]] = {
     protocol.ACTOR_READY: lambda server, _process, key, error: server.table.constructed(key, error),
     protocol.KILL_ACTOR: lambda server, _process, key, no_restart: server.table.kill(key, no_restart),
     protocol.ENV_BROKEN: lambda server, *rest: server.environments.broken(*rest),
+    protocol.CREATE_GROUP: lambda server, *rest: server.groups.create(*rest),
+    protocol.REMOVE_GROUP: lambda server, _process, id: server.scheduler.remove_group(id),
+    protocol.WATCH_GROUP: lambda server, *rest: server.groups.watch(*rest),
+    protocol.GROUP_TABLE: lambda server, *rest: server.groups.table(*rest),
+    protocol.FIND_GROUP: lambda server, *rest: server.groups.find(*rest),
+    protocol.ADD_MACHINE: lambda server, *rest: server.clusters.add(*rest),
+    protocol.REMOVE_MACHINE: lambda server, *rest: server.clusters.remove(*rest),
     protocol.PROBED: probed,
     protocol.CANCEL_ELSEWHERE: cancel_elsewhere,
     protocol.INFO: info,

@@ -20,17 +20,21 @@ class Process:
         "ended",
         "is_driver",
         "label",
+        "machine",
         "namespace",
         "number",
         "path",
         "pid",
         "pipes",
         "status",
+        "why",
     )
 
-    def __init__(self, number: int, is_driver: bool) -> None:
+    def __init__(self, number: int, is_driver: bool, machine: str) -> None:
         self.number = number
         self.is_driver = is_driver
+        self.machine = machine
+        """The id of the machine that it is on."""
         self.pid = 0
         self.conn: wire.Conn | None = None
         self.path = ""
@@ -38,6 +42,8 @@ class Process:
         self.namespace = ""
         self.status: int | None = None
         self.ended = ""
+        self.why = ""
+        """What kind of end it was made to come to, for who has to choose an error."""
         self.doomed = False
         """Killed before its pid was known: it is killed as soon as it tells."""
         self.pipes: dict[int, tuple[str, Lines]] = {}

@@ -1,14 +1,16 @@
 """Leases, the worker pool and the placing of actors, as a pure state machine.
 
 Clients tell how many workers of a shape (resources and environment) they could use: a *lane* with a *demand*. The scheduler grants
-leases in turn while resources last, starts workers when it has none idle, and asks for leases back when somebody else waits. Events
-are method calls; what must be done about them is appended to `out` as tuples, for the process around it to carry out:
+leases in turn while resources last, starts workers when it has none idle, and asks for leases back when somebody else waits. A lane
+says where its work may go: on which machines, or in which placement group. Events are method calls; what must be done about them is
+appended to `out` as tuples, for the process around it to carry out:
 
-    ("start", env)                       start a worker with that environment
+    ("start", env, machine)              start a worker with that environment, on that machine
     ("grant", client, lane, worker)      tell the client that the worker is its own
     ("place", actor, worker)             make that worker the actor's process
     ("reclaim", client, worker)          ask for the lease back
-    ("kill", worker)                     end the process: its client is gone, or it is idle for too long
+    ("kill", worker, why)                end the process: its client, its group or its machine is gone, or it is idle for too long
+    ("refuse", client, lane, why, text)  what waits in the lane (an actor, if client is -1) will never have a place
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from skate.engine.local.node.resources import Holding, Resources
+from skate.engine.placement.choice import Choice, Place
+from skate.engine.placement.groups import REMOVED, Bundle, Group, Groups
+from skate.engine.placement.machines import Machine, Machines
+from skate.engine.placement.where import ANYWHERE, GROUP, NODE, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from skate.engine.placement.resources import Holding, Resources
 
 IDLE = "idle"
 STARTING = "starting"
@@ -30,32 +35,64 @@ RETIRED = "retired"
 Key = tuple[int, int]
 """(client, lane), or (-1, actor) for an actor that waits for its place."""
 
+UNSCHEDULABLE = "unschedulable"
+GROUP_REMOVED = "group"
+MACHINE_LEFT = "node"
+NOT_NEEDED = ""
+"""Why something is refused or killed."""
+
 
 class Worker:
     """A process of the pool."""
 
-    __slots__ = ("blocked", "env", "holding", "idle_since", "lane", "number", "reclaiming", "state")
+    __slots__ = (
+        "blocked",
+        "env",
+        "holding",
+        "idle_since",
+        "lane",
+        "machine",
+        "number",
+        "place",
+        "reclaiming",
+        "resources",
+        "retriable",
+        "since",
+        "state",
+    )
 
-    def __init__(self, number: int, env: str) -> None:
+    def __init__(self, number: int, env: str, machine: str) -> None:
         self.number = number
         self.env = env
+        self.machine = machine
         self.state = STARTING
+        self.place: Place | None = None
+        self.resources: Resources | None = None
+        """What it holds from: those of the place, as they were when it was placed."""
         self.holding: Holding | None = None
         self.lane: Key | None = None
         self.blocked = False
         self.reclaiming = False
+        self.retriable = False
+        self.since = 0
+        """Counts up with every lease and actor: the larger, the newer."""
         self.idle_since = 0.0
 
 
 class Lane:
     """What one client could use of one shape."""
 
-    __slots__ = ("demand", "env", "granted", "key", "resources")
+    __slots__ = ("demand", "env", "granted", "home", "key", "resources", "retriable", "where")
 
-    def __init__(self, key: Key, resources: dict[str, int], env: str) -> None:
+    def __init__(
+        self, key: Key, resources: dict[str, int], env: str, where: Where, home: str, retriable: bool
+    ) -> None:
         self.key = key
         self.resources = resources
         self.env = env
+        self.where = where
+        self.home = home
+        self.retriable = retriable
         self.demand = 0
         self.granted: set[int] = set()
 
@@ -63,43 +100,49 @@ class Lane:
 class Scheduler:
     """Decides who gets which worker."""
 
-    def __init__(self, total: Mapping[str, float], keep_idle: int, idle_seconds: float = 5.0) -> None:
-        self.resources = Resources(total)
+    def __init__(self, first: Machine, keep_idle: int, idle_seconds: float = 5.0) -> None:
+        self.machines = Machines(first)
+        self.groups = Groups(self.machines)
+        self.choice = Choice(self.machines, self.groups)
         self.workers: dict[int, Worker] = {}
         self.lanes: OrderedDict[Key, Lane] = OrderedDict()
         self.keep_idle = keep_idle
         self.idle_seconds = idle_seconds
         self.out: list[tuple[Any, ...]] = []
-        self._idle: dict[str, list[int]] = {}
-        self._asked: dict[str, int] = {}
+        self._idle: dict[tuple[str, str], list[int]] = {}
+        """By (machine, environment), as the next two."""
+        self._asked: dict[tuple[str, str], int] = {}
         """Workers that are to be started and have not been forked yet."""
-        self._starting: dict[str, int] = {}
+        self._starting: dict[tuple[str, str], int] = {}
         """Workers that have been forked and are not ready yet."""
+        self._counter = 0
         self._waiting: OrderedDict[Key, Lane] = OrderedDict()
 
     # -- workers ----------------------------------------
 
-    def worker_started(self, number: int, env: str) -> None:
+    def worker_started(self, number: int, env: str, machine: str = "") -> None:
         """A worker has been forked; it is not ready yet."""
-        self.workers[number] = Worker(number, env)
-        self._starting[env] = self._starting.get(env, 0) + 1
-        self._asked[env] = max(0, self._asked.get(env, 0) - 1)
+        machine = machine or self.machines.first.id
+        self.workers[number] = Worker(number, env, machine)
+        kind = (machine, env)
+        self._starting[kind] = self._starting.get(kind, 0) + 1
+        self._asked[kind] = max(0, self._asked.get(kind, 0) - 1)
 
     def prestart(self, count: int) -> None:
         """Start workers before anybody asks."""
         for _ in range(count):
-            self._start("")
+            self._start("", self.machines.first.id)
 
-    def _start(self, env: str) -> None:
-        self._asked[env] = self._asked.get(env, 0) + 1
-        self.out.append(("start", env))
+    def _start(self, env: str, machine: str) -> None:
+        self._asked[machine, env] = self._asked.get((machine, env), 0) + 1
+        self.out.append(("start", env, machine))
 
     def worker_ready(self, number: int, now: float) -> None:
         """A worker listens."""
         worker = self.workers.get(number)
         if worker is None or worker.state != STARTING:
             return
-        self._starting[worker.env] -= 1
+        self._starting[worker.machine, worker.env] -= 1
         self._make_idle(worker, now)
         self.schedule()
 
@@ -110,9 +153,9 @@ class Scheduler:
             return None
         lane_key = worker.lane
         if worker.state == STARTING:
-            self._starting[worker.env] -= 1
+            self._starting[worker.machine, worker.env] -= 1
         elif worker.state == IDLE:
-            self._idle[worker.env].remove(number)
+            self._idle[worker.machine, worker.env].remove(number)
         self._free(worker)
         if lane_key is not None and lane_key in self.lanes:
             lane = self.lanes[lane_key]
@@ -129,7 +172,8 @@ class Scheduler:
 
     def start_failed(self, env: str) -> list[Key]:
         """Workers of that environment can't be made: the lanes (and actors) that wait for one are given up."""
-        self._asked.pop(env, None)
+        for kind in [kind for kind in self._asked if kind[1] == env]:
+            del self._asked[kind]
         given_up = [key for key, lane in self._waiting.items() if lane.env == env]
         for key in given_up:
             self._waiting.pop(key).demand = 0
@@ -140,37 +184,50 @@ class Scheduler:
     def tick(self, now: float) -> None:
         """End workers that have been idle for long, down to as many as there are CPUs."""
         count = sum(len(numbers) for numbers in self._idle.values())
-        for env, numbers in self._idle.items():
+        for (_machine, env), numbers in self._idle.items():
             for number in list(numbers):
                 spare = count > self.keep_idle or env != ""
                 if spare and now - self.workers[number].idle_since > self.idle_seconds:
                     numbers.remove(number)
                     count -= 1
                     self.workers[number].state = RETIRED
-                    self.out.append(("kill", number))
+                    self.out.append(("kill", number, NOT_NEEDED))
 
     def _make_idle(self, worker: Worker, now: float) -> None:
         worker.state = IDLE
         worker.idle_since = now
-        self._idle.setdefault(worker.env, []).append(worker.number)
+        self._idle.setdefault((worker.machine, worker.env), []).append(worker.number)
 
     def _free(self, worker: Worker) -> None:
         if worker.holding is not None:
+            assert worker.resources is not None
             if worker.blocked:
-                self.resources.take_cpu_back(worker.holding)
-            self.resources.release(worker.holding)
-        worker.holding = None
+                worker.resources.take_cpu_back(worker.holding)
+            worker.resources.release(worker.holding)
+            place = worker.place
+            if isinstance(place, Bundle) and place.resources is worker.resources:
+                place.users -= 1
+        worker.place = worker.holding = worker.resources = None
         worker.lane = None
         worker.blocked = False
         worker.reclaiming = False
 
     # -- leases ----------------------------------------
 
-    def open_lane(self, client: int, lane: int, resources: dict[str, int], env: str) -> bool:
-        """A client has work of a new shape. False if its resources exceed what the node has in all."""
+    def open_lane(
+        self,
+        client: int,
+        lane: int,
+        resources: dict[str, int],
+        env: str,
+        where: Where = ANYWHERE,
+        home: str = "",
+        retriable: bool = True,
+    ) -> bool:
+        """A client has work of a new shape. False if there is no place that could ever hold it."""
         key = (client, lane)
-        self.lanes[key] = Lane(key, resources, env)
-        return self.resources.feasible(resources)
+        entry = self.lanes[key] = Lane(key, resources, env, where, home, retriable)
+        return self._possible(entry)
 
     def set_demand(self, client: int, lane: int, count: int) -> None:
         """How many workers the client could use at once, those it has included."""
@@ -200,37 +257,49 @@ class Scheduler:
             lane = self.lanes.pop(key)
             self._waiting.pop(key, None)
             for number in lane.granted:
-                self.out.append(("kill", number))
+                self.out.append(("kill", number, NOT_NEEDED))
+        self.groups.creator_left(client)
+        self._groups_say()
         self.schedule()
 
     def blocked(self, number: int) -> None:
         """A worker waits for others: its CPU is free meanwhile."""
         worker = self.workers.get(number)
         if worker is not None and worker.holding is not None and not worker.blocked:
+            assert worker.resources is not None
             worker.blocked = True
-            self.resources.lend_cpu(worker.holding)
+            worker.resources.lend_cpu(worker.holding)
             self.schedule()
 
     def unblocked(self, number: int) -> None:
         """It goes on."""
         worker = self.workers.get(number)
         if worker is not None and worker.holding is not None and worker.blocked:
+            assert worker.resources is not None
             worker.blocked = False
-            self.resources.take_cpu_back(worker.holding)
+            worker.resources.take_cpu_back(worker.holding)
             self.schedule()  # whoever starves may now ask for this lease too
 
     # -- actors ----------------------------------------
 
-    def want_actor(self, actor: int, resources: dict[str, int], env: str) -> bool:
-        """An actor waits for a process of its own. False if its resources exceed what the node has in all."""
+    def want_actor(
+        self,
+        actor: int,
+        resources: dict[str, int],
+        env: str,
+        where: Where = ANYWHERE,
+        home: str = "",
+        retriable: bool = False,
+    ) -> bool:
+        """An actor waits for a process of its own. False if there is no place that could ever hold it."""
         key = (-1, actor)
-        lane = Lane(key, resources, env)
+        lane = Lane(key, resources, env, where, home, retriable)
         lane.demand = 1
         self.lanes[key] = lane
         self._waiting[key] = lane
-        feasible = self.resources.feasible(resources)
+        possible = self._possible(lane)
         self.schedule()
-        return feasible
+        return possible
 
     def drop_actor(self, actor: int) -> None:
         """The actor that waits is not wanted any more."""
@@ -241,11 +310,71 @@ class Scheduler:
         """The actor in that worker has been constructed: from now on it holds just `resources`."""
         worker = self.workers.get(number)
         if worker is not None and worker.holding is not None and worker.holding.amounts != resources:
+            assert worker.resources is not None
             if worker.blocked:
-                self.resources.take_cpu_back(worker.holding)
+                worker.resources.take_cpu_back(worker.holding)
                 worker.blocked = False
-            self.resources.resize(worker.holding, resources)
+            worker.resources.resize(worker.holding, resources)
             self.schedule()
+
+    # -- machines and groups ----------------------------------------
+
+    @property
+    def resources(self) -> Resources:
+        """Those of the machine that the session started on."""
+        return self.machines.first.resources
+
+    def machine_joined(self, machine: Machine) -> None:
+        """A machine has been added."""
+        self.machines.add(machine)
+        self.schedule()
+
+    def machine_left(self, id: str, cause: str) -> list[int]:
+        """A machine is gone. Returns the workers that were on it, which are gone too."""
+        machine = self.machines.get(id)
+        if machine is None:
+            return []
+        machine.alive = False
+        machine.death = cause
+        lost = [worker.number for worker in self.workers.values() if worker.machine == id]
+        for number in lost:
+            self.out.append(("kill", number, MACHINE_LEFT))
+        for kind in [kind for kind in self._idle if kind[0] == id]:
+            for number in self._idle.pop(kind):
+                self.workers[number].state = RETIRED
+        self.groups.machine_left(machine)
+        self._groups_say()
+        self.schedule()
+        return lost
+
+    def create_group(self, group: Group) -> bool:
+        """A placement group is wanted. False if its name is taken."""
+        made = self.groups.create(group)
+        self._groups_say()
+        if group.id in self.groups.waiting:
+            self.schedule()
+        return made
+
+    def remove_group(self, id: str) -> None:
+        """A placement group is not wanted any more."""
+        self.groups.remove(id)
+        self._groups_say()
+        self.schedule()
+
+    def _groups_say(self) -> None:
+        """Do at once what the groups have decided about workers; the rest is for the process around."""
+        for what, subject in self.groups.out:
+            if what == "removed":
+                for worker in list(self.workers.values()):
+                    if isinstance(worker.place, Bundle) and worker.place.group is subject:
+                        lane = worker.lane
+                        self._free(worker)
+                        worker.lane = lane  # it is told of the loss
+                        worker.state = RETIRED
+                        self.out.append(("kill", worker.number, GROUP_REMOVED))
+                self.groups.freed(subject)
+            self.out.append((f"group_{what}", subject))
+        self.groups.out.clear()
 
     # -- the decision ----------------------------------------
 
@@ -256,47 +385,109 @@ class Scheduler:
         else:
             self._waiting.pop(lane.key, None)
 
+    def _possible(self, lane: Lane) -> bool:
+        if lane.where[0] == GROUP:
+            return True  # that is for its group to tell
+        return bool(self.choice.places(lane.where, lane.resources, lane.home))
+
+    def _room(self, lane: Lane, promised: dict[Place, dict[str, int]] | None = None) -> Place | None:
+        """The best place that has room now, beside what is promised."""
+        demand = lane.resources
+        for place in self.choice.places(lane.where, demand, lane.home, promised):
+            if not place.resources.fits(demand):
+                continue
+            owed = promised.get(place) if promised else None
+            free = place.resources.free
+            if owed is None or all(free.get(n, 0) - owed.get(n, 0) >= a for n, a in demand.items()):
+                return place
+        return None
+
+    def _refuse_hopeless(self) -> None:
+        for lane in list(self._waiting.values()):
+            where = lane.where
+            if where[0] == NODE:
+                why, text = UNSCHEDULABLE, self.choice.impossible(where, lane.resources)
+            elif where[0] == GROUP:
+                group = self.groups.by_id.get(where[2])
+                gone = group is None or group.state == REMOVED
+                why, text = GROUP_REMOVED, f"placement group {where[2]} has been removed" if gone else ""
+            else:
+                continue
+            if text:
+                del self._waiting[lane.key]
+                lane.demand = len(lane.granted)
+                if lane.key[0] < 0:
+                    del self.lanes[lane.key]
+                self.out.append(("refuse", *lane.key, why, text))
+
     def schedule(self) -> None:
         """Grant what can be granted, start the workers that are missing, and ask for leases back."""
+        groups_wait = False
+        if self.groups.waiting:
+            self.groups.settle()
+            self._groups_say()
+            groups_wait = any(not group.infeasible for group in self.groups.waiting.values())
         if not self._waiting:
+            if groups_wait:
+                self._reclaim()
             return
-        to_start: dict[str, int] = {}
-        promised: dict[str, int] = {}
-        free = self.resources.free
-        starved = False
+        self._refuse_hopeless()
         progress = True
         while progress:
             progress = False
             for key in list(self._waiting):
                 lane = self._waiting.get(key)
-                if lane is None or not self.resources.fits(lane.resources):
+                place = None if lane is None else self._room(lane)
+                if lane is None or place is None or place.machine is None:
                     continue
-                idle = self._idle.get(lane.env)
+                idle = self._idle.get((place.machine.id, lane.env))
                 if idle:
-                    self._assign(lane, idle.pop())
+                    self._assign(lane, place, idle.pop())
                     progress = True
+        if self._start_missing() or groups_wait:
+            self._reclaim()
+
+    def _start_missing(self) -> bool:
+        """Start workers for what has room and no worker. True if something has no room that could have it later."""
+        to_start: dict[tuple[str, str], int] = {}
+        promised: dict[Place, dict[str, int]] = {}
+        starved = False
         for lane in self._waiting.values():
             missing = lane.demand - len(lane.granted)
             while missing > 0:
                 # What is promised to workers that start now is not free for the next in the queue.
-                if any(free.get(n, 0) - promised.get(n, 0) < a for n, a in lane.resources.items()):
-                    starved = starved or self.resources.feasible(lane.resources)
+                place = self._room(lane, promised)
+                if place is None or place.machine is None:
+                    starved = starved or self._possible_now(lane)
                     break
+                owed = promised.setdefault(place, {})
                 for name, amount in lane.resources.items():
-                    promised[name] = promised.get(name, 0) + amount
-                to_start[lane.env] = to_start.get(lane.env, 0) + 1
+                    owed[name] = owed.get(name, 0) + amount
+                kind = (place.machine.id, lane.env)
+                to_start[kind] = to_start.get(kind, 0) + 1
                 missing -= 1
-                if not lane.resources and to_start[lane.env] >= 16:
+                if not lane.resources and to_start[kind] >= 16:
                     break
-        for env, count in to_start.items():
-            for _ in range(count - self._starting.get(env, 0) - self._asked.get(env, 0)):
-                self._start(env)
-        if starved:
-            self._reclaim()
+        for (machine, env), count in to_start.items():
+            kind = (machine, env)
+            for _ in range(count - self._starting.get(kind, 0) - self._asked.get(kind, 0)):
+                self._start(env, machine)
+        return starved
 
-    def _assign(self, lane: Lane, number: int) -> None:
+    def _possible_now(self, lane: Lane) -> bool:
+        return bool(self.choice.places(lane.where, lane.resources, lane.home))
+
+    def _assign(self, lane: Lane, place: Place, number: int) -> None:
         worker = self.workers[number]
-        worker.holding = self.resources.acquire(lane.resources)
+        worker.place = place
+        worker.resources = place.resources
+        worker.holding = place.resources.acquire(lane.resources)
+        worker.retriable = lane.retriable
+        self._counter += 1
+        worker.since = self._counter
+        if isinstance(place, Bundle):
+            place.users += 1
+        self.choice.taken(lane.where, place)
         del self._waiting[lane.key]
         if lane.key[0] < 0:
             worker.state = ACTOR
@@ -311,9 +502,13 @@ class Scheduler:
         self.out.append(("grant", lane.key[0], lane.key[1], number))
 
     def _reclaim(self) -> None:
-        waiting = [lane for lane in self._waiting.values() if self.resources.feasible(lane.resources)]
+        """Ask for leases back: as many as could be used by others, or all while a group waits for room."""
+        waiting = [lane for lane in self._waiting.values() if self._possible_now(lane)]
         needed = sum(lane.demand - len(lane.granted) for lane in waiting)
-        waiting_keys = {lane.key for lane in waiting}
+        waiting_keys: set[Key | None] = {lane.key for lane in waiting}
+        if any(not group.infeasible for group in self.groups.waiting.values()):
+            needed = len(self.workers)
+            waiting_keys.add(None)
         asked = sum(worker.reclaiming for worker in self.workers.values())
         for worker in self.workers.values():
             if asked >= needed:

@@ -5,7 +5,9 @@ messages.py      what is done about each message
 connections.py   sockets: who may connect, reading, writing, ends
 workers.py       the workers' processes, by way of the zygote
 environments.py  runtime environments, and having them built
-leases.py        carries out the scheduler's decisions         scheduler.py, resources.py   pure
+leases.py        carries out the scheduler's decisions         scheduler.py, engine/placement/  pure
+groups.py        placement groups, for those who ask           engine/placement/groups.py   pure
+clusters.py      simulated machines: adding, removing, telling of them
 actors.py        carries out the actor table's                 lifecycle.py                 pure
 store.py         carries out the directory's                   directory.py, allocator.py   pure
 spill.py         moving objects to disk
@@ -20,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import poller
 from skate.engine.local.node.actors import Actors
+from skate.engine.local.node.clusters import Clusters
 from skate.engine.local.node.connections import Connections
 from skate.engine.local.node.directory import Directory
 from skate.engine.local.node.environments import Environments
+from skate.engine.local.node.groups import Groups
 from skate.engine.local.node.leases import Leases
 from skate.engine.local.node.lifecycle import ActorTable
 from skate.engine.local.node.messages import HANDLERS
@@ -31,6 +35,7 @@ from skate.engine.local.node.process import Process
 from skate.engine.local.node.scheduler import Scheduler
 from skate.engine.local.node.store import Store
 from skate.engine.local.node.workers import Workers
+from skate.engine.placement.machines import Machine
 
 if TYPE_CHECKING:
     import socket
@@ -49,7 +54,8 @@ class Server:
         self.processes: dict[int, Process] = {}
         self.kv: dict[bytes, dict[bytes, bytes]] = {}
         self.stopping = False
-        self.scheduler = Scheduler(config["resources"], config["keep_idle"])
+        first = Machine(0, config["machine_id"], config["resources"], config["labels"])
+        self.scheduler = Scheduler(first, config["keep_idle"])
         self.table = ActorTable()
         self.directory = Directory()
         self.poller = poller.make_poller()
@@ -60,9 +66,11 @@ class Server:
         self.store = Store(self, arena_fd)
         self.actors = Actors(self)
         self.leases = Leases(self)
-        first = Process(config["first_number"], is_driver=True)
-        first.namespace = config["namespace"]
-        self.connections.attach(first, driver)
+        self.groups = Groups(self)
+        self.clusters = Clusters(self)
+        process = Process(config["first_number"], True, first.id)
+        process.namespace = config["namespace"]
+        self.connections.attach(process, driver)
         self.scheduler.prestart(config["prestart"])
         self.carry_out()
 

@@ -30,11 +30,11 @@ class Workers:
         self._said = bytearray()
         self._next_number = first_number
 
-    def fork(self, env: str) -> None:
-        """Have the zygote fork a worker."""
+    def fork(self, env: str, machine: str) -> None:
+        """Have the zygote fork a worker, which counts as being on that machine."""
         number = self._next_number
         self._next_number += 1
-        process = Process(number, is_driver=False)
+        process = Process(number, False, machine)
         self.server.processes[number] = process
         ends = []
         for stream in ("out", "err"):
@@ -43,8 +43,9 @@ class Workers:
             process.pipes[read] = (stream, Lines())
             self.server.printing.add(read, process)
             ends.append(write)
-        self.server.scheduler.worker_started(number, env)
-        body = marshal.dumps((number, self.server.environments.settled[env]), 2)
+        self.server.scheduler.worker_started(number, env, machine)
+        settled = self.server.environments.settled[env]
+        body = marshal.dumps((number, settled, self.server.clusters.facts(machine)), 2)
         self.zygote.setblocking(True)
         socket.send_fds(self.zygote, [len(body).to_bytes(4, "little") + body], ends)
         self.zygote.setblocking(False)
@@ -91,7 +92,7 @@ class Workers:
         cause = process.ended or describe_end(process.status)
         lane = server.scheduler.worker_died(process.number)
         if lane is not None:
-            server.connections.send(lane[0], (protocol.LOST, lane[1], process.number, cause))
+            server.connections.send(lane[0], (protocol.LOST, lane[1], process.number, cause, process.why))
         server.table.worker_died(process.number, cause)
 
     def kill(self, process: Process) -> None:

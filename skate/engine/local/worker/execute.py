@@ -6,7 +6,6 @@ import os
 import sys
 import time
 import types
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
@@ -18,6 +17,8 @@ from skate.engine.local.client.calls import NESTED, unpack_args
 from skate.engine.local.client.running import current_task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skate.core.task_info import TaskInfo
     from skate.engine.local.worker.main import Worker
 
@@ -48,6 +49,10 @@ class Running:
         info.cancelled = self.cancelled
         info.resources = dict(worker.resources)
         info.gpu_ids = list(worker.gpus)
+        place = worker.engine.groups.current
+        if place is not None:
+            info.placement_group_id = place[2]
+            info.captures_children = place[4]
         info.runtime_env = worker.runtime_env
         if worker.actor is not None:
             info.actor = worker.actor

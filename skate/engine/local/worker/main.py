@@ -12,8 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from skate import exceptions
 from skate.core import runtime, serialize
@@ -25,6 +24,11 @@ from skate.engine.local.client.loop import Latch
 from skate.engine.local.client.running import current_task
 from skate.engine.local.worker import stdio
 from skate.engine.local.worker.execute import Execution, Running, arguments, call_on_instance, error_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skate.engine.placement.where import Where
 
 _HOLD = 0.0005
 """Seconds for which a finished result may wait for the next one, to share a write."""
@@ -379,7 +383,7 @@ class Worker:
                 self.functions[message[1]] = (message[3],)
                 self.function_names[message[1]] = message[2]
             elif op == protocol.LEASE:
-                self._lease(message[1], message[2])
+                self._lease(message[1], message[2], message[4])
             elif op == protocol.CANCEL:
                 self._cancel(message[1], message[2], message[3])
             elif op == protocol.STEAL:
@@ -408,8 +412,9 @@ class Worker:
         elif self.idle is not None:
             self.idle(None)
 
-    def _lease(self, resources: dict[str, float], gpus: list[int]) -> None:
+    def _lease(self, resources: dict[str, float], gpus: list[int], where: Where) -> None:
         self.resources = resources
+        self.engine.groups.enter(where)
         if gpus != self.gpus or "GPU" in self.settings["resources"]:
             self.gpus = gpus
             if "GPU" in self.settings["resources"]:
@@ -531,8 +536,8 @@ class Worker:
         (_number, name, payload, flag, args, concurrency, groups, is_asyncio, meta_pickle, _backpressure) = (
             host
         )
-        resources, gpus, self.restarts, self.actor_name, self.engine.namespace = facts
-        self._lease(resources, gpus)
+        resources, gpus, self.restarts, self.actor_name, self.engine.namespace, where = facts
+        self._lease(resources, gpus, where)
         self.class_name = name
         meta = pickle.loads(meta_pickle)
         state = self.engine.restore_actor(key, meta)

@@ -33,17 +33,24 @@ class Holding:
 
 
 class Resources:
-    """The resources of one node."""
+    """The resources of one machine, or of one bundle of a placement group.
 
-    def __init__(self, total: Mapping[str, float]) -> None:
+    Args:
+        total: What there is, unscaled.
+        gpus: By device, how much of it belongs here; None for as many whole devices as `total` says.
+    """
+
+    def __init__(self, total: Mapping[str, float], gpus: Mapping[int, int] | None = None) -> None:
         self.total = scale(total)
         self.free = dict(self.total)
-        gpus = self.total.get("GPU", 0) // UNIT
-        self.gpu_free = dict.fromkeys(range(gpus), UNIT)
+        whole = dict.fromkeys(range(self.total.get("GPU", 0) // UNIT), UNIT)
+        self.gpu_free = whole if gpus is None else dict(gpus)
+        self.gpu_total = dict(self.gpu_free)
 
     def feasible(self, demand: Mapping[str, int]) -> bool:
         """Whether `demand` fits when nothing else runs."""
-        return all(self.total.get(name, 0) >= amount for name, amount in demand.items())
+        total = self.total
+        return all(total.get(name, 0) >= amount for name, amount in demand.items())
 
     def fits(self, demand: Mapping[str, int]) -> bool:
         """Whether `demand` fits now."""
@@ -92,12 +99,33 @@ class Resources:
         self.free["CPU"] = self.free.get("CPU", 0) - holding.amounts.get("CPU", 0)
 
     def _pick_gpus(self, amount: int) -> dict[int, int] | None:
-        if amount == 0:
-            return {}
-        if amount < UNIT:
-            # The fullest device that still has room, so that whole ones stay whole.
-            fitting = [(free, index) for index, free in self.gpu_free.items() if free >= amount]
-            return {min(fitting)[1]: amount} if fitting else None
+        count, part = divmod(amount, UNIT)
         whole = [index for index, free in self.gpu_free.items() if free == UNIT]
-        count = amount // UNIT
-        return dict.fromkeys(whole[:count], UNIT) if len(whole) >= count else None
+        if len(whole) < count:
+            return None
+        picked = dict.fromkeys(whole[:count], UNIT)
+        if part:
+            # The fullest device that still has room, so that whole ones stay whole.
+            fitting = [(f, i) for i, f in self.gpu_free.items() if f >= part and i not in picked]
+            if not fitting:
+                return None
+            picked[min(fitting)[1]] = part
+        return picked
+
+    def copy(self, emptied: bool = False) -> Resources:
+        """The same amounts to try something on; with `emptied` as if nobody held any."""
+        other = object.__new__(Resources)
+        other.total = self.total
+        other.gpu_total = self.gpu_total
+        other.free = dict(self.total if emptied else self.free)
+        other.gpu_free = dict(self.gpu_total if emptied else self.gpu_free)
+        return other
+
+    def utilization(self, demand: Mapping[str, int]) -> float:
+        """How much of the scarcest resource of `demand` is held, from 0 to 1 (or more, where CPUs were lent)."""
+        most = 0.0
+        for name in demand:
+            total = self.total.get(name, 0)
+            if total:
+                most = max(most, 1 - self.free.get(name, 0) / total)
+        return most

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skate.engine.local.node.resources import UNIT, Holding, Resources, scale, unscale
+from skate.engine.placement.resources import UNIT, Holding, Resources, scale, unscale
 
 _FRACTIONS = st.integers(1, UNIT - 1)
 _GPUS = st.one_of(st.just(0), _FRACTIONS, st.integers(1, 5).map(lambda count: count * UNIT))
