@@ -494,7 +494,7 @@ def test_refs_among_plain_arguments_keep_their_places() -> None:
     assert shown == ("a", 1, None, "x" * 200_000, b"z", 1)
 
 
-def test_a_large_argument_that_many_tasks_share_goes_when_nobody_needs_it() -> None:
+def test_many_tasks_share_a_large_argument() -> None:
     @ray.remote
     def size(data: bytes, _number: int) -> int:
         return len(data)

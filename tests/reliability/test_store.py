@@ -201,3 +201,28 @@ def test_an_object_of_three_gigabytes() -> None:
     del ref
     assert skate.get(make.remote())[-1] == 9
     skate.shutdown()
+
+
+def test_workers_let_go_of_arguments_that_tasks_have_shared(small_store: Path) -> None:
+    """What a worker still held would leave less room than the next object needs, and it would go to disk."""
+
+    @skate.remote
+    def first(value: Any, _number: int) -> int:
+        return int(value[0])
+
+    for number in range(5):
+        block = skate.put(_block(number, 60 * _MB))
+        assert skate.get([first.remote(block, index) for index in range(20)], timeout=30) == [number] * 20
+        used = 60 * _MB
+        del block
+        wait_until(lambda: _used() < used, what="the store to be free again")
+    assert not _files(small_store)
+
+
+def _used() -> int:
+    from skate.core import runtime
+    from skate.engine.local import protocol
+
+    engine: Any = runtime.engine
+    used: int = engine.ask(protocol.INFO, "store")[0]
+    return used
