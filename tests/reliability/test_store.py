@@ -213,9 +213,8 @@ def test_workers_let_go_of_arguments_that_tasks_have_shared(small_store: Path) -
     for number in range(5):
         block = skate.put(_block(number, 60 * _MB))
         assert skate.get([first.remote(block, index) for index in range(20)], timeout=30) == [number] * 20
-        used = 60 * _MB
         del block
-        wait_until(lambda: _used() < used, what="the store to be free again")
+        wait_until(lambda: _used() < 60 * _MB, what="the store to be free again")
     assert not _files(small_store)
 
 
