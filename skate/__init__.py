@@ -72,6 +72,7 @@ from skate._api import (
     _serialize as _serialize,
 )
 from skate._lazy import submodule as _submodule
+from skate._timeline import timeline
 from skate._version import __version__
 from skate.core.actor import exit_actor, method
 from skate.core.context import get_runtime_context
@@ -157,6 +158,7 @@ __all__ = [
     "runtime_context",
     "runtime_env",
     "shutdown",
+    "timeline",
     "train",
     "tune",
     "types",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,6 +42,14 @@ class InitConfig:
     seed: int | None = None
     spill_directory: str | None = None
     system_config: dict[str, Any] = field(default_factory=dict)
+
+
+class StateAnswer(NamedTuple):
+    """What `Engine.state` tells."""
+
+    rows: list[dict[str, Any]]
+    missing: list[str]
+    """What could not be asked, and why, in words."""
 
 
 Returned = "ObjectRef[Any] | list[ObjectRef[Any]] | ObjectRefGenerator | None"
@@ -242,6 +250,21 @@ class Engine(ABC):
         return NotImplementedError(
             f"the {self.name} engine has no placement groups: run this program on the local or the inline engine."
         )
+
+    def state(self, what: str, timeout: float) -> StateAnswer:
+        """What has been and is: rows of `what`, with the columns of `skate.util.state.common`.
+
+        That is "tasks", "actors", "objects", "nodes", "workers", "jobs", "placement_groups", "runtime_envs", "logs",
+        "stacks" or "events".
+
+        Raises:
+            NotImplementedError: the engine keeps no such record.
+        """
+        raise NotImplementedError(f"the {self.name} engine keeps no record of {what}.")
+
+    def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
+        """Remember a block that the user has marked, for the timeline; times of `time.monotonic`."""
+        return  # an engine that draws no timeline has no use for it
 
     # -- key-value pairs ---------------------------------------------------------------------------------------------------
 

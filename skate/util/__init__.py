@@ -8,6 +8,8 @@
     dask                         Dask's graphs as tasks                             dask/
     metrics                      counters, gauges, histograms; Prometheus text      metrics.py
     register_serializer          pickle a class in a way of your own                serialization.py
+    profile                      mark a block for `skate.timeline()`                ../_timeline.py
+    state                        list tasks, actors, objects, …                     state/
     inspect_serializability      find what inside an object cannot be pickled       check_serialize.py
     placement_group              reserve resources for tasks and actors that belong together  placement_group.py
     list_named_actors            the names that `get_actor` finds                   named_actors.py
@@ -24,6 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skate._lazy import submodule as _submodule
+from skate._timeline import profile
 from skate.util.actor_pool import ActorPool
 from skate.util.check_serialize import inspect_serializability
 from skate.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
@@ -55,6 +58,7 @@ __all__ = [
     "map_unordered",
     "placement_group",
     "placement_group_table",
+    "profile",
     "register_serializer",
     "remove_placement_group",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,8 @@ class Actor:
         self.state = NEW
         self.instance: Any = None
         self.restarts = 0
+        self.created = time.time()
+        self.born = 0.0
         self.released = False
         self.terminating = False
         self.unanswered = 0
@@ -271,6 +274,7 @@ class Actors:
         actor.instance = instance
         actor.constructing = None
         actor.state = ALIVE
+        actor.born = time.time()
         assert actor.holding is not None
         with self.engine.scheduler.lock:
             self.engine.admission.ledger.keep_only(actor.holding, scale(actor.options.running_demand()))
@@ -400,6 +404,7 @@ class Actors:
             if actor.state == DEAD:
                 return
             actor.state = DEAD
+            self.engine.history.actor_ended(actor, cause)
             if self.names.get((actor.namespace, actor.name)) is actor:
                 del self.names[actor.namespace, actor.name]
             self.by_key.pop(actor.key, None)

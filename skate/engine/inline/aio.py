@@ -130,6 +130,7 @@ class ActorLoop(asyncio.SelectorEventLoop):
     def start_call(self, call: Call, ended: Callable[[], None]) -> None:
         """Run a call as a coroutine."""
         call.started = True
+        call.began = time.time()
         life = call.life
         call.task = self.create_task(self._run(call))
         call.task.add_done_callback(lambda _task: self._over(call, life, ended))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from skate.engine.inline.actors import Actor
     from skate.engine.inline.fiber import Fiber, Latch
+    from skate.engine.inline.history import History
     from skate.engine.inline.resources import Holding
     from skate.engine.inline.values import Arguments, Outcome
 
@@ -55,8 +57,10 @@ class Call:
         "actor",
         "arguments",
         "backpressure",
+        "began",
         "caller",
         "cancelled",
+        "created",
         "demand",
         "done",
         "dropped",
@@ -65,6 +69,7 @@ class Call:
         "function",
         "function_name",
         "group",
+        "history",
         "holding",
         "infeasible",
         "key",
@@ -117,6 +122,9 @@ class Call:
         self.holding: Holding | None = None
         self.infeasible = ""
         self.env_vars: dict[str, str] = {}
+        self.created = time.time()
+        self.began = 0.0
+        self.history: History | None = None
 
     def outputs(self) -> Any:
         """Make the refs that this call fills, and what the caller gets."""
@@ -137,8 +145,9 @@ class Call:
             return self.ref
         return list(self.refs) or None
 
-    def register(self, registry: dict[int, Call]) -> None:
-        """Be listed there until the end."""
+    def register(self, registry: dict[int, Call], history: History) -> None:
+        """Be listed there until the end, and remembered after it."""
+        self.history = history
         self.registry = registry
         registry[self.key] = self
 
@@ -153,6 +162,8 @@ class Call:
         if self.done:
             return
         self._end()
+        if self.history is not None:
+            self.history.end(self, outcomes[0] if outcomes else None)
         if self.stream is not None:
             kind = outcomes[0][0]
             if kind == ERROR:

@@ -23,6 +23,7 @@ from skate.engine.inline.cancel import cancel_call
 from skate.engine.inline.execute import Executor
 from skate.engine.inline.fiber import Fiber, current_fiber
 from skate.engine.inline.groups import PlacementGroups
+from skate.engine.inline.history import History
 from skate.engine.inline.inform import NODE_ID, describe_node, describe_task
 from skate.engine.inline.resources import Holding, Ledger, total_resources
 from skate.engine.inline.scheduler import Scheduler
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from skate.core.options import ActorOptions, MethodOptions, TaskOptions
     from skate.core.task_info import TaskInfo
+    from skate.engine.base import StateAnswer
     from skate.engine.inline.aio import ActorLoop, ForeignLoops
 
 _CROWD = 1000
@@ -78,6 +80,7 @@ class InlineEngine(Engine):
         self.executor = Executor(self)
         self.groups = PlacementGroups(self)
         self.waits = Waits(self)
+        self.history = History(self)
         self.calls: dict[int, Call] = {}
         """Calls that have not ended."""
         self.fibers: set[Fiber] = set()
@@ -141,7 +144,7 @@ class InlineEngine(Engine):
         call.demand = scale(options.demand())
         returned = call.outputs()
         with self.scheduler.lock:
-            call.register(self.calls)
+            call.register(self.calls, self.history)
             if self._arguments_there(call, lambda: self.enqueue(call)):
                 self.enqueue(call)
         if self.scheduler.ready_count() > _CROWD:
@@ -317,7 +320,7 @@ class InlineEngine(Engine):
         returned = call.outputs()
         with self.scheduler.lock:
             host.unanswered += 1
-            call.register(self.calls)
+            call.register(self.calls, self.history)
             self._arguments_there(call, lambda: self.actors.arguments_arrived(host, call))
             if not call.done:
                 self.actors.add(host, call)
@@ -496,6 +499,13 @@ class InlineEngine(Engine):
     def group_ready(self, id: str, value: Any) -> ObjectRef[Any]:
         self.check_running()
         return self.groups.ready(id, value)
+
+    def state(self, what: str, timeout: float) -> StateAnswer:
+        self.scheduler.run_deferred()
+        return self.history.read(what)
+
+    def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
+        self.history.span(event, current.get(), started, ended, extra)
 
     def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
         place = (namespace, key)

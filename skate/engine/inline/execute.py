@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from typing import TYPE_CHECKING, Any
 
 import greenlet
@@ -47,6 +48,7 @@ class Executor:
         fiber.holding = call.holding
         call.fiber = fiber
         call.started = True
+        call.began = time.time()
         self.engine.fibers.add(fiber)
         fiber.go_on()
 
@@ -156,6 +158,7 @@ class Executor:
         if call.cancelled and isinstance(error, KeyboardInterrupt):
             outcome = self.engine.values.error(exceptions.TaskCancelledError(call.task_id()))
         elif call.may_retry(error):
+            self.engine.history.end(call, self.user_error(call, error))
             self.again(call)
             return
         else:

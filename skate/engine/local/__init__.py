@@ -5,6 +5,8 @@ poller.py    waiting for many sockets at once
 protocol.py  the messages, by number
 arena.py     the shared memory that every process maps
 launch.py    starting and stopping a session from a driver
+registry.py  finding a session from another terminal
+state.py     lists of tasks, actors, objects, …, from what the processes answer
 zygote.py    the process that forks the node and the workers
 node/        what must be agreed on: resources, leases, actors, the object directory, the store
 client/      what a driver or worker does to call others: submit, get, put
@@ -16,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skate.engine.base import Engine, InitConfig
+    from skate.engine.base import Engine, InitConfig, StateAnswer
 
 
 def start_session(config: InitConfig, namespace: str) -> Engine:
@@ -35,3 +37,19 @@ def start_session(config: InitConfig, namespace: str) -> Engine:
         session.node.close()
         launch.stop(session)
         raise
+
+
+def observe(what: str, address: str | None, timeout: float) -> StateAnswer:
+    """What a session of this machine that this process is no part of says about itself, as `Engine.state` does.
+
+    Raises:
+        ConnectionError: no session has that address, or it does not answer.
+    """
+    from skate.engine.local import registry
+    from skate.engine.local.state import StateReader
+
+    observer = registry.Observer(registry.find(address), timeout)
+    try:
+        return StateReader(observer.ask, None).read(what, timeout)
+    finally:
+        observer.close()

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from skate.engine.local import launch, protocol
+from skate.engine.local import launch, protocol, registry
 from skate.engine.local.client.engine import LocalEngine
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class DriverEngine(LocalEngine):
         self.session = session
         self.job_env = dict(config.runtime_env)
         self.print_log = write_log
+        self.loop.parked_fd = self.node.fd
+        registry.register(session.config, os.getpid())
         self._old_handler: Any = None
         self._install_handler()
         os.register_at_fork(after_in_child=self._forked)
@@ -66,6 +68,7 @@ class DriverEngine(LocalEngine):
                 self.loop.flush(self.node)
             bye: Latch = self.bye
             self.loop.wait(bye, 2.0)
+        registry.unregister(self.session.config["session_dir"])
         self.end("skate.shutdown() was called.")
         launch.stop(self.session)
         if self._old_handler is not None and signal.getsignal(signal.SIGINT) == self._on_sigint:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+OBSERVER = b"0"
+"""How somebody greets the node who only asks about the session, and is no part of it."""
+
 # -- a caller to a worker
 TASK = 1  # key, function id, flag, args, num_returns, extra
 CALL = 2  # key, method name, flag, args, num_returns, extra
@@ -15,8 +18,10 @@ LEASE = 7  # resources, gpu ids, lease number, where: what the tasks that follow
 DROP = 8  # key: the caller wants no more items of a generator
 
 # -- a worker to a caller
-RESULT = 20  # key, kind, payload, microseconds
-RESULTS = 21  # key, [(kind, payload), …], microseconds: a task with several results
+RESULT = (
+    20  # key, kind, payload, microseconds, when it started (of time.monotonic, which all processes share)
+)
+RESULTS = 21  # key, [(kind, payload), …], microseconds, start: a task with several results
 ITEM = 22  # key of the generator, index, kind, payload
 STOLEN = 23  # [key, …]
 EXITING = 24  # [key, …]: this worker ends after max_calls; these had not started
@@ -60,6 +65,9 @@ RETIRE = 68  # a worker: it ends soon, and takes no new lease
 SYNC = 66  # request: answered once all before it has been done
 ENV_BROKEN = 71  # a worker: text; it could not put itself into its environment, and ends
 CANCEL_ELSEWHERE = 70  # key, force, recursive: for whoever made the call; passed on to it as it is
+ASK_ALL = 110  # request, what, asked, seconds: a question for every process; answered with what they say
+TOLD = 111  # number of a question, answer: the answer of one process
+HISTORY = 112  # how many, answer: what became of calls, from a process that may be gone when somebody asks
 
 # -- a client to the node, about places
 CREATE_GROUP = 110  # request, description
@@ -86,6 +94,7 @@ WARN = 90  # text
 EXIT = 91  # end yourself, gracefully
 BYE = 92  # the session has ended
 ENV_FAILED = 93  # lane, text: the runtime environment can't be made
+TELL = 130  # number of a question, what, asked
 
 
 class MalformedMessage(Exception):
@@ -132,6 +141,9 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     KILL_WORKER: (int,),
     CANCEL_ELSEWHERE: (int, bool, bool),
     ENV_BROKEN: (str,),
+    ASK_ALL: (int, str, _ANY, float),
+    TOLD: (int, bytes),
+    HISTORY: (int, bytes),
 }
 """What follows the number in each message to the node."""
 

@@ -221,6 +221,9 @@ class _Zygote:
 
         shutil.rmtree(self.config["spill_dir"], ignore_errors=True)
         shutil.rmtree(self.config["session_dir"], ignore_errors=True)
+        from skate.engine.local import registry  # here, as only the end needs it
+
+        registry.unregister(self.config["session_dir"])
         return 0
 
 

@@ -58,6 +58,8 @@ class Node:
             "namespace": "space",
             "prestart": prestart,
             "log_to_driver": False,
+            "system": {},
+            "driver_pid": os.getpid(),
         }
         self.server = Server(config, driver, zygote, self.arena_fd)
         self.driver = wire.Conn(self.driver_end)

@@ -19,10 +19,23 @@ if TYPE_CHECKING:
 class ActorLink:
     """An actor as this process calls it."""
 
-    __slots__ = ("cause", "conn", "error", "inflight", "key", "name", "queue", "restarts", "state", "worker")
+    __slots__ = (
+        "cause",
+        "conn",
+        "error",
+        "inflight",
+        "key",
+        "name",
+        "place",
+        "queue",
+        "restarts",
+        "state",
+        "worker",
+    )
 
     def __init__(self, key: int, name: str) -> None:
         self.key = key
+        self.place = -key
         self.name = name
         self.state = "UNKNOWN"
         self.conn: wire.Conn | None = None
@@ -192,12 +205,31 @@ class ActorCalls:
         link: ActorLink = conn.peer
         inflight = link.inflight
         engine = self.engine
+        ended = engine.history.ended.append
         for message in messages:
             op = message[0]
             if op == protocol.RESULT:
                 call = inflight.pop(message[1], None)
                 if call is not None:
-                    engine.results.finish(call, message[2], message[3])
+                    kind, micros = message[2], message[4]
+                    if kind == ERROR:
+                        micros = ~micros
+                        engine.history.keep_failure(call, message[3])
+                    ended(
+                        (
+                            call.key,
+                            call.attempts,
+                            call.name,
+                            call.extra,
+                            call.parent,
+                            call.created,
+                            link.place,
+                            link.worker,
+                            message[5],
+                            micros,
+                        )
+                    )
+                    engine.results.finish(call, kind, message[3])
             elif op == protocol.ITEM:
                 call = inflight.get(message[1])
                 if call is not None:
@@ -205,6 +237,7 @@ class ActorCalls:
             elif op == protocol.RESULTS:
                 call = inflight.pop(message[1], None)
                 if call is not None:
+                    engine.history.end(call, link.place, link.worker, message[4], message[3])
                     engine.results.finish_many(call, message[2])
 
     def retry(self, call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from skate import exceptions
@@ -39,6 +40,7 @@ class Call:
         "attempts",
         "cancelled",
         "cost",
+        "created",
         "extra",
         "flag",
         "held",
@@ -79,6 +81,7 @@ class Call:
         self.parent = 0
         self.waiting_for = 0
         self.cancelled = False
+        self.created = monotonic()
 
     def outputs(self) -> list[ObjectRef[Any]]:
         """The refs that this call fills."""

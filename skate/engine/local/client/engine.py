@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import marshal
 import time
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core.environment.fields import text_of
 from skate.core.ref import INDEX_BITS, ObjectRef, Stream
-from skate.engine.base import Engine, InitConfig
+from skate.engine.base import Engine, InitConfig, StateAnswer
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.actors import ActorCalls
 from skate.engine.local.client.cancels import Cancels
@@ -17,10 +18,12 @@ from skate.engine.local.client.creation import Creation
 from skate.engine.local.client.exports import Exports
 from skate.engine.local.client.facts import Facts
 from skate.engine.local.client.groups import Groups
+from skate.engine.local.client.history import History
 from skate.engine.local.client.lanes import Lanes
 from skate.engine.local.client.loop import Latch, Loop
 from skate.engine.local.client.objects import Objects
 from skate.engine.local.client.results import Results
+from skate.engine.local.client.running import current_task
 from skate.engine.local.client.streams import Streams
 from skate.engine.local.client.submit import Submit
 from skate.engine.local.client.waits import Waits
@@ -57,6 +60,7 @@ class LocalEngine(Engine):
         self.objects = Objects(self, arena_fd, max(settings["store_bytes"], 4096))
         self.lanes = Lanes(self)
         self.actor_calls = ActorCalls(self)
+        self.history = History(self)
         self.exports = Exports(self)
         self.submit = Submit(self)
         self.creation = Creation(self)
@@ -84,6 +88,8 @@ class LocalEngine(Engine):
         # Straight there: it runs for each of the thousands of refs that an object may hold.
         self.restore_ref = self.objects.restore  # type: ignore[method-assign]
         self.print_log: Callable[[str, str, int, bytes], None] = lambda *_: None
+        self.running_now: Callable[[], list[tuple[int, float, str]]] = list
+        """In a worker: what runs in it, for reports."""
 
     # -- the loop's questions ----------------------------------------
 
@@ -174,10 +180,19 @@ class LocalEngine(Engine):
                 self.loop.deferred.append((self._print_log, message))
             elif op == protocol.WARN:
                 self.loop.deferred.append((self._warn, message[1]))
+            elif op == protocol.TELL:
+                self.loop.deferred.append((self._tell, message))
             elif op == protocol.BYE:
                 self.bye(None)
             elif self.on_node_message is not None:
                 self.on_node_message(message)
+
+    def _tell(self, message: tuple[Any, ...]) -> None:
+        _op, number, what, asked = message
+        with self.loop.mutex:
+            if not self.ended:
+                self.node.send((protocol.TOLD, number, marshal.dumps(self.history.report(what, asked), 2)))
+                self.loop.flush(self.node)
 
     def _print_log(self, message: tuple[Any, ...]) -> None:
         self.print_log(*message[1:])
@@ -345,6 +360,21 @@ class LocalEngine(Engine):
 
     def group_ready(self, id: str, value: Any) -> ObjectRef[Any]:
         return self.groups.ready(id, value)
+
+    def state(self, what: str, timeout: float) -> StateAnswer:
+        from skate.engine.local.state import StateReader
+
+        def own(asked: str) -> dict[str, Any]:
+            with self.loop.mutex:
+                told: dict[str, Any] = self.history.report(asked, None)
+                return told
+
+        return StateReader(self.ask, own).read(what, timeout)
+
+    def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
+        running = current_task.get()
+        key = 0 if running is None else running.key
+        self.history.spans.append((event, key, started, ended, extra))
 
     def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
         return self.ask(protocol.KV, action, key, value, namespace, overwrite)

@@ -10,6 +10,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from skate.core.ref import ERROR
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import env_error
 from skate.engine.local.refusals import refusal
@@ -40,6 +41,7 @@ class Link:
         "lane",
         "load",
         "lost",
+        "place",
         "progress",
         "stealing",
         "worker",
@@ -49,6 +51,7 @@ class Link:
         self.worker = worker
         self.conn = conn
         self.lane = lane
+        self.place = lane.number
         self.inflight: dict[int, Call] = {}
         self.load = 0.0
         self.functions: set[int] = set()
@@ -316,6 +319,7 @@ class Lanes:
             return
         inflight = link.inflight
         engine = self.engine
+        ended = engine.history.ended.append
         for message in messages:
             op = message[0]
             if op == protocol.RESULT:
@@ -325,7 +329,25 @@ class Lanes:
                 link.load -= call.cost
                 spec = call.spec
                 spec.cost = spec.cost * 0.5 + message[4] * 0.5e-6 + 1e-6
-                engine.results.finish(call, message[2], message[3])
+                kind, micros = message[2], message[4]
+                if kind == ERROR:
+                    micros = ~micros
+                    engine.history.keep_failure(call, message[3])
+                ended(
+                    (
+                        call.key,
+                        call.attempts,
+                        call.name,
+                        call.extra,
+                        call.parent,
+                        call.created,
+                        link.place,
+                        link.worker,
+                        message[5],
+                        micros,
+                    )
+                )
+                engine.results.finish(call, kind, message[3])
             elif op == protocol.ITEM:
                 call = inflight.get(message[1])
                 if call is not None:
@@ -335,6 +357,7 @@ class Lanes:
                 if call is not None:
                     link.load -= call.cost
                     call.spec.cost = call.spec.cost * 0.5 + message[3] * 0.5e-6 + 1e-6
+                    engine.history.end(call, link.place, link.worker, message[4], message[3])
                     engine.results.finish_many(call, message[2])
             elif op in (protocol.STOLEN, protocol.EXITING):
                 link.stealing = False

@@ -10,6 +10,7 @@ to wait. Threads that wait while another drives sleep until their result is ther
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 from collections import deque
@@ -80,6 +81,9 @@ class Loop:
         self.in_critical = False
         self.interrupted: Callable[[], None] | None = None
         self.after_step: Callable[[], None] | None = None
+        self.before_park: Callable[[], None] | None = None
+        self.parked_fd = -1
+        """A descriptor that wakes the background from its sleep: news for a process that does nothing itself."""
         self._housekeep = housekeep
         self._busy = busy
         self._before_poll = before_poll
@@ -98,6 +102,8 @@ class Loop:
         self.parked = False
         self._park = threading.Lock()
         self._park.acquire()
+        self._nudge_read, self._nudge_write = os.pipe()
+        os.set_blocking(self._nudge_write, False)
 
     # -- connections ----------------------------------------
 
@@ -111,6 +117,8 @@ class Loop:
         if self.conns.pop(conn.fd, None) is not None:
             self.poller.remove(conn.fd)
         self.dirty.discard(conn)
+        if conn.fd == self.parked_fd:
+            self.parked_fd = -1
         conn.close()
 
     def flush(self, conn: Conn) -> None:
@@ -277,7 +285,7 @@ class Loop:
         """There is something that must not wait until somebody waits for it."""
         if self.parked:
             self.parked = False
-            _open(self._park)
+            os.write(self._nudge_write, b".")
         elif self._thread is None and not self.closed:
             self._thread = threading.Thread(target=self._run, name="skate-loop", daemon=True)
             self._thread.start()
@@ -292,9 +300,11 @@ class Loop:
                 return
             if not self._busy():
                 if time.monotonic() - idle_since > _PARK_AFTER:
+                    if self.before_park is not None:
+                        self.before_park()
                     self.parked = True
-                    if not self._busy():
-                        self._park.acquire()
+                    if not self._busy() and self._sleep():
+                        self.try_step()
                     self.parked = False
                     idle_since = time.monotonic()
                     tick = _TICK
@@ -320,11 +330,23 @@ class Loop:
                 seen = self._steps
                 self._leave()
 
+    def _sleep(self) -> bool:
+        """Until `nudge`; True if there is news on `parked_fd` instead."""
+        sleeper = select.poll()
+        for fd in (self._nudge_read, self.parked_fd):
+            if fd >= 0:
+                sleeper.register(fd, select.POLLIN)
+        woken = {fd for fd, _event in sleeper.poll()}
+        if self._nudge_read in woken:
+            os.read(self._nudge_read, 4096)
+        return self.parked_fd in woken
+
     def close(self) -> None:
         """End the background thread and close every socket."""
         self.closed = True
         self.wake()
         _open(self._park)
+        os.write(self._nudge_write, b".")
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2)
@@ -332,8 +354,7 @@ class Loop:
             for conn in list(self.conns.values()):
                 self.remove(conn)
         self.poller.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._close_pipes()
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's sockets without a word."""
@@ -342,5 +363,8 @@ class Loop:
             conn.sock.close()
         self.conns.clear()
         self.poller.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for fd in (self._wake_read, self._wake_write, self._nudge_read, self._nudge_write):
+            os.close(fd)

@@ -63,6 +63,7 @@ class Results:
     def fail(self, call: Call, error: Any) -> None:
         """End a call with an error of ours (with the mutex held)."""
         call.retries = 0
+        self.engine.history.failed(call, error)
         self.finish(call, ERROR, error)
 
     def _should_retry(self, call: Call, value: Any) -> bool:
@@ -102,6 +103,8 @@ class Results:
                 text += f" It had been tried {call.attempts + 1} times."
             self.fail(call, dump_error(_crash(why, text)))
         else:
+            error = dump_error(exceptions.WorkerCrashedError(f"Task {call.name} did not end: {cause}."))
+            self.engine.history.failed(call, error)
             call.retries -= 1
             call.attempts += 1
             call.link = None

@@ -10,6 +10,7 @@ from skate import exceptions
 from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef
 from skate.engine.local import protocol
 from skate.engine.local.client.loop import FirstError, Latch
+from skate.engine.local.client.running import current_task
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,10 +45,13 @@ class Waits:
         if patience and self.engine.loop.wait(latch, patience):
             return True
         self.engine.tell(protocol.BLOCKED)
+        running = current_task.get()
+        running.waits += 1
         try:
             left = None if timeout is None else max(0.0, timeout - (self.engine.now() - started))
             return self.engine.loop.wait(latch, left)
         finally:
+            running.waits -= 1
             self.engine.tell(protocol.UNBLOCKED)
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:

@@ -47,6 +47,7 @@ class Actors:
             answer = (holder, table.actors[holder].description["meta"])
             self.server.connections.send(process.number, (protocol.REPLY, request, answer))
             return
+        self.server.inquiry.actor_changed(actor)
         self.server.directory.hold(about["nested"])
         self._held[key] = about["nested"]
         actor.watchers |= self.early_watches.pop(key, set())
@@ -118,6 +119,7 @@ class Actors:
             server.scheduler.hold_only(rest[0], rest[1])
         elif what == "notify":
             actor = server.table.actors[rest[0]]
+            server.inquiry.actor_changed(actor)
             for client in actor.watchers:
                 self._tell(client, actor)
         elif what == "kill":

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol, wire
+from skate.engine.local.node.process import Process
 
 if TYPE_CHECKING:
     import socket
 
-    from skate.engine.local.node.process import Process
     from skate.engine.local.node.server import Server
 
 
@@ -59,12 +59,22 @@ class Connections:
         except (wire.ProtocolError, ValueError):
             self._refuse(greeting)
             return
+        if hello == protocol.OBSERVER:
+            self._admit_observer(greeting)
+            return
         process = self.server.processes.get(number)
         if process is None or process.conn is not None or process.is_driver:
             self._refuse(greeting)
             return
         del self.greetings[greeting.fd]
         self.server.poller.remove(greeting.fd)
+        self.attach(process, greeting.sock)
+
+    def _admit_observer(self, greeting: wire.Greeting) -> None:
+        del self.greetings[greeting.fd]
+        self.server.poller.remove(greeting.fd)
+        process = Process(self.server.workers.new_number(), False, "")
+        process.reports = False
         self.attach(process, greeting.sock)
 
     def tick(self, now: float) -> None:
@@ -151,6 +161,7 @@ class Connections:
         conn.close()
         server.directory.client_left(process.number)
         server.scheduler.client_left(process.number)
+        server.inquiry.reports.client_left(process.number)
         self.to_flush.discard(process)
         for key in server.table.client_left(process.number):
             server.table.owner_died(key)
@@ -158,6 +169,8 @@ class Connections:
             del server.processes[process.number]
             if not server.drivers():
                 server.stopping = True
+        elif not process.reports:
+            del server.processes[process.number]
         elif process.status is not None:
             server.workers.bury(process)
 

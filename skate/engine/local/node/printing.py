@@ -1,4 +1,4 @@
-"""What workers print: read from their pipes, and passed on to the drivers."""
+"""What workers print: read from their pipes, kept in files, and passed on to the drivers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from skate.engine.local import protocol, wire
+from skate.engine.local.node.logfiles import LogFiles
 
 if TYPE_CHECKING:
     from skate.engine.local.node.process import Process
@@ -22,6 +23,7 @@ class Printing:
         self.server = server
         self.pipes: dict[int, Process] = {}
         self._stalled: set[int] = set()
+        self.files = LogFiles(os.path.join(server.config["session_dir"], "logs"))
 
     def add(self, fd: int, process: Process) -> None:
         """Read this pipe from now on."""
@@ -55,6 +57,7 @@ class Printing:
                 self._log(process, stream, lines.feed(data))
             self._log(process, stream, lines.close())
             self._close(process, fd)
+        self.files.close(process.number)
 
     def written(self, conn: wire.Conn) -> None:
         """A driver has taken what was written: pipes that were left full may go on."""
@@ -73,6 +76,8 @@ class Printing:
         os.close(fd)
 
     def _log(self, process: Process, stream: str, pieces: list[tuple[str, bytes]]) -> None:
+        for _name, text in pieces:
+            self.files.write(process.number, process.pid, stream, text)
         if not self.server.config["log_to_driver"]:
             return
         connections = self.server.connections

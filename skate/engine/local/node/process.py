@@ -26,6 +26,7 @@ class Process:
         "path",
         "pid",
         "pipes",
+        "reports",
         "status",
         "why",
     )
@@ -47,6 +48,8 @@ class Process:
         self.doomed = False
         """Killed before its pid was known: it is killed as soon as it tells."""
         self.pipes: dict[int, tuple[str, Lines]] = {}
+        self.reports = True
+        """Whether it can be asked what it does; an observer can't."""
 
 
 def readable(sock: socket.socket) -> bool:

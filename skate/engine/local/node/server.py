@@ -12,6 +12,7 @@ actors.py        carries out the actor table's                 lifecycle.py     
 store.py         carries out the directory's                   directory.py, allocator.py   pure
 spill.py         moving objects to disk
 printing.py      what workers print                            output.py                    pure
+inquiry.py       what users ask about the session              reports.py, history.py       pure
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from skate.engine.local.node.connections import Connections
 from skate.engine.local.node.directory import Directory
 from skate.engine.local.node.environments import Environments
 from skate.engine.local.node.groups import Groups
+from skate.engine.local.node.inquiry import Inquiry
 from skate.engine.local.node.leases import Leases
 from skate.engine.local.node.lifecycle import ActorTable
 from skate.engine.local.node.messages import HANDLERS
@@ -68,8 +70,10 @@ class Server:
         self.leases = Leases(self)
         self.groups = Groups(self)
         self.clusters = Clusters(self)
+        self.inquiry = Inquiry(self)
         process = Process(config["first_number"], True, first.id)
         process.namespace = config["namespace"]
+        process.pid = config["driver_pid"]
         self.connections.attach(process, driver)
         self.scheduler.prestart(config["prestart"])
         self.carry_out()
@@ -95,6 +99,7 @@ class Server:
                 self.scheduler.tick(now)
                 self.connections.tick(now)
                 self.environments.tick(now)
+                self.inquiry.reports.tick(now)
             self.settle()
         self._end()
 
@@ -141,6 +146,10 @@ class Server:
                 instructions, self.directory.out = self.directory.out, []
                 for instruction in instructions:
                     self.store.carry_out(*instruction)
+            elif self.inquiry.reports.out:
+                instructions, self.inquiry.reports.out = self.inquiry.reports.out, []
+                for instruction in instructions:
+                    self.inquiry.carry_out(*instruction)
             else:
                 return
 

@@ -6,6 +6,7 @@ import marshal
 import os
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from skate.engine.local import protocol
@@ -30,10 +31,15 @@ class Workers:
         self._said = bytearray()
         self._next_number = first_number
 
-    def fork(self, env: str, machine: str) -> None:
-        """Have the zygote fork a worker, which counts as being on that machine."""
+    def new_number(self) -> int:
+        """A number for a process that joins."""
         number = self._next_number
         self._next_number += 1
+        return number
+
+    def fork(self, env: str, machine: str) -> None:
+        """Have the zygote fork a worker, which counts as being on that machine."""
+        number = self.new_number()
         process = Process(number, False, machine)
         self.server.processes[number] = process
         ends = []
@@ -44,6 +50,7 @@ class Workers:
             self.server.printing.add(read, process)
             ends.append(write)
         self.server.scheduler.worker_started(number, env, machine)
+        self.server.inquiry.history.worker_started(number, time.time())
         settled = self.server.environments.settled[env]
         body = marshal.dumps((number, settled, self.server.clusters.facts(machine)), 2)
         self.zygote.setblocking(True)
@@ -90,6 +97,7 @@ class Workers:
         del server.processes[process.number]
         server.printing.drain(process)
         cause = process.ended or describe_end(process.status)
+        server.inquiry.worker_ended(process)
         lane = server.scheduler.worker_died(process.number)
         if lane is not None:
             server.connections.send(lane[0], (protocol.LOST, lane[1], process.number, cause, process.why))

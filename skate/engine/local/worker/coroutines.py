@@ -12,7 +12,7 @@ from skate.core import serialize
 from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
-from skate.engine.local.worker.execute import Execution, Running, arguments, result
+from skate.engine.local.worker.execute import Execution, arguments, result
 
 if TYPE_CHECKING:
     from skate.engine.local.worker.main import Worker
@@ -108,10 +108,10 @@ class AsyncActor:
     async def _run(self, group: Group, conn: Any, message: tuple[Any, ...]) -> None:
         worker = self.worker
         execution = Execution(worker, conn, message)
-        running = Running(worker, conn, execution.key, "task", "task")
+        running = execution.begin()
         exiting: BaseException | None = None
         try:
-            running, function = execution.open()
+            function = execution.function()
             worker.async_running[execution.key] = running
             args, kwargs = arguments(worker, execution.flag, execution.args)
             value = function(*args, **kwargs)
@@ -119,7 +119,14 @@ class AsyncActor:
                 value = await value
             if execution.num_returns == "streaming" and hasattr(value, "__aiter__"):
                 await self._stream(execution, value)
-                answer: tuple[Any, ...] = (protocol.RESULT, execution.key, 1, None, execution.micros())
+                answer: tuple[Any, ...] = (
+                    protocol.RESULT,
+                    execution.key,
+                    1,
+                    None,
+                    execution.micros(),
+                    execution.started,
+                )
             elif execution.num_returns == "dynamic" and hasattr(value, "__aiter__"):
                 answer = execution.answer([item async for item in value])
             else:
@@ -127,7 +134,7 @@ class AsyncActor:
         except asyncio.CancelledError:
             cancelled = exceptions.TaskCancelledError(ObjectRef(execution.key).task_id())
             payload = serialize.pack(cancelled).inline()
-            answer = (protocol.RESULT, execution.key, ERROR, payload, execution.micros())
+            answer = (protocol.RESULT, execution.key, ERROR, payload, execution.micros(), execution.started)
         except SystemExit as error:
             exiting = error
             answer = ()

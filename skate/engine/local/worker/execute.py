@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Running:
     """What runs now, in this thread or coroutine."""
 
-    __slots__ = ("cancelled", "conn", "function_name", "key", "name", "thread", "worker")
+    __slots__ = ("cancelled", "conn", "function_name", "key", "name", "started", "thread", "waits", "worker")
 
     def __init__(
         self, worker: Worker, conn: wire.Conn | None, key: int, function_name: str, name: str
@@ -37,7 +37,9 @@ class Running:
         self.function_name = function_name
         self.name = name
         self.cancelled = False
+        self.started = 0.0
         self.thread = 0
+        self.waits = 0
 
     def describe(self, info: TaskInfo) -> None:
         """Tell `get_runtime_context()` what is known here."""
@@ -180,10 +182,10 @@ class Execution:
         self.worker = worker
         self.conn = conn
         _op, self.key, self.target, self.flag, self.args, self.num_returns, self.extra = message
-        self.started = time.perf_counter()
+        self.started = time.monotonic()
 
-    def open(self) -> tuple[Running, Callable[..., Any]]:
-        """Find the function and say that it runs."""
+    def begin(self) -> Running:
+        """Say that it runs."""
         worker = self.worker
         if worker.instance is None:
             name = worker.function_names.get(self.target, "task")
@@ -191,17 +193,21 @@ class Execution:
             name = f"{worker.class_name}.{self.target}"
         shown = name if self.extra is None else self.extra.get("name") or name
         running = Running(worker, self.conn, self.key, name, shown)
+        running.started = self.started
         current_task.set(running)
-        if worker.instance is None:
-            return running, worker.function(self.target)
-        return running, worker.method(self.target)
+        return running
+
+    def function(self) -> Callable[..., Any]:
+        """What is to be run."""
+        worker = self.worker
+        return worker.function(self.target) if worker.instance is None else worker.method(self.target)
 
     def run(self) -> None:
         """Run a plain function to its end, and answer."""
         worker = self.worker
-        running = Running(worker, self.conn, self.key, "task", "task")
+        running = self.begin()
         try:
-            running, function = self.open()
+            function = self.function()
             worker.enter(running)
             try:
                 args, kwargs = arguments(worker, self.flag, self.args)
@@ -226,17 +232,17 @@ class Execution:
             if isinstance(value, types.GeneratorType):
                 value = next(value)
             kind, payload = result(worker, caller, self.key, value)
-            return (protocol.RESULT, self.key, kind, payload, self.micros())
+            return (protocol.RESULT, self.key, kind, payload, self.micros(), self.started)
         if returns == "streaming":
             self.stream(value)
-            return (protocol.RESULT, self.key, VALUE, None, self.micros())
+            return (protocol.RESULT, self.key, VALUE, None, self.micros(), self.started)
         if returns == "dynamic":
             kind, payload = result(worker, caller, self.key, DynamicObjectRefGenerator(self.collect(value)))
-            return (protocol.RESULT, self.key, kind, payload, self.micros())
+            return (protocol.RESULT, self.key, kind, payload, self.micros(), self.started)
         if returns == 0:
-            return (protocol.RESULTS, self.key, [], self.micros())
+            return (protocol.RESULTS, self.key, [], self.micros(), self.started)
         if isinstance(value, types.GeneratorType):
-            return (protocol.RESULTS, self.key, self.some(value, returns), self.micros())
+            return (protocol.RESULTS, self.key, self.some(value, returns), self.micros(), self.started)
         values = list(value) if hasattr(value, "__iter__") or hasattr(value, "__getitem__") else None
         if values is None or len(values) != returns:
             got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
@@ -245,7 +251,7 @@ class Execution:
                 f"Task returned {got}, but num_returns={returns}: return a sequence of that many values."
             )
         results = [result(worker, caller, self.key + index, item) for index, item in enumerate(values)]
-        return (protocol.RESULTS, self.key, results, self.micros())
+        return (protocol.RESULTS, self.key, results, self.micros(), self.started)
 
     def collect(self, generator: Any) -> list[ObjectRef[Any]]:
         """All that a generator yields, as refs; an exception is the last of them."""
@@ -297,7 +303,14 @@ class Execution:
         worker = self.worker
         if running.cancelled and isinstance(error, KeyboardInterrupt):
             cancelled = exceptions.TaskCancelledError(ObjectRef(self.key).task_id())
-            return (protocol.RESULT, self.key, ERROR, serialize.pack(cancelled).inline(), self.micros())
+            return (
+                protocol.RESULT,
+                self.key,
+                ERROR,
+                serialize.pack(cancelled).inline(),
+                self.micros(),
+                self.started,
+            )
         if isinstance(error, SystemExit):
             worker.exit_from_code(error)
         return (
@@ -306,11 +319,12 @@ class Execution:
             ERROR,
             error_payload(worker, running.function_name, error),
             self.micros(),
+            self.started,
         )
 
     def micros(self) -> int:
         """Run time so far."""
-        return int((time.perf_counter() - self.started) * 1e6)
+        return int((time.monotonic() - self.started) * 1e6)
 
 
 def call_on_instance(instance: Any) -> Callable[..., Any]:

@@ -83,6 +83,8 @@ class Worker:
         self.engine.before_block = self._before_block
         self.engine.after_block = self._after_block
         self.engine.on_node_message = self._on_node
+        self.engine.running_now = self._running_now
+        self.engine.loop.before_park = self.engine.history.hand_over
         self.engine.loop._busy = self._busy
         runtime.engine = self.engine
         self.inbox: deque[tuple[wire.Conn | None, tuple[Any, ...]]] = deque()
@@ -213,6 +215,10 @@ class Worker:
                     conn.send((protocol.EXITING, keys))
                 self.finish("it had made max_calls calls.")
 
+    def _running_now(self) -> list[tuple[int, float, str]]:
+        running = [*self.running.values(), *self.async_running.values()]
+        return [(r.key, r.started, "get" if r.waits else "") for r in running]
+
     def _to_pool(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         group = self.group_of(message)
         pool = self.pools.get(group)
@@ -237,7 +243,7 @@ class Worker:
         declared = ", ".join(sorted(self.groups)) or "none"
         error = ValueError(f"the actor has no concurrency group {group!r}. Declared: {declared}.")
         payload = error_payload(self, f"{self.class_name}.{message[2]}", error)
-        self.reply(conn, (protocol.RESULT, message[1], ERROR, payload, 0))
+        self.reply(conn, (protocol.RESULT, message[1], ERROR, payload, 0, 0.0))
         return True
 
     def group_of(self, message: tuple[Any, ...]) -> str:
@@ -326,7 +332,7 @@ class Worker:
     def reply_cancelled(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         """Answer a call that was cancelled before it ran."""
         error = exceptions.TaskCancelledError(ObjectRef(message[1]).task_id())
-        conn.send((protocol.RESULT, message[1], ERROR, serialize.pack(error).inline(), 0))
+        conn.send((protocol.RESULT, message[1], ERROR, serialize.pack(error).inline(), 0, 0.0))
         self.engine.loop.dirty.add(conn)
 
     # -- generators ----------------------------------------
@@ -608,6 +614,7 @@ class Worker:
     def finish(self, cause: str) -> NoReturn:
         """End the process, after what it has said has been written."""
         self.exiting = True
+        self.engine.history.hand_over()
         # Answers first: once the node has told of the end, callers look for no more.
         self._flush_all()
         if self.actor is not None:
