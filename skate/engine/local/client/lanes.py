@@ -153,9 +153,8 @@ class Lanes:
                     if lane.once:
                         link.draining = True
                         break
-        wanted = (
-            len(lane.links) + min(len(backlog), 4096) if backlog else sum(1 for k in lane.links if k.inflight)
-        )
+        # A lease that is kept a moment for the next task is still wanted: a task at a time costs the node no message.
+        wanted = len(lane.links) + min(len(backlog), 4096)
         if wanted != lane.demanded and (wanted > lane.demanded or not backlog):
             self._demand(lane, wanted)
         self.engine.loop.housekeeping_due = True
