@@ -73,6 +73,10 @@ class SimulatedExecutor(Executor):
     def save_now(self, trial: Trial) -> TrainingResult:
         return self._saved(trial)
 
+    def finish_save(self, trial: Trial) -> TrainingResult:
+        self._asked.remove((trial, Kind.SAVED))
+        return self._saved(trial)
+
     def export(self, trial: Trial) -> None:
         raise NotImplementedError
 

@@ -81,6 +81,10 @@ class Executor(ABC):
         """Let a trial save itself, and wait until it has."""
 
     @abstractmethod
+    def finish_save(self, trial: Trial) -> TrainingResult:
+        """Wait until a save that has been asked for is done. No SAVED follows."""
+
+    @abstractmethod
     def export(self, trial: Trial) -> None:
         """Let a trial export its model. EXPORTED follows."""
 
@@ -212,6 +216,13 @@ class ActorExecutor(Executor):
     def save_now(self, trial: Trial) -> TrainingResult:
         """Let a trial save itself, and wait until it has."""
         saved: TrainingResult = skate.get(self._workers[trial.trial_id].actor.save.remote())
+        return saved
+
+    def finish_save(self, trial: Trial) -> TrainingResult:
+        """Wait until a save that has been asked for is done."""
+        ref = next(ref for ref, asked in self._asked.items() if asked == (trial, Kind.SAVED))
+        del self._asked[ref]
+        saved: TrainingResult = skate.get(ref)
         return saved
 
     def export(self, trial: Trial) -> None:

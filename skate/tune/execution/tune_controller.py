@@ -86,6 +86,7 @@ class TuneController:
         self._live: dict[str, Trial] = {}
         self._startable: dict[str, Trial] = {}
         self._after_save: dict[str, Callable[[], None]] = {}
+        self._dropped: list[tuple[Trial, TrainingResult]] = []
         self._iteration = 0
         self._metric_seen = False
         self._stopped = False
@@ -131,6 +132,11 @@ class TuneController:
         return trial.trial_id not in self._after_save and self._executor.has_room(
             trial.placement_group_factory
         )
+
+    @property
+    def _resource_updater(self) -> _Totals:
+        """What there is, as functions that allocate resources ask for it."""
+        return _Totals(self._executor.used()[1])
 
     def resources(self) -> tuple[dict[str, float], dict[str, float]]:
         """What trials hold, and what there is."""
@@ -327,13 +333,26 @@ class TuneController:
     def _on_saved(self, trial: Trial, saved: TrainingResult) -> None:
         if saved.checkpoint is None:
             return
-        dropped = trial.on_checkpoint(saved)
+        self._dropped += [(trial, each) for each in trial.on_checkpoint(saved)]
         self._journal.update(trial)  # before the files go: a restore must not look for them
-        for each in dropped:
-            if each.checkpoint is not None and trial.storage is not None:
-                trial.storage.store.delete(each.checkpoint.path)
+        self._delete_dropped()
         self._tell("on_checkpoint", trial, checkpoint=saved.checkpoint)
         self._tell("on_trial_save", trial)
+
+    def _delete_dropped(self) -> None:
+        """Delete checkpoints that are no longer kept, unless another trial is about to go on from one."""
+        if not self._dropped:
+            return
+        needed = [
+            trial.start_checkpoint.checkpoint for trial in self._live.values() if trial.start_checkpoint
+        ]
+        left = []
+        for trial, each in self._dropped:
+            if each.checkpoint in needed:
+                left.append((trial, each))
+            elif each.checkpoint is not None and trial.storage is not None:
+                trial.storage.store.delete(each.checkpoint.path)
+        self._dropped = left
 
     def _on_failure(self, trial: Trial, error: Exception) -> None:
         self._executor.stop(trial, failed=True)
@@ -385,6 +404,10 @@ class TuneController:
         """End a trial, whatever it does."""
         if trial.is_finished():
             return
+        if trial.trial_id in self._after_save:
+            self._handle(Event(trial, Kind.SAVED, self._executor.finish_save(trial)))
+            if trial.is_finished():
+                return
         if trial.status in (Trial.PENDING, Trial.PAUSED):
             self._scheduler.on_trial_remove(self, trial)
         last = flatten_dict(trial.last_result) if trial.has_reported_at_least_once else None
@@ -401,6 +424,7 @@ class TuneController:
         trial.set_status(Trial.PAUSED)
         self._startable[trial.trial_id] = trial
         if should_checkpoint and self._saves_itself(trial):
+            trial.start_checkpoint = None  # it goes on from what is saved now
             self._after_save[trial.trial_id] = lambda: self._executor.stop(trial)
             self._executor.save(trial)
         else:
@@ -416,18 +440,29 @@ class TuneController:
         Returns:
             A checkpoint: of a class a new one, of a function the newest that it has reported; None if there is none.
         """
-        if (
-            self._saves_itself(trial)
-            and trial.status == Trial.RUNNING
-            and trial.trial_id not in self._after_save
-        ):
-            saved = self._executor.save_now(trial)
-            if saved.checkpoint is not None:
-                self._on_saved(trial, saved)
+        if trial.trial_id in self._after_save:  # it is being saved, to be paused
+            self._handle(Event(trial, Kind.SAVED, self._executor.finish_save(trial)))
+        elif self._saves_itself(trial) and trial.status == Trial.RUNNING:
+            self._on_saved(trial, self._executor.save_now(trial))
         return trial.latest_checkpoint_result
 
     def _tell(self, method: str, trial: Trial, **info: Any) -> None:
         self._callbacks.call(method, iteration=self._iteration, trials=self._trials, trial=trial, **info)
+
+
+class _Totals:
+    """How much there is in all."""
+
+    def __init__(self, total: dict[str, float]) -> None:
+        self._total = total
+
+    def get_num_cpus(self) -> float:
+        """CPUs."""
+        return self._total.get("CPU", 0.0)
+
+    def get_num_gpus(self) -> float:
+        """GPUs."""
+        return self._total.get("GPU", 0.0)
 
 
 def _end_of(trial: Trial, result: dict[str, Any]) -> dict[str, Any]:

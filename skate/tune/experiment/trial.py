@@ -360,7 +360,8 @@ class Trial:
         Returns:
             Checkpoints that are no longer kept.
         """
-        self.start_checkpoint = None
+        if self.status != Trial.PAUSED:  # a paused trial may have been told since to go on from another's
+            self.start_checkpoint = None
         self.next_checkpoint += 1
         return self.checkpoints.register(checkpoint_result)
 

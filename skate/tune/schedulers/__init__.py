@@ -5,12 +5,42 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from skate.tune.schedulers.async_hyperband import ASHAScheduler, AsyncHyperBandScheduler
+from skate.tune.schedulers.hb_bohb import HyperBandForBOHB
+from skate.tune.schedulers.hyperband import HyperBandScheduler
+from skate.tune.schedulers.median_stopping_rule import MedianStoppingRule
+from skate.tune.schedulers.pbt import PopulationBasedTraining
+from skate.tune.schedulers.pbt_replay import PopulationBasedTrainingReplay
+from skate.tune.schedulers.resource_changing_scheduler import ResourceChangingScheduler
 from skate.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
 
-__all__ = ["FIFOScheduler", "TrialScheduler", "create_scheduler"]
+__all__ = [
+    "ASHAScheduler",
+    "AsyncHyperBandScheduler",
+    "FIFOScheduler",
+    "HyperBandForBOHB",
+    "HyperBandScheduler",
+    "MedianStoppingRule",
+    "PopulationBasedTraining",
+    "PopulationBasedTrainingReplay",
+    "ResourceChangingScheduler",
+    "TrialScheduler",
+    "create_scheduler",
+]
 
 _NAMES = {
     "fifo": ("trial_scheduler", "FIFOScheduler"),
+    "async_hyperband": ("async_hyperband", "AsyncHyperBandScheduler"),
+    "asynchyperband": ("async_hyperband", "AsyncHyperBandScheduler"),
+    "asha": ("async_hyperband", "AsyncHyperBandScheduler"),
+    "median_stopping_rule": ("median_stopping_rule", "MedianStoppingRule"),
+    "medianstopping": ("median_stopping_rule", "MedianStoppingRule"),
+    "hyperband": ("hyperband", "HyperBandScheduler"),
+    "hb_bohb": ("hb_bohb", "HyperBandForBOHB"),
+    "pbt": ("pbt", "PopulationBasedTraining"),
+    "pbt_replay": ("pbt_replay", "PopulationBasedTrainingReplay"),
+    "pb2": ("pb2", "PB2"),
+    "resource_changing": ("resource_changing_scheduler", "ResourceChangingScheduler"),
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import tempfile
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,38 @@ class TrialStorage:
     next_checkpoint: int = 0
     last_name: str | None = field(default=None, compare=False)
 
+    def new_directory(self) -> str:
+        """A directory to save into, where the trial is kept if that is the local disk: then it need not be copied."""
+        if not self.store.is_local:
+            return tempfile.mkdtemp(prefix="skate-checkpoint-")
+        directory = f"{self.path}/.saving-{uuid.uuid4().hex[:8]}"
+        os.makedirs(directory)
+        return directory
+
+    def take(self, directory: str) -> Checkpoint:
+        """Make a directory that `new_directory` returned the next checkpoint.
+
+        Args:
+            directory: The directory, which is gone afterwards.
+
+        Returns:
+            The checkpoint.
+        """
+        if not self.store.is_local:
+            try:
+                return self.persist(Checkpoint(directory))
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+        target = self._next()
+        self.store.delete(target)  # what a trial left that was killed before anybody knew of it
+        os.rename(directory, target)
+        return Checkpoint(target)
+
+    def _next(self) -> str:
+        self.last_name = f"checkpoint_{self.next_checkpoint:06d}"
+        self.next_checkpoint += 1
+        return f"{self.path}/{self.last_name}"
+
     def persist(self, checkpoint: Checkpoint) -> Checkpoint:
         """Copy a checkpoint into the trial's directory.
 
@@ -45,12 +80,9 @@ class TrialStorage:
         Returns:
             The copy.
         """
-        name = f"checkpoint_{self.next_checkpoint:06d}"
-        target = f"{self.path}/{name}"
+        target = self._next()
         with checkpoint.as_directory() as directory:
             self.store.upload(directory, target)
-        self.next_checkpoint += 1
-        self.last_name = name
         return Checkpoint(target, None if self.store.is_local else self.store.filesystem)
 
 

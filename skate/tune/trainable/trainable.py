@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -271,8 +272,21 @@ class Trainable:
         Raises:
             ValueError: `save_checkpoint` returned something that is neither a dictionary nor None.
         """
-        directory = checkpoint_dir or tempfile.mkdtemp(prefix="skate-checkpoint-")
+        keep = self._storage if checkpoint_dir is None else None
+        directory = checkpoint_dir or (
+            keep.new_directory() if keep else tempfile.mkdtemp(prefix="skate-checkpoint-")
+        )
         os.makedirs(directory, exist_ok=True)
+        try:
+            self._save_into(directory)
+            checkpoint = keep.take(directory) if keep else Checkpoint(directory)
+        except BaseException:
+            if checkpoint_dir is None:
+                shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return TrainingResult(checkpoint, dict(self._last_result))
+
+    def _save_into(self, directory: str) -> None:
         saved = self.save_checkpoint(directory)
         if isinstance(saved, dict):
             with open(os.path.join(directory, _DICT_FILE), "wb") as file:
@@ -282,13 +296,6 @@ class Trainable:
                 f"save_checkpoint() returned {saved!r}: it must return None, a dictionary, or the directory that it was given."
             )
         Path(directory, _METADATA_FILE).write_bytes(pickle.dumps(self.get_state()))
-        checkpoint = Checkpoint(directory)
-        if self._storage is not None and checkpoint_dir is None:
-            try:
-                checkpoint = self._storage.persist(checkpoint)
-            finally:
-                _remove(directory)
-        return TrainingResult(checkpoint, dict(self._last_result))
 
     def restore(self, checkpoint_path: str | os.PathLike[str] | Checkpoint | TrainingResult) -> None:
         """Go on from a checkpoint.
@@ -439,9 +446,3 @@ def _pickler() -> Any:
 
 def _is_within(path: str, directory: str) -> bool:
     return os.path.abspath(path).startswith(os.path.abspath(directory))
-
-
-def _remove(directory: str) -> None:
-    import shutil
-
-    shutil.rmtree(directory, ignore_errors=True)
