@@ -7,6 +7,7 @@ of its own gives its CPU back as any code does, and a function that is stopped i
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import logging
 import os
@@ -48,6 +49,7 @@ class FunctionTrainable(Trainable):
         self._function: greenlet.greenlet | None = None
         self._session: TrialSession | None = None
         self._start_from: Checkpoint | None = None
+        self._context: contextvars.Context | None = None
         self._finished = False
 
     def step(self) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class FunctionTrainable(Trainable):
             self._begin()
         assert self._function is not None and self._session is not None
         self._session.saved = None
+        self._share_context()
         before = _session.enter(self._session)
         try:
             reported: Any = self._function.switch()
@@ -84,6 +87,19 @@ class FunctionTrainable(Trainable):
         self._caller = greenlet.getcurrent()
         self._thread = threading.get_ident()
         self._function = greenlet.greenlet(self._run)
+
+    def _share_context(self) -> None:
+        """Let the function see the caller's context variables as they are now; what it has set itself stays."""
+        assert self._function is not None
+        present = contextvars.copy_context()
+        own = self._function.gr_context
+        if own is None:
+            self._function.gr_context = present
+        else:
+            for variable, value in present.items():
+                if self._context is None or self._context.get(variable) is not value:
+                    own.run(variable.set, value)
+        self._context = present.copy()
 
     def _run(self) -> Any:
         returned = self._trainable_func(dict(self.config))
