@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from skate._version import __version__
 
 COMMANDS = {
+    "list": "list the tasks, actors, objects, … of a running session",
+    "logs": "show what its workers have printed",
+    "memory": "show its objects, the largest first, and who holds them",
     "run": "run a program written for Ray, unedited",
+    "stack": "show what each of its processes does now, and what its calls wait for",
+    "status": "show what it has, what is in use, and what waits",
+    "summary": "count its tasks, actors or objects, by name and state",
+    "timeline": "write what ran where and when, as a Chrome trace",
 }
 """Every command, with what it does in a few words; `skate.cli.<name>` has its arguments and its work."""
 

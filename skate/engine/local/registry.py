@@ -137,8 +137,11 @@ def find(address: str | None = None) -> Entry:
     """
     running = sessions()
     if address in (None, "", "auto", "local"):
-        if running:
-            return running[0]
+        for entry in running:
+            if os.path.exists(
+                entry.node_path
+            ):  # one that has just started, or is about to end, can't be asked
+                return entry
         raise ConnectionError(
             "No running session was found on this machine for this user. A session runs while the program that called "
             "skate.init() does."

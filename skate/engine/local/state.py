@@ -402,11 +402,41 @@ def logs(facts: Row, _told: list[Row]) -> list[Row]:
 
 def stacks(facts: Row, told: list[Row]) -> list[Row]:
     """A row for each process: the stacks of its threads, and what its calls wait for."""
-    labels = {facts["pid"]: facts["label"] for facts in facts["alive"]}
+    labels = {process["pid"]: process["label"] for process in facts["alive"]}
+    pids = {process["number"]: process["pid"] for process in facts["alive"]}
     return [
-        {**report["stacks"], "label": labels.get(report["stacks"]["pid"], ""), "pending": report["pending"]}
+        {
+            **report["stacks"],
+            "label": labels.get(report["stacks"]["pid"], ""),
+            "pending": [
+                {
+                    "task_id": task_id(call[0]),
+                    "name": call[2],
+                    "state": call[8],
+                    "why": _why(call, report, pids),
+                }
+                for call in report["pending"]
+            ],
+        }
         for report in told
     ]
+
+
+def _why(call: tuple[Any, ...], report: Row, pids: dict[int, int]) -> str:
+    """What a call waits for, in words."""
+    place, worker, state, refs = call[6], call[7], call[8], call[9]
+    where = f"process {pids.get(worker, worker)}"
+    if state == "PENDING_ARGS_AVAIL":
+        return f"its arguments {', '.join(refs)} are not there yet"
+    if state == "SUBMITTED_TO_WORKER":
+        return f"it runs in {where}, or is next there"
+    if state == "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY":
+        return f"it runs in its actor, {where}, or waits for its turn there"
+    if place < 0:
+        return (
+            f"actor {actor_id(-place)} is not ready yet, or has earlier calls whose arguments are not there"
+        )
+    return f"no worker with {report['lanes'][place][0]} is free yet"
 
 
 def task_id(key: int) -> str:

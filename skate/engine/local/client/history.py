@@ -98,21 +98,28 @@ class History:
         if what == "stacks":
             from skate.engine.local.client.stacks import stacks
 
-            return {"stacks": stacks(self.engine), "pending": self._pending(200), "running": self._running()}
+            return {
+                "stacks": stacks(self.engine),
+                "lanes": self._lanes(),
+                "pending": self._pending(200),
+                "running": self._running(),
+            }
         raise ValueError(f"unknown question {what!r}")
 
     def _tasks(self) -> dict[str, Any]:
-        lanes = [(lane.resources, lane.env) for lane in self.engine.lanes.by_number]
         failures = [(*which, *_story(payload)) for which, payload in self._failures.items()]
         return {
             "number": self.engine.number,
             "pid": os.getpid(),
             "wall": time.time() - time.monotonic(),
-            "lanes": lanes,
+            "lanes": self._lanes(),
             "ended": list(self.ended),
             "failures": failures,
             "spans": list(self.spans),
         }
+
+    def _lanes(self) -> list[tuple[dict[str, float], str]]:
+        return [(lane.resources, lane.env) for lane in self.engine.lanes.by_number]
 
     def _pending(self, most: int | None = None) -> list[tuple[Any, ...]]:
         return [self._describe(call) for call in itertools.islice(self.engine.pending.values(), most)]
