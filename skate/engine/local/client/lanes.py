@@ -238,10 +238,10 @@ class Lanes:
         del self.links[link.worker]
         self.by_conn.pop(link.conn, None)
         link.conn.peer = None
-        self.engine.node.send((protocol.RELEASE, link.worker))
-        wanted = len(lane.links) + len(lane.backlog)
+        # In this order: a worker given back while it still counts as wanted would be granted again at once.
         lane.demanded = -1
-        self._demand(lane, wanted)
+        self._demand(lane, len(lane.links) + len(lane.backlog))
+        self.engine.node.send((protocol.RELEASE, link.worker))
 
     def refused(self, number: int, why: str, text: str) -> None:
         """What waits in a lane will never have a place."""
