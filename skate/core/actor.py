@@ -402,9 +402,10 @@ class ActorClass:
         Raises:
             TypeError, ValueError: an option's name or value is wrong.
         """
+        chosen = _options.parse_actor(given, self._actor_options)
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._actor_options = _options.parse_actor(given, self._actor_options)
+        other._actor_options = chosen
         other._default_options = {**self._default_options, **given}
         _check_groups(self._spec, other._actor_options)
         return other

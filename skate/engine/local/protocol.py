@@ -65,9 +65,9 @@ RETIRE = 68  # a worker: it ends soon, and takes no new lease
 SYNC = 66  # request: answered once all before it has been done
 ENV_BROKEN = 71  # a worker: text; it could not put itself into its environment, and ends
 CANCEL_ELSEWHERE = 70  # key, force, recursive: for whoever made the call; passed on to it as it is
-ASK_ALL = 110  # request, what, asked, seconds: a question for every process; answered with what they say
-TOLD = 111  # number of a question, answer: the answer of one process
-HISTORY = 112  # how many, answer: what became of calls, from a process that may be gone when somebody asks
+ASK_ALL = 72  # request, what, asked, seconds: a question for every process; answered with what they say
+TOLD = 73  # number of a question, answer: the answer of one process
+HISTORY = 74  # how many, answer: what became of calls, from a process that may be gone when somebody asks
 
 # -- a client to the node, about places
 CREATE_GROUP = 110  # request, description
@@ -89,12 +89,12 @@ HOST = 86  # be the worker of this actor: key, description
 PROBE = 87  # key
 LOG = 88  # stream, prefix, lines
 LOST = 89  # lane, worker, cause, why: a leased worker died
-REFUSED = 120  # lane, why, text: what waits there will never have a place
+REFUSED = 94  # lane, why, text: what waits there will never have a place
 WARN = 90  # text
 EXIT = 91  # end yourself, gracefully
 BYE = 92  # the session has ended
 ENV_FAILED = 93  # lane, text: the runtime environment can't be made
-TELL = 130  # number of a question, what, asked
+TELL = 95  # number of a question, what, asked
 
 
 class MalformedMessage(Exception):
