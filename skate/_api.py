@@ -21,6 +21,8 @@ _ENGINES = ("local", "inline")
 _atexit_installed = False
 _driver_pid = 0
 _shutdown_callbacks: list[Callable[[], object]] = []
+_clusters: dict[str, Any] = {}
+"""Simulated clusters of this process (`cluster_utils.Cluster`), by address."""
 
 
 class ClientContext(Mapping[str, Any]):
@@ -109,7 +111,7 @@ def init(
     """Start a session.
 
     Args:
-        address: None or "local" starts one on this machine.
+        address: None or "local" starts one on this machine. The address of a `cluster_utils.Cluster` starts one that simulates it.
         num_cpus: CPUs that tasks may hold at once; default: those this process may use.
         num_gpus: GPUs; default: those this process sees.
         resources: Custom resources by name.
@@ -159,11 +161,14 @@ def init(
         name = engine or ("inline" if local_mode else os.environ.get("SKATE_ENGINE", "local"))
         if name not in _ENGINES:
             raise ValueError(f"engine={name!r} is not one of {', '.join(map(repr, _ENGINES))}.")
-        if address not in (None, "local", "auto"):
+        cluster = _find_cluster(address)
+        if cluster is not None:
+            _refuse_for_cluster(num_cpus, num_gpus, resources, labels, object_store_memory)
+        elif address not in (None, "local", "auto"):
             raise ConnectionError(
                 f"address={address!r}: joining a running session is not supported yet. Leave address out to start one here."
             )
-        if address == "auto":
+        elif address == "auto":
             raise ConnectionError(
                 "address='auto': no running session was found. Leave address out to start one here."
             )
@@ -207,7 +212,11 @@ def init(
             spill_directory=object_spilling_directory,
             system_config=dict(kwargs.get("_system_config") or {}),
         )
+        if cluster is not None:
+            cluster._configure(config)
         runtime.engine = _start(name, config)
+        if cluster is not None:
+            cluster._joined(runtime.engine)
         global _driver_pid
         _driver_pid = os.getpid()
         global _atexit_installed
@@ -230,6 +239,20 @@ def _start(name: str, config: InitConfig) -> Engine:
     from skate.engine.local import start_session
 
     return start_session(config, namespace)
+
+
+def _find_cluster(address: str | None) -> Any:
+    if address == "auto" and _clusters:
+        return next(reversed(_clusters.values()))
+    return None if address is None else _clusters.get(address)
+
+
+def _refuse_for_cluster(*given: Any) -> None:
+    if any(each is not None for each in given):
+        raise ValueError(
+            "When connecting to an existing cluster, num_cpus, num_gpus, resources, labels and object_store_memory must not be "
+            "provided: they are its nodes' own. Give them to Cluster.add_node()."
+        )
 
 
 def _logging_setup(config: Any) -> tuple[tuple[str, tuple[Any, ...]], ...]:

@@ -42,6 +42,8 @@ class InitConfig:
     seed: int | None = None
     spill_directory: str | None = None
     system_config: dict[str, Any] = field(default_factory=dict)
+    machine_id: str | None = None
+    """The id that this machine is to have, in hex; None for a new one."""
 
 
 class StateAnswer(NamedTuple):
@@ -265,6 +267,19 @@ class Engine(ABC):
     def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
         """Remember a block that the user has marked, for the timeline; times of `time.monotonic`."""
         return  # an engine that draws no timeline has no use for it
+
+    # -- simulated machines ----------------------------------------
+
+    def add_machine(self, id: str, resources: Mapping[str, float], labels: Mapping[str, str]) -> None:
+        """Have a machine of that id, with workers of its own, simulated on this one."""
+        raise self._no_machines()
+
+    def remove_machine(self, id: str) -> bool:
+        """Let a simulated machine die, at once and with all on it. False if there is none of that id."""
+        raise self._no_machines()
+
+    def _no_machines(self) -> Exception:
+        return NotImplementedError(f"the {self.name} engine simulates no machines: use the local engine.")
 
     # -- key-value pairs ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -30,7 +31,12 @@ class NodeAffinitySchedulingStrategy:
 
     Args:
         node_id: Its id, in hex.
-        soft: Whether another will do when that one can't.
+        soft: Whether another will do when that one is gone, or can never have what is asked for.
+        _spill_on_unavailable: With `soft`: whether another will do when that one has no room now.
+        _fail_on_unavailable: Whether to fail at once when that one has no room now.
+
+    Raises:
+        ValueError: that is no id of a node, or `_spill_on_unavailable` without `soft`.
 
     Example:
         >>> import skate
@@ -48,7 +54,15 @@ class NodeAffinitySchedulingStrategy:
         _spill_on_unavailable: bool = False,
         _fail_on_unavailable: bool = False,
     ) -> None:
+        if _spill_on_unavailable and not soft:
+            raise ValueError(
+                "_spill_on_unavailable cannot be set when soft is False. Please set soft to True to use _spill_on_unavailable."
+            )
         self.node_id = node_id if isinstance(node_id, str) else node_id.hex()
+        if len(self.node_id) != 56 or set(self.node_id.lower()) - set("0123456789abcdef"):
+            raise ValueError(
+                f"Invalid node_id {self.node_id!r}. Node ID must be a valid hex string. skate.nodes() lists the nodes and their ids."
+            )
         self.soft = soft
         self._spill_on_unavailable = _spill_on_unavailable
         self._fail_on_unavailable = _fail_on_unavailable
@@ -90,11 +104,36 @@ class NodeLabelSchedulingStrategy:
     Args:
         hard: What must hold, by label: In, NotIn, Exists or DoesNotExist.
         soft: What should hold if it can.
+
+    Raises:
+        ValueError: both are empty, or one has something else than such operators.
     """
 
     def __init__(self, hard: dict[str, Any], *, soft: dict[str, Any] | None = None) -> None:
-        self.hard = dict(hard)
-        self.soft = dict(soft or {})
+        self.hard = _checked(hard, "hard")
+        self.soft = _checked(soft or {}, "soft")
+        if not self.hard and not self.soft:
+            raise ValueError(
+                "The `hard` and `soft` parameter of NodeLabelSchedulingStrategy cannot both be empty."
+            )
+
+
+def _checked(given: Any, name: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f'The {name} parameter must be a map (e.g. {{"key1": In("value1")}}) but got type {type(given)}.'
+        )
+    for label, operator in given.items():
+        if not isinstance(label, str):
+            raise ValueError(
+                f'The map key of the {name} parameter must be of type str (e.g. "key1") but got {label!r}.'
+            )
+        if not isinstance(operator, _LabelOperator):
+            raise ValueError(
+                f"The map value for key {label} of the {name} parameter must be one of the `In`, `NotIn`, `Exists` or `DoesNotExist` "
+                f'operator (e.g. {{"key1": In("value1")}}) but got {operator!r} of type {type(operator)}.'
+            )
+    return dict(given)
 
 
 __all__ = [

@@ -116,7 +116,7 @@ def _settings(config: InitConfig, namespace: str, store: int, arena_fd: int, nod
         "spill_dir": os.path.join(spill_parent, f"spill-{os.path.basename(session_dir)}"),
         "resources": total,
         "labels": dict(config.labels),
-        "machine_id": secrets.token_hex(28),
+        "machine_id": config.machine_id or secrets.token_hex(28),
         "store_bytes": store,
         "arena_fd": arena_fd,
         "driver_fd": node_fd,

@@ -75,7 +75,7 @@ REMOVE_GROUP = 111  # group id
 WATCH_GROUP = 112  # request, group id: answered with its state once it is created or removed
 GROUP_TABLE = 113  # request, group id or "": what is known of one, or of all
 FIND_GROUP = 114  # request, name, namespace
-ADD_MACHINE = 115  # request, resources, labels
+ADD_MACHINE = 115  # request, machine id, resources, labels
 REMOVE_MACHINE = 116  # request, machine id
 
 # -- the node to a client
@@ -134,7 +134,7 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     WATCH_GROUP: (int, str),
     GROUP_TABLE: (int, str),
     FIND_GROUP: (int, str, str),
-    ADD_MACHINE: (int, dict, dict),
+    ADD_MACHINE: (int, str, dict, dict),
     REMOVE_MACHINE: (int, str),
     SYNC: (int,),
     RETIRE: (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol
@@ -49,13 +48,12 @@ class Clusters:
         ]
 
     def add(
-        self, process: Process, request: int, resources: dict[str, float], labels: dict[str, str]
+        self, process: Process, request: int, id: str, resources: dict[str, float], labels: dict[str, str]
     ) -> None:
-        """A machine joins; the answer is its id."""
+        """A machine joins."""
         scheduler = self.server.scheduler
-        id = secrets.token_hex(28)
         scheduler.machine_joined(Machine(len(scheduler.machines.by_id), id, resources, labels))
-        self.server.connections.send(process.number, (protocol.REPLY, request, id))
+        self.server.connections.send(process.number, (protocol.REPLY, request, None))
 
     def remove(self, process: Process, request: int, id: str) -> None:
         """A machine dies, with its workers and what lay on it alone. The answer is whether there was one of that id."""

@@ -9,6 +9,7 @@ from skate.engine.local import protocol
 from skate.engine.local.node.scheduler import GROUP_REMOVED, MACHINE_LEFT
 from skate.engine.local.refusals import refusal
 from skate.engine.placement.resources import scale, unscale
+from skate.engine.placement.where import NODE
 
 if TYPE_CHECKING:
     from skate.engine.local.node.process import Process
@@ -43,7 +44,8 @@ class Leases:
             self.server.environments.know(env)
             scaled = scale(demand)
             home = process.machine
-            if not scheduler.open_lane(process.number, lane, scaled, env, where, home, retriable):
+            possible = scheduler.open_lane(process.number, lane, scaled, env, where, home, retriable)
+            if not possible:
                 self.warn_infeasible(f"task {name}", scaled, where)
         scheduler.set_demand(process.number, lane, count)
 
@@ -108,7 +110,9 @@ class Leases:
         self.server.connections.send(client, (protocol.GRANT, lane, number, path, gpus, lease))
 
     def warn_infeasible(self, who: str, demand: dict[str, int], where: Where) -> None:
-        """Tell the drivers, once, of a demand that exceeds all there is."""
+        """Tell the drivers, once, of a demand that exceeds all there is. What asks for one node is refused instead."""
+        if where[0] == NODE:
+            return
         machines = list(self.server.scheduler.machines)
         totals = [unscale(machine.resources.total) for machine in machines]
         have = {name: max(total.get(name, 0) for total in totals) for name in demand}
