@@ -161,18 +161,17 @@ def test_affinity_to_a_node_that_is_busy(three: Three) -> None:
     with pytest.raises(ray.exceptions.TaskUnschedulableError, match="has no room now"):
         _get(want.options(scheduling_strategy=fails).remote())
     spills = NodeAffinitySchedulingStrategy(id, soft=True, _spill_on_unavailable=True)
-    full = ray.remote(hold._function).options(num_cpus=2, resources={"b": 0}, scheduling_strategy=spills)
-    assert three.names[_get(where.options(num_cpus=1, scheduling_strategy=spills).remote())] in (
-        "a",
-        "b",
-        "head",
-    )
+    elsewhere = where.options(num_gpus=0, num_cpus=2, scheduling_strategy=spills)
+    first = hold.options(
+        num_cpus=2, scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)
+    ).remote(gate)
+    assert three.names[_get(elsewhere.remote())] in ("a", "b")
     waits = want.options(scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=True)).remote()
     assert ray.wait([waits], timeout=0.2)[0] == []
     ray.get(gate.open.remote())
     assert three.names[_get(waits)] == "b"
     assert _get(busy) == id
-    assert three.names[_get(full.remote(gate))] == "b"
+    assert _get(first) == id
 
 
 @pytest.mark.parametrize(

@@ -70,13 +70,13 @@ TOLD = 73  # number of a question, answer: the answer of one process
 HISTORY = 74  # how many, answer: what became of calls, from a process that may be gone when somebody asks
 
 # -- a client to the node, about places
-CREATE_GROUP = 110  # request, description
-REMOVE_GROUP = 111  # group id
-WATCH_GROUP = 112  # request, group id: answered with its state once it is created or removed
-GROUP_TABLE = 113  # request, group id or "": what is known of one, or of all
-FIND_GROUP = 114  # request, name, namespace
-ADD_MACHINE = 115  # request, machine id, resources, labels
-REMOVE_MACHINE = 116  # request, machine id
+CREATE_GROUP = 140  # request, description
+REMOVE_GROUP = 141  # group id
+WATCH_GROUP = 142  # request, group id: answered with its state once it is created or removed
+GROUP_TABLE = 143  # request, group id or "": what is known of one, or of all
+FIND_GROUP = 144  # request, name, namespace
+ADD_MACHINE = 145  # request, machine id, resources, labels
+REMOVE_MACHINE = 146  # request, machine id
 
 # -- the node to a client
 WELCOME = 80  # client number, facts

@@ -113,7 +113,9 @@ class Connections:
             self.warn_drivers(
                 f"process {process.number} (pid {process.pid}) sent a bad message and was cut off: {error!r}."
             )
-            if not process.is_driver:
+            if process.is_driver:
+                self.flush(process)  # it is cut off, but shall know why
+            else:
                 self.server.workers.kill(process)
             self.left(process)
 
