@@ -269,7 +269,7 @@ def test_a_group_is_placed_anew_when_its_node_dies(three: Three) -> None:
     new = three.cluster.add_node(num_cpus=2)
     assert group.wait(_PATIENCE)
     assert new.node_id in placement_group_table(group)["bundles_to_node_id"].values()
-    assert _get(member.where.remote()) != home.node_id
+    wait_until(lambda: _where_now(member) not in ("", home.node_id), _PATIENCE, "the actor to restart")
 
 
 def test_a_task_is_run_again_elsewhere(three: Three) -> None:
