@@ -60,6 +60,9 @@ from skate._api import (
     _is_driver as _is_driver,
 )
 from skate._api import (
+    _kv as _kv,
+)
+from skate._api import (
     _list_named_actors as _list_named_actors,
 )
 from skate._api import (

@@ -645,6 +645,11 @@ def _is_driver() -> bool:
     return _driver_pid == os.getpid() and runtime.engine is not None
 
 
+def _kv(action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
+    """The session's key-value pairs: see `Engine.kv`."""
+    return runtime.current().kv(action, key, value, namespace, overwrite)
+
+
 def _pack(value: Any) -> tuple[bytes, list[memoryview]]:
     """A value's pickle and its out-of-band buffers, to be carried by other means than a call; refs in it live on."""
     packed = serialize.pack(value)

@@ -5,6 +5,7 @@
     queue.Queue                  a FIFO queue that many processes share             queue.py
     multiprocessing.Pool         stands in for the standard pool                    multiprocessing/
     joblib.register_ray          joblib's loops on actors                           joblib/
+    collective                   allreduce, broadcast, … among actors               collective/
     dask                         Dask's graphs as tasks                             dask/
     metrics                      counters, gauges, histograms; Prometheus text      metrics.py
     register_serializer          pickle a class in a way of your own                serialization.py

@@ -512,11 +512,11 @@ class InlineEngine(Engine):
         if action == "get":
             return self._kv.get(place)
         if action == "put":
-            if place in self._kv and not overwrite:
-                return False
-            assert value is not None
-            self._kv[place] = value
-            return True
+            new = place not in self._kv
+            if new or overwrite:
+                assert value is not None
+                self._kv[place] = value
+            return new
         if action == "del":
             return self._kv.pop(place, None) is not None
         if action == "keys":
