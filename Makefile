@@ -2,6 +2,7 @@
 #
 #   make demo    run the flights study with Skate, next to serial Python
 #   make test    check, then run the tests
+#   make clients run published libraries that were written for Ray on Skate, each in an environment of its own
 #   make check   lint, formatting, types and the layers
 #   make bench   run the benchmarks of the core
 #   make docs    run every example in the documentation
@@ -9,7 +10,7 @@
 # PYTHON=... chooses another interpreter (3.11 or newer) for the environment.
 
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench docs clean
+.PHONY: demo test clients check bench docs clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -35,6 +36,9 @@ demo: $(DEMO)
 test: check
 	$(PY) -m pytest
 
+clients: $(DEV)
+	$(PY) -m pytest -m client tests/clients
+
 check: $(DEV)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -48,7 +52,7 @@ docs: $(DEV)
 	$(PY) -m pytest tests/test_docs.py
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # The stamps: an installation is repeated when pyproject.toml has changed, and only then.
 $(DEMO): pyproject.toml | $(MADE)

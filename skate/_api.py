@@ -332,7 +332,14 @@ def _nodes() -> Any:
     return _bind
 
 
+def _this_process() -> Any:
+    from skate._private.worker import global_worker
+
+    return global_worker
+
+
 runtime.auto_init = _auto_init
+runtime.this_process = _this_process
 runtime.binder = _nodes
 
 

@@ -64,59 +64,63 @@ class _Alias(Loader):
         self.own = own
 
     def exec_module(self, module: ModuleType) -> None:
-        """Replace the fresh `module` by Skate's own: what is in `sys.modules` after this is what the import gives."""
+        """Give the name Skate's own module, or make of the fresh `module` one that shares all of its names."""
         own = importlib.import_module(self.own)
-        assert module.__spec__ is not None
-        sys.modules[module.__name__] = own if self.own != "skate" else RayModule(own, module.__spec__)
+        spec = module.__spec__
+        assert spec is not None
+        # A module that is loaded lazily (importlib.util.LazyLoader) has been handed out already, and can't be replaced.
+        if self.own == "skate" or spec.loader_state is not None:
+            share(module, own)
+        else:
+            sys.modules[spec.name] = own  # this is what the import gives
 
 
-class RayModule(ModuleType):
-    """The module `ray`: Skate in all but its version and its own name. What is set on it is set on Skate too."""
+class SharedModule(ModuleType):
+    """A module whose names are another's, but for its own name, path and version. What is set on it is set on the other too."""
 
-    def __init__(self, skate: ModuleType, spec: ModuleSpec) -> None:
-        super().__init__("ray", skate.__doc__)
-        # Copied, so that `ray.get` is found as quickly as in any module.
-        vars(self).update({name: value for name, value in vars(skate).items() if not _is_own(name)})
-        vars(self).update(
-            __version__=RAY_VERSION,
-            __spec__=spec,
-            __loader__=spec.loader,
-            __package__="ray",
-            __path__=spec.submodule_search_locations,
-            __file__=spec.origin,
-            __all__=list(skate.__all__),
-            _skate=skate,
-        )
+    _shared: ModuleType
 
     def __getattr__(self, name: str) -> Any:
-        """What Skate loads on first use."""
+        """What the other module loads on first use."""
         if name not in HIDDEN and not name.startswith("__"):
             try:
-                return getattr(vars(self)["_skate"], name)
+                return getattr(self._shared, name)
             except AttributeError:
                 pass  # it speaks of skate; the reader has written ray
+        full = f"{self.__name__}.{name}"
         raise AttributeError(
-            f"module 'ray' has no attribute {name!r}: {explain(f'ray.{name}')}", name=name, obj=self
+            f"module {self.__name__!r} has no attribute {name!r}: {explain(full)}", name=name, obj=self
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set here and on Skate, so that a test that replaces `ray.get` replaces it for libraries too."""
+        """Set here and on the other, so that a test that replaces `ray.get` replaces it for libraries too."""
         super().__setattr__(name, value)
         if not _is_own(name):
-            setattr(vars(self)["_skate"], name, value)
+            setattr(self._shared, name, value)
 
     def __delattr__(self, name: str) -> None:
         vars(self).pop(name, None)
         if not _is_own(name):
-            vars(vars(self)["_skate"]).pop(name, None)
+            vars(self._shared).pop(name, None)
 
     def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *dir(vars(self)["_skate"])} - HIDDEN)
+        return sorted({*vars(self), *dir(self._shared)} - HIDDEN)
 
     def __reduce__(self) -> Any:
-        return importlib.import_module, ("ray",)
+        return importlib.import_module, (self.__name__,)
+
+
+def share(module: ModuleType, own: ModuleType) -> None:
+    """Make a fresh module share all names of `own`. They are copied, so that `ray.get` is found as quickly as in any module."""
+    found = {name: value for name, value in vars(own).items() if not _is_own(name)}
+    vars(module).update(found, __doc__=own.__doc__, __file__=own.__file__, _shared=own)
+    if hasattr(own, "__all__"):
+        vars(module)["__all__"] = list(own.__all__)
+    if module.__name__ == "ray":
+        vars(module)["__version__"] = RAY_VERSION
+    module.__class__ = SharedModule
 
 
 def _is_own(name: str) -> bool:
-    """Whether a name belongs to one module alone, and is not shared by `ray` and `skate`."""
-    return name in HIDDEN or (name.startswith("__") and name.endswith("__"))
+    """Whether a name belongs to one module alone, and is not shared."""
+    return name in HIDDEN or name == "_shared" or (name.startswith("__") and name.endswith("__"))

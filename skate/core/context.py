@@ -18,6 +18,12 @@ class RuntimeContext:
     def _info(self) -> TaskInfo:
         return runtime.current().task_info()
 
+    @property
+    def worker(self) -> Any:
+        """This process, as `ray._private.worker.global_worker` describes it."""
+        assert runtime.this_process is not None  # the public API has set it
+        return runtime.this_process()
+
     def get(self) -> dict[str, Any]:
         """The main identifiers as a dictionary."""
         info = self._info()

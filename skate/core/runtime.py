@@ -15,6 +15,9 @@ engine: Engine | None = None
 auto_init: Callable[[], object] | None = None
 """What starts an engine with its defaults; the public API sets it (core may not import upwards)."""
 
+this_process: Callable[[], Any] | None = None
+"""What describes this process to programs that look below the public API; the public API sets it."""
+
 worker_setup: list[tuple[str, tuple[Any, ...]]] = []
 """What every worker of a session started from now on calls before anything else: functions ("module:function") and arguments."""
 

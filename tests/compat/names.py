@@ -37,6 +37,10 @@ class Missing(Exception):
     """A name that Skate does not have."""
 
 
+class NotInstalled(Exception):
+    """A name that is there, but needs an extra that this environment lacks: nothing can be said of it."""
+
+
 def entries(area: str) -> list[Entry]:
     """Everything written down about an area: "core" or one of the libraries."""
     found = []
@@ -64,6 +68,10 @@ def _module(name: str) -> Any:
         if not _is_ours(error):
             raise
         return None
+    except ImportError as error:
+        if 'pip install "skate[' in str(error):
+            raise NotInstalled(str(error)) from error
+        raise
 
 
 def _is_ours(error: ModuleNotFoundError) -> bool:
@@ -75,6 +83,7 @@ def resolve(name: str) -> Any:
 
     Raises:
         Missing: nothing.
+        NotInstalled: it needs an extra that is not installed.
     """
     parts = name.split(".")
     for count in range(len(parts), 0, -1):
@@ -220,6 +229,8 @@ def missing(area: str) -> list[str]:
             resolve(name)
         except Missing:
             out.append(name)
+        except NotInstalled:
+            continue
     return out
 
 
@@ -229,7 +240,7 @@ def differences(area: str) -> dict[str, str]:
     for entry in entries(area):
         try:
             found = difference(entry)
-        except Missing:
+        except (Missing, NotInstalled):
             continue
         if found is not None and not listed(entry.name, "differences.txt"):
             out[entry.name] = found

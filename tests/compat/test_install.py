@@ -78,6 +78,27 @@ def test_what_is_set_on_ray_is_set_on_skate(ray: Any) -> None:
     assert not hasattr(skate, "note") and not hasattr(ray, "note")
 
 
+@pytest.mark.parametrize("name", ["ray", "ray.util", "ray.util.queue"])
+def test_modules_can_be_loaded_lazily(name: str) -> None:
+    code = f"""
+import importlib.util, sys, skate.compat
+skate.compat.install()
+spec = importlib.util.find_spec({name!r})
+spec.loader = importlib.util.LazyLoader(spec.loader)
+module = sys.modules[{name!r}] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+assert "skate.util.queue" not in sys.modules
+import skate.util.queue
+own = sys.modules[{name.replace("ray", "skate", 1)!r}]
+assert module.Queue is own.Queue if {name!r}.endswith("queue") else module.ActorPool if {name!r}.endswith("util") else module.get
+import ray.util.queue
+assert ray.util.queue.Queue is skate.util.queue.Queue
+assert ray.get is skate.get
+print(type(module).__name__, ray.__version__)
+"""
+    assert run_code(code) == "SharedModule 2.60.0\n"
+
+
 @pytest.mark.parametrize("name", ["core", "engine", "compat", "cli"])
 def test_parts_that_are_no_part_of_the_api_stay_hidden(ray: Any, name: str) -> None:
     assert not hasattr(ray, name)

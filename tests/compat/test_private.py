@@ -30,7 +30,7 @@ def session(ray: Any) -> Iterator[Any]:
 
 def test_global_worker_says_what_the_context_says(ray: Any, session: Any) -> None:
     worker = ray._private.worker.global_worker
-    assert worker is ray.worker.global_worker
+    assert worker is ray.worker.global_worker is ray.get_runtime_context().worker
 
     @ray.remote
     class Actor:

@@ -29,6 +29,16 @@ def test_the_newer_spelling() -> None:
         assert joblib.Parallel()(joblib.delayed(pow)(x, 2) for x in range(3)) == [0, 1, 4]
 
 
+@pytest.mark.parametrize("order", ["generator", "generator_unordered"])
+def test_results_can_be_had_one_by_one(order: str) -> None:
+    with joblib.parallel_config("ray", n_jobs=2):
+        results = joblib.Parallel(return_as=order)(joblib.delayed(pow)(x, 2) for x in range(50))
+        assert sorted(results) == [x * x for x in range(50)]
+        failing = joblib.Parallel(return_as=order)(joblib.delayed(invert)(x) for x in [1, 0])
+        with pytest.raises(ZeroDivisionError):
+            list(failing)
+
+
 def test_an_error_reaches_the_caller() -> None:
     with joblib.parallel_backend("ray", n_jobs=2), pytest.raises(ZeroDivisionError):
         joblib.Parallel()(joblib.delayed(invert)(x) for x in [1, 0, 1])

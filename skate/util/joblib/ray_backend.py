@@ -26,6 +26,9 @@ class RayBackend(MultiprocessingBackend):
     """
 
     supports_inner_max_num_threads = False
+    supports_return_generator = (
+        True  # unlike its base: results come by callback, and the pool is stopped in peace
+    )
 
     def __init__(
         self,

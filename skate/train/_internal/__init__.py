@@ -1,0 +1,1 @@
+"""Names of `ray.train._internal` that published libraries import all the same; docs/compatibility.md lists them."""

@@ -1,0 +1,76 @@
+"""The environments of the client libraries: made once, and again when what they hold changes.
+
+They lie in `.clients` at the root of the repository, or where the environment variable SKATE_CLIENTS says. Ray is in none of them:
+a library that requires it is installed without its dependencies, which are then named here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support import REPO
+
+
+class Client(NamedTuple):
+    """A library: what to install with its dependencies, and what without."""
+
+    with_dependencies: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+
+CLIENTS = {
+    "modin": Client(
+        ("pandas==2.3.3", "psutil>=5.8", "fsspec", "packaging", "typing-extensions"), ("modin==0.37.1",)
+    ),
+    "scikit_learn": Client(("scikit-learn==1.9.1", "joblib==1.6.0")),
+    "hiclass": Client(("scikit-learn==1.9.1", "networkx", "requests"), ("hiclass==5.0.8",)),
+    "prefect": Client(("prefect==3.9.1",), ("prefect-ray==0.6.0",)),
+    "pydvl": Client(("pyDVL==0.10.0",)),
+    "lightgbm_ray": Client(
+        (
+            "lightgbm==4.7.0",
+            "xgboost==3.2.0",
+            "scikit-learn==1.9.1",
+            "pandas",
+            "pyarrow",
+            "wrapt",
+            "packaging",
+            "fsspec",
+        ),
+        ("lightgbm-ray==0.1.9", "xgboost-ray==0.1.19"),
+    ),
+}
+_SKATE_NEEDS = ("cloudpickle>=3.0", "greenlet>=3.1")
+
+
+def python_of(name: str) -> Path:
+    """The interpreter of a client's environment, which is made if it is missing or holds something else.
+
+    Raises:
+        RuntimeError: it can't be made; the message has the last lines of what failed.
+    """
+    client = CLIENTS[name]
+    where = Path(os.environ.get("SKATE_CLIENTS") or REPO / ".clients") / name
+    stamp = where / "holds.txt"
+    holds = f"{sys.version}\n{client}\n{_SKATE_NEEDS}\n"
+    python = where / "bin" / "python"
+    if not stamp.exists() or stamp.read_text() != holds:
+        shutil.rmtree(where, ignore_errors=True)
+        _run(sys.executable, "-m", "venv", str(where))
+        install = (str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+        _run(*install, *_SKATE_NEEDS, *client.with_dependencies)
+        if client.without:
+            _run(*install, "--no-deps", *client.without)
+        stamp.write_text(holds)
+    return python
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")

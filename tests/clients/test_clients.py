@@ -1,0 +1,43 @@
+"""Libraries written for Ray run on Skate, and do on it what they do without it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.clients.environments import CLIENTS, python_of
+from tests.support import REPO
+
+_PROGRAMS = Path(__file__).parent / "programs"
+_QUIET = {"PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
+pytestmark = [pytest.mark.client, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_library_runs_unedited(name: str, tmp_path: Path) -> None:
+    if name == "modin" and importlib.util.find_spec("skate.data") is None:
+        pytest.skip("modin imports ray.data, which is not there yet")
+    python = python_of(name)
+    finished = subprocess.run(
+        [python, "-m", "skate", "run", _PROGRAMS / f"run_{name}.py", tmp_path],
+        cwd=tmp_path,
+        env={**os.environ, **_QUIET, "PYTHONPATH": str(REPO), "PREFECT_HOME": str(tmp_path / "prefect")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stdout.splitlines()[-1:] == ["ok"], finished.stdout + finished.stderr
+
+
+def test_every_client_is_on_the_page() -> None:
+    page = (REPO / "docs" / "compatibility.md").read_text()
+    section = page.partition("\n## Libraries that are run on Skate\n")[2].partition("\n## ")[0]
+    for name in CLIENTS:
+        assert f"| {name.replace('_', '-')} " in section
