@@ -16,6 +16,7 @@ The map:
     skate.engine.base   the contract that an engine keeps
     skate.engine.local  this machine's cores (the default)
     skate.engine.inline this process, in a deterministic order
+    skate.engine.dask   the workers of a Dask cluster
 
 Arrows go down only: a library uses the public names, the public names use core and the contract, an engine uses core.
 

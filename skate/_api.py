@@ -17,7 +17,7 @@ from skate.core.function import RemoteFunction
 from skate.core.ref import ObjectRef, ObjectRefGenerator
 from skate.engine.base import Engine, InitConfig
 
-_ENGINES = ("local", "inline")
+_ENGINES = ("local", "inline", "dask")
 _atexit_installed = False
 _driver_pid = 0
 _shutdown_callbacks: list[Callable[[], object]] = []
@@ -111,7 +111,8 @@ def init(
     """Start a session.
 
     Args:
-        address: None or "local" starts one on this machine. The address of a `cluster_utils.Cluster` starts one that simulates it.
+        address: None or "local" starts one on this machine; "dask://HOST:PORT" joins the Dask cluster with that scheduler. The
+            address of a `cluster_utils.Cluster` starts one that simulates it.
         num_cpus: CPUs that tasks may hold at once; default: those this process may use.
         num_gpus: GPUs; default: those this process sees.
         resources: Custom resources by name.
@@ -130,7 +131,8 @@ def init(
         log_to_driver: Whether what workers print is printed here too; default: yes.
         namespace: Where names of actors live; default: one of this session's own.
         runtime_env: The environment of all tasks and actors: `{"env_vars": {…}}`.
-        engine: "local" (processes of this machine) or "inline" (in this process, in a deterministic order).
+        engine: "local" (processes of this machine), "inline" (in this process, in a deterministic order) or "dask" (a Dask
+            cluster: one of this program's own, unless `address` names another).
         preload: Modules that are imported once, before workers are forked.
         seed: For the inline engine: which order of ready tasks to run in.
         object_spilling_directory: Where objects go that shared memory has no room for; default: a temporary directory.
@@ -158,6 +160,9 @@ def init(
                 "Maybe you called skate.init twice by accident? A session is running already: call skate.shutdown() first, or pass "
                 "ignore_reinit_error=True to keep it."
             )
+        scheduler = _dask_address(address, engine)
+        if scheduler is not None:
+            address, engine = None, "dask"
         name = engine or ("inline" if local_mode else os.environ.get("SKATE_ENGINE", "local"))
         if name not in _ENGINES:
             raise ValueError(f"engine={name!r} is not one of {', '.join(map(repr, _ENGINES))}.")
@@ -214,7 +219,7 @@ def init(
         )
         if cluster is not None:
             cluster._configure(config)
-        runtime.engine = _start(name, config)
+        runtime.engine = _start(name, config, scheduler)
         if cluster is not None:
             cluster._joined(runtime.engine)
         global _driver_pid
@@ -226,7 +231,21 @@ def init(
         return ClientContext(runtime.engine)
 
 
-def _start(name: str, config: InitConfig) -> Engine:
+def _dask_address(address: str | None, engine: str | None) -> str | None:
+    """The Dask scheduler that `init` is to join: of "dask://host:8786", "tcp://host:8786"; None if another engine was asked for."""
+    if address is None or not address.startswith("dask://"):
+        return None
+    if engine not in (None, "dask"):
+        raise ValueError(
+            f"address={address!r} names a Dask cluster, and engine={engine!r} is another engine."
+        )
+    place = address.removeprefix("dask://")
+    if not place.rpartition(":")[0] or not place.rpartition(":")[2].isdigit():
+        raise ValueError(f"address={address!r}: it must be dask://HOST:PORT, such as dask://127.0.0.1:8786.")
+    return f"tcp://{place}"
+
+
+def _start(name: str, config: InitConfig, scheduler: str | None = None) -> Engine:
     namespace = config.namespace
     if namespace is None:
         namespace = f"anonymous-{os.urandom(8).hex()}"
@@ -236,6 +255,11 @@ def _start(name: str, config: InitConfig) -> Engine:
 
         inline: Engine = InlineEngine(config, namespace)
         return inline
+    if name == "dask":
+        from skate.engine.dask.driver import DriverEngine
+
+        on_dask: Engine = DriverEngine(config, namespace, scheduler)
+        return on_dask
     from skate.engine.local import start_session
 
     return start_session(config, namespace)

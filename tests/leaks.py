@@ -159,7 +159,12 @@ def _describe_process(process: psutil.Process) -> str:
 
 def _threads() -> Snapshot:
     # A _DummyThread stands for a foreign thread that once asked who it was; it is kept for ever.
-    threads = [thread for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)]
+    # distributed keeps one thread of its own ("Dask-Offload") for as long as the process lives.
+    threads = [
+        thread
+        for thread in threading.enumerate()
+        if not isinstance(thread, threading._DummyThread) and not thread.name.startswith("Dask-Offload")
+    ]
     return {("thread", thread): f"thread {thread!r}" for thread in threads}
 
 

@@ -10,7 +10,7 @@ import importlib
 import os
 from typing import Any, Protocol, cast
 
-ALL_ENGINES = ("inline", "local")
+ALL_ENGINES = ("inline", "local", "dask")
 PEER = os.environ.get("SKATE_CONFORMANCE_PEER", "")
 if PEER not in ("", "ray"):
     raise ValueError(

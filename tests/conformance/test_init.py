@@ -191,7 +191,8 @@ def test_a_session_that_started_by_itself_can_be_ended_and_made_again(start: Any
 
 
 @never(
-    ["inline", "local"], "a value that has arrived stays readable after the session; a stored one does not"
+    ["inline", "local", "dask"],
+    "a value that has arrived stays readable after the session; a stored one does not",
 )
 def test_refs_of_an_ended_session_are_no_use(start: Any) -> None:
     start()

@@ -9,7 +9,7 @@ import pytest
 
 from .api import ray, submodule
 from .helpers import PATIENCE, Gate, get, wait_until
-from .support import differs_from_ray
+from .support import differs_from_ray, todo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 pg = submodule("util.placement_group")
 strategies = submodule("util.scheduling_strategies")
 Inside = strategies.PlacementGroupSchedulingStrategy
+
+pytestmark = todo(
+    "dask", "placement groups are refused with a clear error: Dask reserves nothing ahead", run=False
+)
 
 
 @ray.remote

@@ -1,0 +1,200 @@
+"""Calls as they travel: what to run, with what, and what to do when it fails."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from skate.core import serialize
+from skate.core.ref import BYTES, INDEX_BITS, ObjectRef
+from skate.engine.dask.blob import Blob, as_blob
+
+LARGE = 32 * 1024
+"""Arguments and functions of more bytes than this are stored once, and not sent through the scheduler."""
+
+UNIT = 10_000
+"""Dask counts our resources in ten-thousandths: whole numbers, so that fractions add up exactly."""
+
+NO_FORCE = "force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself."
+
+
+@dataclass(slots=True)
+class Job:
+    """Whom a call belongs to: one driver's program."""
+
+    client: str
+    """The id of the driver's Dask client; results of generators are announced to the client that called."""
+    job_id: str
+    namespace: str
+    env: dict[str, Any] = field(default_factory=dict)
+    session: str = ""
+
+
+@dataclass(slots=True)
+class Call:
+    """A task, or a call of an actor's method."""
+
+    key: int
+    name: str
+    """The function's qualified name, or "Class.method"."""
+    shown: str
+    args: Blob
+    returns: Any
+    job: Job
+    function: Blob | None = None
+    function_key: int = 0
+    """Names the function within the program, so that it is unpickled once in a process."""
+    demand: dict[str, int] = field(default_factory=dict)
+    env: str = ""
+    retries: int = 0
+    retry_exceptions: Any = None
+    """False, True, or a pickled tuple of exception classes."""
+    max_calls: int = 0
+    backpressure: int | None = None
+    parent: int = 0
+    nodes: tuple[str, ...] = ()
+    """Ids of the nodes that it must run on; empty for any."""
+    slots: int = 0
+    """How many blobs come beside it: the values of the refs at top level; then the function's and the arguments', if stored."""
+    stored_function: bool = False
+    stored_args: bool = False
+    caller: str = ""
+    """The id of the Dask client through which the call was made."""
+    actor: int = 0
+    method: str = ""
+    group: str | None = None
+    sequence: tuple[str, int, int] | None = None
+    """For an actor that keeps the order: whose call it is, its number, and the key of the call before it."""
+
+    def outputs(self) -> list[int]:
+        """The keys of the refs that this call fills."""
+        if isinstance(self.returns, int):
+            return [self.key + index for index in range(self.returns)]
+        return [self.key]
+
+
+@dataclass(slots=True)
+class ActorSpec:
+    """What it takes to create an actor, again and again."""
+
+    key: int
+    class_name: str
+    cls: Blob
+    args: Blob
+    meta: bytes
+    job: Job
+    name: str
+    namespace: str
+    detached: bool
+    max_restarts: int
+    creation: dict[str, int]
+    running: dict[str, int]
+    env: str
+    concurrency: int
+    groups: dict[str, int]
+    is_asyncio: bool
+    ordered: bool
+    nodes: tuple[str, ...] = ()
+    deps: tuple[int, ...] = ()
+    nested: tuple[tuple[str, int], ...] = ()
+    slots: int = 0
+    stored_args: bool = False
+
+
+class ArgSlot:
+    """Stands in pickled arguments for a top-level ref, whose value is sent beside them."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ArgSlot, (self.index,)
+
+
+def node_id_of(address: str) -> str:
+    """The id of the node that the Dask worker at `address` is."""
+    return hashlib.sha224(address.encode()).hexdigest()
+
+
+def base_key(key: int) -> int:
+    """The key of the call that makes the ref with this key."""
+    return key >> INDEX_BITS << INDEX_BITS
+
+
+def scaled(amounts: Mapping[str, float]) -> dict[str, int]:
+    """Resources as Dask counts them."""
+    return {name: round(amount * UNIT) for name, amount in amounts.items() if amount}
+
+
+def unscaled(amounts: Mapping[str, float]) -> dict[str, float]:
+    """The inverse of `scaled`; zeros are left out."""
+    return {name: amount / UNIT for name, amount in amounts.items() if amount}
+
+
+def pack_args(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str
+) -> tuple[Blob, list[ObjectRef[Any]], list[Any]]:
+    """Pickled arguments, the refs at top level, whose places hold `ArgSlot`s, and the refs and actors inside.
+
+    Raises:
+        TypeError: an argument can't be pickled; the message names it.
+    """
+    slots: list[ObjectRef[Any]] = []
+
+    def swap(value: Any) -> Any:
+        if type(value) is ObjectRef:
+            slots.append(value)
+            return ArgSlot(len(slots) - 1)
+        return value
+
+    swapped = (tuple([swap(a) for a in args]), {k: swap(v) for k, v in kwargs.items()})
+    try:
+        packed = serialize.pack(swapped)
+    except Exception as error:
+        raise _unpicklable(args, kwargs, what, error) from error
+    return as_blob(BYTES, packed), slots, packed.nested
+
+
+def unpack_args(blob: Blob, slots: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments from their pickle and the values of the refs among them."""
+    args, kwargs = blob.value()
+    if slots:
+        args = tuple([slots[a.index] if type(a) is ArgSlot else a for a in args])
+        kwargs = {k: slots[v.index] if type(v) is ArgSlot else v for k, v in kwargs.items()}
+    return args, kwargs
+
+
+def pack_code(thing: Any, what: str, name: str) -> tuple[Blob, list[Any]]:
+    """A pickled function or class, and the refs and actors inside.
+
+    Raises:
+        TypeError: it can't be pickled.
+    """
+    try:
+        packed = serialize.pack(thing)
+    except Exception as error:
+        raise TypeError(
+            f"Could not serialize the {what} {name}: {error} It refers to something that can't be pickled: use "
+            "skate.util.inspect_serializability() to see what, and create that inside the function instead."
+        ) from error
+    return as_blob(BYTES, packed), packed.nested
+
+
+def _unpicklable(args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str, error: Exception) -> TypeError:
+    named = [(f"argument {i + 1}", a) for i, a in enumerate(args)]
+    named += [(f"argument {k!r}", v) for k, v in kwargs.items()]
+    for name, value in named:
+        try:
+            serialize.pack(value)
+        except Exception as cause:
+            shown = repr(value)
+            shown = shown if len(shown) < 200 else shown[:200] + "…"
+            return TypeError(
+                f"Could not serialize the argument {shown} ({name}, a {type(value).__name__}) for {what}: {cause} "
+                "Use skate.util.inspect_serializability() to see which part can't be pickled."
+            )
+    return TypeError(f"Could not serialize the arguments for {what}: {error}")

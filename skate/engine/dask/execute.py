@@ -1,0 +1,248 @@
+"""One task or actor call: its arguments, its function, its result."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from skate import exceptions
+from skate.core import serialize
+from skate.core.ref import ERROR, DynamicObjectRefGenerator, ObjectRef
+from skate.engine.dask.blob import MANY, Blob, blob_of, error_blob, raised
+from skate.engine.dask.calls import unpack_args, unscaled
+from skate.engine.dask.engine import current_task
+
+if TYPE_CHECKING:
+    from skate.core.task_info import TaskInfo
+    from skate.engine.dask.calls import Call
+    from skate.engine.dask.executor import Executor
+
+
+class Running:
+    """What runs now, in this thread or coroutine."""
+
+    __slots__ = ("call", "cancelled", "executor", "key", "name", "resources", "shown", "thread")
+
+    def __init__(self, executor: Executor, key: int, name: str, shown: str, call: Call | None) -> None:
+        self.executor = executor
+        self.key = key
+        self.name = name
+        self.shown = shown
+        self.call = call
+        self.cancelled = False
+        self.thread = 0
+
+    def describe(self, info: TaskInfo) -> None:
+        """Tell `get_runtime_context()` what is known here."""
+        executor = self.executor
+        info.mode = "worker" if executor.actor is None else "actor"
+        info.task_id = ObjectRef(self.key).task_id().hex()
+        info.task_name = self.shown
+        info.function_name = self.name
+        info.cancelled = self.cancelled
+        info.resources = unscaled(executor.resources)
+        info.gpu_ids = list(executor.gpus)
+        if executor.actor is not None:
+            info.actor = executor.actor
+            info.actor_name = executor.actor_name
+            info.restarted = executor.incarnation > 0
+
+
+def arguments(
+    blob: Blob, slots: int, deps: list[Blob], stored: bool
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call. `deps` are the values of the refs among them, then what was stored.
+
+    Raises:
+        Exception: a ref among them has an error.
+    """
+    for dep in deps:
+        if dep.kind == ERROR:
+            raise raised(dep)
+    return unpack_args(deps[-1] if stored else blob, [dep.value() for dep in deps[:slots]])
+
+
+def task_error(executor: Executor, name: str, error: BaseException) -> Blob:
+    """An exception of the user's code, as a RayTaskError."""
+    text = _traceback_text(error)
+    cause: BaseException = error
+    if isinstance(error, exceptions.RayTaskError):
+        cause = error.cause if isinstance(error.cause, BaseException) else error
+    actor_id = None if executor.actor is None else executor.actor.key.to_bytes(16, "big").hex()
+    shown = None if executor.instance is None else _safe_repr(executor.instance)
+    wrapped = exceptions.RayTaskError(
+        name, text, cause, pid=os.getpid(), ip="127.0.0.1", actor_repr=shown, actor_id=actor_id
+    )
+    try:
+        blob = error_blob(wrapped)
+        blob.value()
+    except Exception as failure:
+        substitute = exceptions.RaySystemError(
+            f"the task raised {type(error).__name__}: {error}, which can't be pickled: {type(failure).__name__}: {failure}."
+        )
+        wrapped = exceptions.RayTaskError(
+            name, text, substitute, pid=os.getpid(), ip="127.0.0.1", actor_id=actor_id
+        )
+        blob = error_blob(wrapped)
+    return blob
+
+
+def _traceback_text(error: BaseException) -> str:
+    # The frames of this package above the user's function say nothing to the user.
+    trace = error.__traceback__
+    ours = os.sep + os.path.join("skate", "engine") + os.sep
+    while trace is not None and ours in trace.tb_frame.f_code.co_filename:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _safe_repr(instance: Any) -> str | None:
+    cls: Any = type(instance)
+    if cls.__repr__ is object.__repr__:
+        return None
+    try:
+        return repr(instance)[:200]
+    except Exception:
+        return None
+
+
+class Execution:
+    """Running one call and answering it."""
+
+    def __init__(self, executor: Executor, call: Call, deps: list[Blob]) -> None:
+        self.executor = executor
+        self.call = call
+        self.deps = deps
+        self.running = Running(executor, call.key, call.name, call.shown, call)
+        self.retry = False
+        """Whether it ended with an exception after which it may run again."""
+
+    def function(self) -> Callable[..., Any]:
+        """What the call runs."""
+        if self.executor.actor is None:
+            return self.executor.function(self.call, self.deps)
+        return self.executor.method(self.call.method)
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The call's arguments."""
+        call, deps = self.call, self.deps
+        self.deps = []
+        return arguments(call.args, call.slots, deps, call.stored_args)
+
+    def run(self) -> None:
+        """Run a plain function to its end, and answer."""
+        executor = self.executor
+        token = current_task.set(self.running)
+        value: Any = None
+        try:
+            executor.enter(self.running)
+            try:
+                function = self.function()
+                args, kwargs = self.arguments()
+                value = function(*args, **kwargs)
+                del args, kwargs
+                blob = self.answer(value)
+            finally:
+                executor.leave(self.running)
+        except BaseException as error:
+            blob = self.failure(error)
+        current_task.reset(token)
+        # The value lives until its answer is on its way: the refs in it must not be let go of before that.
+        executor.answer(self.call, blob, self.retry)
+
+    def answer(self, value: Any) -> Blob:
+        """A call's value as it is stored, by num_returns."""
+        returns = self.call.returns
+        if returns == 1:
+            return blob_of(next(value) if isinstance(value, types.GeneratorType) else value)
+        if returns == "streaming":
+            return self.stream(value)
+        if returns == "dynamic":
+            return blob_of(DynamicObjectRefGenerator(self.collect(value)))
+        if returns == 0:
+            return blob_of(None)
+        if isinstance(value, types.GeneratorType):
+            return Blob(MANY, self.some(value, returns))
+        values = list(value) if hasattr(value, "__iter__") or hasattr(value, "__getitem__") else None
+        if values is None or len(values) != returns:
+            got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
+            kind_of_error = TypeError if values is None else ValueError
+            raise kind_of_error(
+                f"Task returned {got}, but num_returns={returns}: return a sequence of that many values."
+            )
+        return Blob(MANY, [blob_of(item) for item in values])
+
+    def collect(self, generator: Any) -> list[ObjectRef[Any]]:
+        """All that a generator yields, as refs; an exception is the last of them."""
+        engine = self.executor.engine
+        refs: list[ObjectRef[Any]] = []
+        try:
+            for item in generator:
+                refs.append(engine.put(item))
+        except Exception as error:
+            refs.append(engine._put(task_error(self.executor, self.call.name, error)))
+        return refs
+
+    def some(self, generator: Any, count: int) -> list[Blob]:
+        """The first `count` values of a generator; those that it does not yield are errors."""
+        results: list[Blob] = []
+        problem: Any = None
+        for index in range(count):
+            try:
+                results.append(blob_of(next(generator)))
+            except StopIteration:
+                problem = ValueError(f"the generator yielded {index} values, but num_returns={count}.")
+            except Exception as error:
+                problem = error
+            if problem is not None:
+                results += [task_error(self.executor, self.call.name, problem)] * (count - index)
+                break
+        generator.close()
+        return results
+
+    def stream(self, generator: Any) -> Blob:
+        """Send a generator's items as they come; the answer says how many there were, and the error that ended it."""
+        stream = self.executor.open_stream(self.call)
+        made = 0
+        item: Any = None
+        try:
+            for item in generator:
+                self.executor.send_item(self.call, made, blob_of(item))
+                made += 1
+                if not stream.wait_for_room(made):
+                    generator.close()
+                    break
+        except Exception as error:
+            if self.running.cancelled:
+                raise
+            return self.broken_stream(made, error)
+        finally:
+            self.executor.close_stream(self.call)
+        return blob_of((made, None))
+
+    def broken_stream(self, made: int, error: Exception) -> Blob:
+        """The answer of a generator that raised after so many items."""
+        self.retry = self.retryable(error)
+        return blob_of((made, task_error(self.executor, self.call.name, error)))
+
+    def failure(self, error: BaseException) -> Blob:
+        """What to answer after an exception; some end the process instead."""
+        executor = self.executor
+        if self.running.cancelled and isinstance(error, KeyboardInterrupt):
+            return error_blob(exceptions.TaskCancelledError(ObjectRef(self.call.key).task_id()))
+        if isinstance(error, SystemExit):
+            executor.exit_from_code(error)
+        self.retry = self.retryable(error)
+        return task_error(executor, self.call.name, error)
+
+    def retryable(self, error: BaseException) -> bool:
+        """Whether `retry_exceptions` is about this one."""
+        given = self.call.retry_exceptions
+        if isinstance(given, bool):
+            return given and isinstance(error, Exception)
+        if isinstance(error, exceptions.RayTaskError) and isinstance(error.cause, BaseException):
+            error = error.cause
+        return isinstance(error, serialize.unpack(given))
