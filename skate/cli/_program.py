@@ -19,7 +19,7 @@ class Program(NamedTuple):
     """What is to be run as `__main__`."""
 
     code: CodeType
-    file: str
+    file: str | None
     loader: Any
     spec: ModuleSpec | None
     argv0: str
@@ -42,7 +42,6 @@ def run(load: Callable[[str], Program], target: str, arguments: Sequence[str]) -
         sys.argv[0] = program.argv0
         main = ModuleType("__main__")
         vars(main).update(
-            __file__=program.file,
             __loader__=program.loader,
             __spec__=program.spec,
             __package__=program.spec.parent if program.spec else None,
@@ -50,6 +49,8 @@ def run(load: Callable[[str], Program], target: str, arguments: Sequence[str]) -
             __annotations__={},
             __builtins__=__builtins__,
         )
+        if program.file is not None:
+            main.__file__ = program.file
         sys.modules["__main__"] = main
         exec(program.code, vars(main))
     except SystemExit:
@@ -64,11 +65,16 @@ def run(load: Callable[[str], Program], target: str, arguments: Sequence[str]) -
 
 
 def from_path(path: str) -> Program:
-    """The program in a file, or in a directory or archive that has a `__main__.py`.
+    """The program in a file, in a directory or archive that has a `__main__.py`, or, for "-", in what comes on standard input.
 
     Raises:
         SystemExit: there is none.
     """
+    if path == "-":
+        _set_first_path("")
+        return Program(
+            compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True), None, None, None, path
+        )
     where = os.path.realpath(path)
     if not os.path.isfile(where) or where.endswith((".zip", ".pyz")):
         spec = PathFinder.find_spec("__main__", [where])

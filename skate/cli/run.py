@@ -11,7 +11,7 @@ from skate.cli import _program
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `skate run` takes: an engine, and then what `python` would."""
-    parser.usage = "skate run [--engine ENGINE] (SCRIPT | -m MODULE) [ARGUMENT ...]"
+    parser.usage = "skate run [--engine ENGINE] (SCRIPT | - | -m MODULE) [ARGUMENT ...]"
     parser.add_argument("--engine", metavar="ENGINE", help="the engine that init() starts: local or inline")
     parser.add_argument("-m", action="store_true", dest="as_module", help="run a module, as `python -m` does")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="the program and its own arguments")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skate.util import tpu as tpu
+
 AMD_INSTINCT_MI100 = "AMD-Instinct-MI100"
 AMD_INSTINCT_MI210 = "AMD-Instinct-MI210"
 AMD_INSTINCT_MI250 = "AMD-Instinct-MI250X-MI250"
