@@ -61,6 +61,10 @@ def choose_search(
         from skate.tune.search import create_searcher
 
         given = create_searcher(given)
+    if given is None and learns_by_default(experiment, metric, mode, scheduler):
+        from skate.tune.search.optuna import OptunaSearch
+
+        given = OptunaSearch()
     if given is None:
         return BasicVariantGenerator(max_concurrent=limit)
     if isinstance(given, BasicVariantGenerator):

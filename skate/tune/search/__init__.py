@@ -7,6 +7,7 @@ from typing import Any
 
 from skate.tune.search.basic_variant import BasicVariantGenerator
 from skate.tune.search.concurrency_limiter import ConcurrencyLimiter
+from skate.tune.search.repeater import Repeater
 from skate.tune.search.search_algorithm import SearchAlgorithm
 from skate.tune.search.search_generator import SearchGenerator
 from skate.tune.search.searcher import (
@@ -23,6 +24,7 @@ __all__ = [
     "UNRESOLVED_SEARCH_SPACE",
     "BasicVariantGenerator",
     "ConcurrencyLimiter",
+    "Repeater",
     "SearchAlgorithm",
     "SearchGenerator",
     "Searcher",
@@ -33,6 +35,11 @@ __all__ = [
 _NAMES = {
     "variant_generator": ("basic_variant", "BasicVariantGenerator"),
     "random": ("basic_variant", "BasicVariantGenerator"),
+    "optuna": ("optuna", "OptunaSearch"),
+    "hyperopt": ("hyperopt", "HyperOptSearch"),
+    "bayesopt": ("bayesopt", "BayesOptSearch"),
+    "nevergrad": ("nevergrad", "NevergradSearch"),
+    "zoopt": ("zoopt", "ZOOptSearch"),
 }
 
 

@@ -21,6 +21,10 @@ class ConcurrencyLimiter(Searcher):
 
     Raises:
         ValueError: `max_concurrent` is not above 0.
+
+    Example:
+        >>> from skate.tune.search.optuna import OptunaSearch
+        >>> limited = ConcurrencyLimiter(OptunaSearch(), max_concurrent=2)
     """
 
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:

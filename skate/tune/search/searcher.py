@@ -8,6 +8,8 @@ import os
 import pickle
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
+
 from skate.air.result import look_up
 
 if TYPE_CHECKING:
@@ -200,7 +202,7 @@ class Searcher:
             checkpoint_path: The file.
         """
         with open(checkpoint_path, "wb") as file:
-            pickle.dump(self._state_to_save(), file)
+            cloudpickle.dump(self._state_to_save(), file)
 
     def restore(self, checkpoint_path: str) -> None:
         """Take back what was saved.

@@ -1,0 +1,7 @@
+"""Nevergrad as a searcher."""
+
+from __future__ import annotations
+
+from skate.tune.search.nevergrad.nevergrad_search import NevergradSearch
+
+__all__ = ["NevergradSearch"]
