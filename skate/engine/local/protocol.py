@@ -80,7 +80,7 @@ REMOVE_MACHINE = 146  # request, machine id
 
 # -- the node to a client
 WELCOME = 80  # client number, facts
-GRANT = 81  # lane, worker, path, gpu ids, lease number
+GRANT = 81  # lane, worker, path, gpu ids, lease number, whether machines may die
 RECLAIM = 82  # worker
 OBJECT = 83  # key, kind, payload
 REPLY = 84  # request, answer
@@ -89,6 +89,8 @@ HOST = 86  # be the worker of this actor: key, description
 PROBE = 87  # key
 LOG = 88  # stream, prefix, lines
 LOST = 89  # lane, worker, cause, why: a leased worker died
+OBJECT_LOST = 147  # key: the machine that it lay on has died; make it again
+FORGET = 148  # key: an object that a task of ours made, and that nobody holds any more
 REFUSED = 94  # lane, why, text: what waits there will never have a place
 WARN = 90  # text
 EXIT = 91  # end yourself, gracefully

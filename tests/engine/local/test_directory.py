@@ -381,3 +381,43 @@ def test_what_a_dead_maker_had_finished_lives_on() -> None:
     directory.client_left(DRIVER)
     assert directory.entries[KEY].kind == STORED
     assert directory.pin(READER, KEY) is not None
+
+
+def test_what_lay_on_a_dead_machine_alone_is_to_be_made_again_by_its_owner() -> None:
+    directory = _directory()
+    directory.create(READER, KEY, 0, 10, "", "m1")
+    directory.seal(KEY, ())
+    directory.count(DRIVER, [(KEY, 1)])
+    directory.client_left(READER)
+    directory.machine_left("m1")
+    assert _said(directory, "lost") == [("lost", DRIVER, KEY)]
+    assert _said(directory, "free") == [("free", 0)]
+    assert directory.pin(DRIVER, KEY) is None
+    assert directory.answers_later(KEY)
+    directory.create(DRIVER, KEY, 0, 10, "", "m0")
+    directory.seal(KEY, ())
+    assert not directory.answers_later(KEY)
+    assert directory.pin(DRIVER, KEY, "m0") is not None
+
+
+def test_what_has_been_read_on_another_machine_is_not_lost() -> None:
+    directory = _directory()
+    directory.create(READER, KEY, 0, 10, "", "m1")
+    directory.seal(KEY, ())
+    assert directory.pin(DRIVER, KEY, "m0") is not None
+    directory.client_left(READER)
+    directory.machine_left("m1")
+    assert _said(directory, "lost") == []
+    assert directory.entries[KEY].kind == STORED
+
+
+def test_what_lay_on_a_dead_machine_and_has_no_owner_is_lost() -> None:
+    directory = _directory()
+    key = READER << OWNER_SHIFT | 256
+    directory.create(READER, key, 0, 10, "", "m1")
+    directory.seal(key, ())
+    directory.count(DRIVER, [(key, 1)])
+    directory.client_left(READER)
+    directory.machine_left("m1")
+    assert directory.entries[key].kind == LOST
+    assert directory.answers_later(key)

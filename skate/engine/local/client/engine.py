@@ -20,6 +20,7 @@ from skate.engine.local.client.facts import Facts
 from skate.engine.local.client.groups import Groups
 from skate.engine.local.client.history import History
 from skate.engine.local.client.lanes import Lanes
+from skate.engine.local.client.lineage import Lineage
 from skate.engine.local.client.loop import Latch, Loop
 from skate.engine.local.client.objects import Objects
 from skate.engine.local.client.results import Results
@@ -70,6 +71,7 @@ class LocalEngine(Engine):
         self.cancels = Cancels(self)
         self.facts = Facts(self)
         self.groups = Groups(self)
+        self.lineage = Lineage(self)
         self.reclaims: dict[int, float] = {}
         self.pending: dict[int, Call] = {}
         self.requests: dict[int, tuple[Callable[[Any], Any], list[Any]]] = {}
@@ -165,6 +167,10 @@ class LocalEngine(Engine):
                 self.actor_calls.changed(*message[1:])
             elif op == protocol.RECLAIM:
                 self.lanes.reclaim(message[1])
+            elif op == protocol.FORGET:
+                self.lineage.forget(message[1])
+            elif op == protocol.OBJECT_LOST:
+                self.lineage.lost(message[1])
             elif op == protocol.REFUSED:
                 self.lanes.refused(*message[1:])
             elif op == protocol.LOST:

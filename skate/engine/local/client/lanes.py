@@ -185,8 +185,10 @@ class Lanes:
 
     # -- the node's news ----------------------------------------
 
-    def granted(self, number: int, worker: int, path: str, gpus: list[int], lease: int) -> None:
+    def granted(self, number: int, worker: int, path: str, gpus: list[int], lease: int, mortal: bool) -> None:
         """The node has leased us a worker."""
+        if mortal:
+            self.engine.lineage.on = True
         lane = self.by_number[number]
         now = self.engine.now()
         known = self.conns.get(worker)

@@ -6,7 +6,6 @@ import errno
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
@@ -15,10 +14,12 @@ from skate.core.actor import ActorState
 from skate.core.ref import BYTES, ERROR, INDEX_BITS, PENDING, REMOTE, STORED, VALUE, ObjectRef
 from skate.engine.local import arena, protocol
 from skate.engine.local.client.calls import NESTED
+from skate.engine.local.client.loop import Latch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skate.engine.local.client.engine import LocalEngine
-    from skate.engine.local.client.loop import Latch
 
 LOST = 10
 ACTOR = 11
@@ -340,12 +341,40 @@ class Objects:
 
     def _pin(self, key: int) -> memoryview:
         place = self.engine.ask(protocol.PIN, key)
+        while place is False:
+            self._await_again(key)
+            place = self.engine.ask(protocol.PIN, key)
         if place is None:
             raise exceptions.ObjectLostError(ObjectRef(key).hex(), None, "")
         where, size = place
         if isinstance(where, str):
             return arena.read_file(where, size, key, self._unpin)
         return self.arena.read(where, size, key, self._unpin)
+
+    def _await_again(self, key: int) -> None:
+        """Wait until an object that was lost has been made again.
+
+        Raises:
+            Exception: it can't be, as the error says.
+        """
+        latch = Latch(1)
+        with self.engine.loop.mutex:
+            known = self.known.get(key)
+            ref = None if known is None else known()
+            if ref is None or ref._kind not in (PENDING, REMOTE):
+                ref = self.wanted.get(key)
+            if ref is None:
+                ref = ObjectRef(key)
+                ref._kind = REMOTE
+            if ref._waiters is None:
+                ref._waiters = []
+            ref._waiters.append(latch)
+            if ref._kind == REMOTE:
+                self.want(ref)
+            self.engine.flush_all()
+        self.engine.waits.until(latch, None)
+        if ref._kind == ERROR:
+            raise self.error(ref)
 
     def drop(self, key: int) -> None:
         """A count is given back. Called from `__del__`, anywhere: it takes no lock."""

@@ -42,6 +42,8 @@ class Results:
         if kind == ERROR and call.retries and self._should_retry(call, value):
             return
         self.engine.pending.pop(call.key, None)
+        if self.engine.lineage.on:
+            self.engine.lineage.ended(call, [(call.key, kind)], value)
         stream = call.stream
         if stream is not None:
             self.end_stream(stream, kind, value)
@@ -57,6 +59,8 @@ class Results:
     def finish_many(self, call: Call, results: list[tuple[int, Any]]) -> None:
         """The results of a call with several (with the mutex held)."""
         self.engine.pending.pop(call.key, None)
+        if self.engine.lineage.on:
+            self.engine.lineage.ended(call, [(call.key + i, each[0]) for i, each in enumerate(results)], None)
         for ref, (kind, value) in zip(call.refs or (), results, strict=True):
             self.engine.objects.adopt(ref, kind, value)
 
@@ -112,6 +116,8 @@ class Results:
 
     def item(self, call: Call, index: int, kind: int, value: Any) -> None:
         """A generator has yielded (with the mutex held)."""
+        if self.engine.lineage.on and self.engine.lineage.item(call, index, kind, value):
+            return
         stream = call.stream
         if stream is None or index < stream.produced:
             return

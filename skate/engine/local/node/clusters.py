@@ -64,5 +64,8 @@ class Clusters:
         for number in lost:
             worker = server.processes.get(number)
             if worker is not None:
-                server.connections.left(worker)
+                server.connections.hear_out(worker)
+                server.workers.bury(worker)  # its callers hear of its end before they hear what is lost
+        server.directory.machine_left(id)
+        server.carry_out()
         server.connections.send(process.number, (protocol.REPLY, request, known))

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol, wire
-from skate.engine.local.node.process import Process
+from skate.engine.local.node.process import Process, readable
 
 if TYPE_CHECKING:
     import socket
@@ -150,6 +150,14 @@ class Connections:
             self.flush(self.to_flush.pop())
 
     # -- ends ----------------------------------------
+
+    def hear_out(self, process: Process) -> None:
+        """A process has been ended: read what it had still to say, and close its connection."""
+        while process.conn is not None:
+            before = process.conn
+            self.read(process, before)
+            if process.conn is before and not readable(before.sock):
+                self.left(process)
 
     def left(self, process: Process) -> None:
         """A connection has ended."""

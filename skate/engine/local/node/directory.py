@@ -11,7 +11,9 @@ Instructions are appended to `out`:
     ("probe", client, key)       ask the maker whether it has announced this object
     ("free", offset)             give shared memory back
     ("unlink", path)             delete a file
-    ("gone", key)                nobody holds the key any more (an actor's handles are counted here too)
+    ("gone", key, made)          nobody holds the key any more (an actor's handles are counted here too); `made` says whether
+                                 somebody else than its owner had stored it: the owner may know how to make it again
+    ("lost", owner, key)         its only copies were on a machine that died: have its owner make it again
 """
 
 from __future__ import annotations
@@ -37,11 +39,13 @@ class Entry:
         "containers",
         "holders",
         "kind",
+        "machines",
         "nested",
         "offset",
         "path",
         "payload",
         "pins",
+        "rebuilding",
         "sealed",
         "size",
         "spilling",
@@ -63,6 +67,10 @@ class Entry:
         self.sealed = False
         self.spilling = False
         self.writer = 0
+        self.machines: set[str] = set()
+        """Where it lies: on the machine of whoever stored it, and of all who have read it."""
+        self.rebuilding = False
+        """It was lost, and its owner has been told to make it again."""
 
 
 class Directory:
@@ -104,6 +112,31 @@ class Directory:
                 self._lose(key, entry)
                 self._drop_if_free(key, entry)
 
+    def machine_left(self, machine: str) -> None:
+        """A machine is gone, and with it what lay nowhere else. The processes on it have left before."""
+        for key, entry in list(self.entries.items()):
+            if entry.kind != STORED or machine not in entry.machines or self.entries.get(key) is not entry:
+                continue
+            entry.machines.discard(machine)
+            if entry.machines:
+                continue
+            owner = key >> OWNER_SHIFT
+            if owner not in self.clients:
+                self._lose(key, entry)
+                continue
+            self._free_memory(key, entry)
+            entry.kind = PENDING
+            entry.sealed = False
+            entry.rebuilding = True
+            nested, entry.nested = entry.nested, ()
+            self.let_go(nested)
+            self.out.append(("lost", owner, key))
+
+    def answers_later(self, key: int) -> bool:
+        """Whether whoever reads the object must wait for it, or for its error, rather than find it in the store."""
+        entry = self.entries.get(key)
+        return entry is not None and (entry.rebuilding or entry.kind in (ERROR, LOST))
+
     # -- what is known of an object ----------------------------------------
 
     def publish(self, client: int, key: int, kind: int, payload: Any, nested: tuple[int, ...]) -> None:
@@ -123,12 +156,13 @@ class Directory:
             self._fill(key, entry, kind, payload, nested)
             self._drop_if_free(key, entry)
 
-    def create(self, client: int, key: int, offset: int, size: int, path: str) -> None:
+    def create(self, client: int, key: int, offset: int, size: int, path: str, machine: str = "") -> None:
         """Room in the store has been given to `client`, which fills it and then seals it."""
         entry = self._entry(key)
         self._hold(client, key, entry, 1)
         entry.kind = STORED
         entry.writer = client
+        entry.machines = {machine}
         entry.offset = offset
         entry.size = size
         entry.path = path
@@ -147,6 +181,7 @@ class Directory:
         if entry is None or entry.kind != STORED or entry.sealed:
             return
         entry.sealed = True
+        entry.rebuilding = False
         if entry.offset >= 0:
             self.in_memory[key] = entry
         self._set_nested(entry, nested)
@@ -185,12 +220,13 @@ class Directory:
             self._hold(client, key, entry, delta)
             self._drop_if_free(key, entry)
 
-    def pin(self, client: int, key: int) -> Entry | None:
+    def pin(self, client: int, key: int, machine: str = "") -> Entry | None:
         """A process reads the object in place. None if there is no such object any more."""
         entry = self.entries.get(key)
         if entry is None or entry.kind != STORED or not entry.sealed:
             return None
         entry.pins[client] = entry.pins.get(client, 0) + 1
+        entry.machines.add(machine)
         self.clients[client].add(key)
         if key in self.in_memory:
             self.in_memory.move_to_end(key)
@@ -269,6 +305,7 @@ class Directory:
     def _fill(self, key: int, entry: Entry, kind: int, payload: Any, nested: tuple[int, ...]) -> None:
         entry.kind = kind
         entry.payload = payload
+        entry.rebuilding = False
         self._set_nested(entry, nested)
         self._wake(key, entry)
 
@@ -310,7 +347,7 @@ class Directory:
             key, entry = doomed.pop()
             del self.entries[key]
             self._free_memory(key, entry)
-            self.out.append(("gone", key))
+            self.out.append(("gone", key, entry.writer not in (0, key >> OWNER_SHIFT)))
             for inner_key in entry.nested:
                 inner = self.entries.get(inner_key)
                 if inner is None:

@@ -107,7 +107,8 @@ class Leases:
         if client not in self.server.processes or self.server.processes[client].conn is None:
             return
         path = self.server.processes[number].path
-        self.server.connections.send(client, (protocol.GRANT, lane, number, path, gpus, lease))
+        mortal = not self.server.scheduler.machines.single
+        self.server.connections.send(client, (protocol.GRANT, lane, number, path, gpus, lease, mortal))
 
     def warn_infeasible(self, who: str, demand: dict[str, int], where: Where) -> None:
         """Tell the drivers, once, of a demand that exceeds all there is. What asks for one node is refused instead."""

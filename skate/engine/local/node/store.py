@@ -68,6 +68,10 @@ class Store:
                 pass
         elif what == "gone":
             self.server.table.release(rest[0])
+            if rest[1] and not self.server.scheduler.machines.single:
+                self.server.connections.send(rest[0] >> objects.OWNER_SHIFT, (protocol.FORGET, rest[0]))
+        elif what == "lost":
+            self.server.connections.send(rest[0], (protocol.OBJECT_LOST, rest[1]))
 
     # -- room ----------------------------------------
 
@@ -96,11 +100,11 @@ class Store:
                 os.makedirs(self.server.config["spill_dir"], mode=0o700, exist_ok=True)
                 path = self.spiller.path(key)
                 self._waiting.popleft()
-                directory.create(number, key, -1, size, path)
+                directory.create(number, key, -1, size, path, process.machine)
                 self.server.connections.send(number, (protocol.REPLY, request, path))
                 continue
             self._waiting.popleft()
-            directory.create(number, key, offset, size, "")
+            directory.create(number, key, offset, size, "", process.machine)
             self.server.connections.send(number, (protocol.REPLY, request, offset))
 
     def _make_room(self, size: int) -> bool:
@@ -143,7 +147,10 @@ class Store:
 
     def pin(self, process: Process, request: int, key: int) -> None:
         """A process wants to read an object in place."""
-        entry = self.server.directory.pin(process.number, key)
+        entry = self.server.directory.pin(process.number, key, process.machine)
+        if entry is None and self.server.directory.answers_later(key):
+            self.server.connections.send(process.number, (protocol.REPLY, request, False))
+            return
         if entry is None:
             # The word that it is complete may be unread in its maker's socket: look there before saying that it is lost.
             self.late_pins.append((process.number, request, key))
@@ -155,7 +162,8 @@ class Store:
         late, self.late_pins = self.late_pins, []
         directory = self.server.directory
         for number, request, key in late:
-            entry = directory.pin(number, key) if number in directory.clients else None
+            process = self.server.processes.get(number)
+            entry = None if process is None else directory.pin(number, key, process.machine)
             if entry is None and not last:
                 self.late_pins.append((number, request, key))
             else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from skate.engine.local import protocol
 from skate.engine.local.node.output import Lines
-from skate.engine.local.node.process import Process, describe_end, readable
+from skate.engine.local.node.process import Process, describe_end
 
 if TYPE_CHECKING:
     from skate.engine.local.node.server import Server
@@ -83,11 +83,7 @@ class Workers:
             if status != _RUNS:
                 process.status = status
                 # All that it wrote before it ended is in the socket: read it before burying it.
-                while process.conn is not None:
-                    before = process.conn
-                    self.server.connections.read(process, before)
-                    if process.conn is before and not readable(before.sock):
-                        self.server.connections.left(process)
+                self.server.connections.hear_out(process)
                 if number in self.server.processes:
                     self.bury(process)
 
