@@ -41,6 +41,7 @@ __all__ = [
     "RayChannelTimeoutError",
     "RayDirectTransportError",
     "RayError",
+    "DeadlockError",
     "RaySystemError",
     "RayTaskError",
     "ReferenceCountingAssertionError",
@@ -461,6 +462,13 @@ class RaySystemError(RayError):
     def __str__(self) -> str:
         text = f"System error: {self.client_exc}"
         return f"{text}\ntraceback: {self.traceback_str}" if self.traceback_str else text
+
+
+class DeadlockError(RaySystemError, RuntimeError):
+    """Tasks or actors wait for one another, so that none of them can ever go on; the message names them, and the lines they wait at.
+
+    Raised in one of them. Ray has no such error: there, they wait.
+    """
 
 
 class StreamingGeneratorReplayInconsistentError(RaySystemError):

@@ -152,7 +152,7 @@ def comparable(value: Any) -> Any:
 
 
 def test_all_of_ray_s_names_are_here() -> None:
-    assert set(exceptions.__all__) == {*RAY_NAMES, "ActorDiedErrorContext"}
+    assert set(exceptions.__all__) == {*RAY_NAMES, "ActorDiedErrorContext", "DeadlockError"}
 
 
 @pytest.mark.parametrize("name", RAY_NAMES)

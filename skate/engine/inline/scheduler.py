@@ -188,7 +188,7 @@ class Scheduler:
         """Wait until `latch` is at zero; False if `timeout` seconds passed first.
 
         Raises:
-            RaySystemError: nothing will ever run again, and no timeout was given.
+            DeadlockError: nothing will ever run again, and no timeout was given.
         """
         if latch.left <= 0:
             return True
@@ -288,7 +288,7 @@ class Scheduler:
             self._idle_for_ever += endless
             try:
                 if endless and self._idle_for_ever >= threading.active_count():
-                    raise exceptions.RaySystemError(self._deadlock(latch))
+                    raise exceptions.DeadlockError(self._deadlock(latch))
                 if endless and time.monotonic() >= warn_at > time.monotonic() - 1:
                     logging.getLogger("skate").warning(
                         "waiting for other threads, as nothing is ready here. %s", self._deadlock(latch)

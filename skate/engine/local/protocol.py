@@ -77,6 +77,8 @@ GROUP_TABLE = 143  # request, group id or "": what is known of one, or of all
 FIND_GROUP = 144  # request, name, namespace
 ADD_MACHINE = 145  # request, machine id, resources, labels
 REMOVE_MACHINE = 146  # request, machine id
+LONG_WAIT = 75  # serial, keys, how many, (task, actor, name, pid, line): a wait has lasted for a second
+WAIT_OVER = 76  # serial
 
 # -- the node to a client
 WELCOME = 80  # client number, facts
@@ -97,6 +99,7 @@ EXIT = 91  # end yourself, gracefully
 BYE = 92  # the session has ended
 ENV_FAILED = 93  # lane, text: the runtime environment can't be made
 TELL = 95  # number of a question, what, asked
+DEADLOCK = 96  # serial, text: that wait would last for ever
 
 
 class MalformedMessage(Exception):
@@ -146,6 +149,8 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     ASK_ALL: (int, str, _ANY, float),
     TOLD: (int, bytes),
     HISTORY: (int, bytes),
+    LONG_WAIT: (int, tuple, int, tuple),
+    WAIT_OVER: (int,),
 }
 """What follows the number in each message to the node."""
 

@@ -21,6 +21,7 @@ from skate.engine.local.client.groups import Groups
 from skate.engine.local.client.history import History
 from skate.engine.local.client.lanes import Lanes
 from skate.engine.local.client.lineage import Lineage
+from skate.engine.local.client.long_waits import LongWaits
 from skate.engine.local.client.loop import Latch, Loop
 from skate.engine.local.client.objects import Objects
 from skate.engine.local.client.results import Results
@@ -68,6 +69,7 @@ class LocalEngine(Engine):
         self.results = Results(self)
         self.streams = Streams(self)
         self.waits = Waits(self)
+        self.long_waits = LongWaits(self)
         self.cancels = Cancels(self)
         self.facts = Facts(self)
         self.groups = Groups(self)
@@ -188,6 +190,8 @@ class LocalEngine(Engine):
                 self.loop.deferred.append((self._warn, message[1]))
             elif op == protocol.TELL:
                 self.loop.deferred.append((self._tell, message))
+            elif op == protocol.DEADLOCK:
+                self.long_waits.condemned(message[1], message[2])
             elif op == protocol.BYE:
                 self.bye(None)
             elif self.on_node_message is not None:

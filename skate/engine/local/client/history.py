@@ -104,6 +104,8 @@ class History:
                 "pending": self._pending(200),
                 "running": self._running(),
             }
+        if what == "calls":
+            return self.engine.long_waits.calls(asked)
         raise ValueError(f"unknown question {what!r}")
 
     def _tasks(self) -> dict[str, Any]:

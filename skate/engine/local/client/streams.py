@@ -27,7 +27,7 @@ class Streams:
                 return True
             latch.left = 1
             stream.waiters.append(latch)
-        return self.engine.waits.until(latch, timeout)
+        return self.engine.waits.until(latch, timeout, (stream,), 1)
 
     def take(self, stream: Stream) -> ObjectRef[Any] | None:
         with self.engine.loop.mutex:

@@ -24,17 +24,17 @@ class Waits:
     def __init__(self, engine: LocalEngine) -> None:
         self.engine = engine
 
-    def until(self, latch: Latch, timeout: float | None) -> bool:
+    def until(self, latch: Latch, timeout: float | None, refs: Sequence[Any] = (), needed: int = 0) -> bool:
         if latch.left <= 0:
             return True
         if self.engine.before_block is None or not self.engine.before_block():
-            return self.engine.loop.wait(latch, timeout)
+            return self.engine.long_waits.wait(latch, timeout, refs, needed)
         try:
-            return self._wait_lending(latch, timeout)
+            return self._wait_lending(latch, timeout, refs, needed)
         finally:
             self.engine.after_block()
 
-    def _wait_lending(self, latch: Latch, timeout: float | None) -> bool:
+    def _wait_lending(self, latch: Latch, timeout: float | None, refs: Sequence[Any], needed: int) -> bool:
         # Most waits are short: the CPU is offered to others only when this one is not, or when we wait for a lease ourselves.
         patience = 0.002
         if any(lane.backlog and not lane.links for lane in self.engine.lanes.by_number):
@@ -49,7 +49,7 @@ class Waits:
         running.waits += 1
         try:
             left = None if timeout is None else max(0.0, timeout - (self.engine.now() - started))
-            return self.engine.loop.wait(latch, left)
+            return self.engine.long_waits.wait(latch, left, refs, needed)
         finally:
             running.waits -= 1
             self.engine.tell(protocol.UNBLOCKED)
@@ -62,7 +62,7 @@ class Waits:
                     if not any(other._kind == ERROR for other in refs):
                         self.engine.objects.await_values(refs, latch)
                     self.engine.flush_all()
-                if not self.until(latch, timeout) and latch.left > 0:
+                if not self.until(latch, timeout, refs, len(refs)) and latch.left > 0:
                     self._timed_out(refs, latch, timeout)
                 for other in refs:
                     if other._kind == ERROR:
@@ -126,7 +126,7 @@ class Waits:
             self.engine.flush_all()
         if latch.left > 0:
             try:
-                self.until(latch, timeout)
+                self.until(latch, timeout, waiting, latch.left)
             finally:
                 with self.engine.loop.mutex:
                     for thing in waiting:

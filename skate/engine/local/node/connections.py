@@ -172,6 +172,7 @@ class Connections:
         server.directory.client_left(process.number)
         server.scheduler.client_left(process.number)
         server.inquiry.reports.client_left(process.number)
+        server.waiting.client_left(process.number)
         self.to_flush.discard(process)
         for key in server.table.client_left(process.number):
             server.table.owner_died(key)

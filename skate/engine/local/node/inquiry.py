@@ -12,6 +12,7 @@ from skate.engine.local.node import directory as objects
 from skate.engine.local.node.history import CALLS, NodeHistory
 from skate.engine.local.node.process import describe_end
 from skate.engine.local.node.reports import Reports
+from skate.engine.local.node.waiting import TOKEN
 from skate.engine.placement.resources import unscale
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ class Inquiry:
         if what == "tell":
             self.server.connections.send(rest[0], (protocol.TELL, *rest[1:]))
             return
-        (client, request), question, _asked, answers, missing = rest
+        token, question, _asked, answers, missing = rest
+        if token[0] == TOKEN:
+            self.server.waiting.answered(token, answers)
+            return
+        client, request = token
         kept = [payload for _count, payload in self.history.reports] if question == "tasks" else []
         pids = {number: process.pid for number, process in self.server.processes.items()}
         silent = [(number, pids.get(number, 0)) for number in missing]

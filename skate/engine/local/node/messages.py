@@ -123,6 +123,8 @@ HANDLERS: dict[int, Callable[..., Any]] = {
     protocol.ASK_ALL: lambda server, *rest: server.inquiry.ask_all(*rest),
     protocol.TOLD: lambda server, *rest: server.inquiry.told(*rest),
     protocol.HISTORY: lambda server, *rest: server.inquiry.keep(*rest),
+    protocol.LONG_WAIT: lambda server, *rest: server.waiting.begun(*rest),
+    protocol.WAIT_OVER: lambda server, *rest: server.waiting.over(*rest),
     protocol.PROBED: probed,
     protocol.CANCEL_ELSEWHERE: cancel_elsewhere,
     protocol.INFO: info,

@@ -12,6 +12,7 @@ actors.py        carries out the actor table's                 lifecycle.py     
 store.py         carries out the directory's                   directory.py, allocator.py   pure
 spill.py         moving objects to disk
 printing.py      what workers print                            output.py                    pure
+waiting.py       waits that last, and deadlocks                deadlock.py                  pure
 inquiry.py       what users ask about the session              reports.py, history.py       pure
 """
 
@@ -36,6 +37,7 @@ from skate.engine.local.node.printing import Printing
 from skate.engine.local.node.process import Process
 from skate.engine.local.node.scheduler import Scheduler
 from skate.engine.local.node.store import Store
+from skate.engine.local.node.waiting import Waiting
 from skate.engine.local.node.workers import Workers
 from skate.engine.placement.machines import Machine
 
@@ -71,6 +73,7 @@ class Server:
         self.groups = Groups(self)
         self.clusters = Clusters(self)
         self.inquiry = Inquiry(self)
+        self.waiting = Waiting(self)
         process = Process(config["first_number"], True, first.id)
         process.namespace = config["namespace"]
         process.pid = config["driver_pid"]
@@ -100,6 +103,7 @@ class Server:
                 self.connections.tick(now)
                 self.environments.tick(now)
                 self.inquiry.reports.tick(now)
+                self.waiting.tick(now)
             self.settle()
         self._end()
 
