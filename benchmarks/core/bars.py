@@ -212,6 +212,33 @@ ROWS: tuple[Row, ...] = (
         "B/s",
         (Against("ray", 1),),
     ),
+    # --- compiled graphs and pools ---
+    Row(
+        "graphs.compiled_chain",
+        "compiled chain of 3 actors, one execution at a time; a step",
+        "graphs.compiled_chain",
+        "seconds",
+        "s",
+        (Within(0.2),),
+        reference="actor calls",
+    ),
+    Row(
+        "graphs.compiled_array",
+        "the same with an array of 8 MB",
+        "graphs.compiled_array",
+        "seconds",
+        "s",
+        reference="actor calls",
+    ),
+    Row(
+        "pools.map",
+        "util.multiprocessing.Pool.map over 100,000 numbers",
+        "pools.pool_map",
+        "seconds",
+        "s",
+        (Within(1.5),),
+        reference="multiprocessing.Pool",
+    ),
     # --- whole jobs ---
     Row("jobs.bootstrap", "10,000 bootstrap simulations, a task each", "jobs.bootstrap", "seconds", "s"),
     # --- what must stay flat ---
