@@ -31,7 +31,10 @@ _PLAIN = frozenset(
     (int, float, str, bytes, bool, type(None))
 )  # what plain pickle does as well as ours, and faster
 
-_HEADER = struct.Struct("<BH")  # kind, slot
+_HEADER = struct.Struct("<BH")  # kind, slot; 3 bytes
+_unpack_header = _HEADER.unpack_from
+_dumps, _loads = pickle.dumps, pickle.loads
+_NOW = socket.MSG_DONTWAIT
 _VALUE, _ERROR, _PARTS, _SEGMENT, _NEW_SEGMENT = range(5)
 _RELEASE = struct.Struct("<I")
 
@@ -99,10 +102,14 @@ class Connection:
             Exception: what pickling raised; nothing was sent.
         """
         if type(value) in _PLAIN:
-            message = _HEADER.pack(_VALUE, slot) + pickle.dumps(value, 5)
+            message = _HEADER.pack(_VALUE, slot) + _dumps(value, 5)
             if len(message) <= INLINE:
-                self._transmit([message], wait)
-                return
+                try:
+                    self.sock.send(message, _NOW if wait is not None else 0)
+                    return
+                except OSError:
+                    self._transmit([message], wait)  # tries again, or says what is wrong
+                    return
         kind = _VALUE
         if isinstance(value, Failure):
             kind, value = _ERROR, value.error
@@ -184,7 +191,7 @@ class Connection:
                 return  # nothing there; or the other side is gone, which sending will say
             if not message:
                 return
-            if len(message) == _RELEASE.size:
+            if len(message) == 4:  # a release
                 self._free.append(_RELEASE.unpack(message)[0])
             else:
                 self._early.append(message)
@@ -205,14 +212,14 @@ class Connection:
             self._give_back()
         while True:
             message = self._early.popleft() if self._early else self._next_message(timeout)
-            if len(message) == _RELEASE.size:
+            if len(message) == 4:  # a release
                 self._free.append(_RELEASE.unpack(message)[0])
                 continue
-            kind, slot = _HEADER.unpack_from(message)
+            kind, slot = _unpack_header(message)
             if kind == _VALUE:
-                return slot, pickle.loads(memoryview(message)[_HEADER.size :])
+                return slot, _loads(message[3:])
             if kind == _ERROR:
-                return slot, Failure(pickle.loads(memoryview(message)[_HEADER.size :]))
+                return slot, Failure(_loads(message[3:]))
             if kind == _PARTS:
                 return slot, _load(_split(memoryview(message), _HEADER.size))
             if kind == _SEGMENT:
@@ -230,7 +237,7 @@ class Connection:
         # A wake-up costs more than a few looks, so look a few times while the sender may be at it on another core.
         for _ in range(_LOOKS):
             try:
-                message = receive(_RECEIVE, socket.MSG_DONTWAIT)
+                message = receive(_RECEIVE, _NOW)
                 break
             except BlockingIOError:
                 os.sched_yield()

@@ -9,6 +9,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import skate
@@ -150,19 +151,19 @@ class ChannelRunner:
 
     def submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None) -> None:
         deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
-
-        def make_room() -> None:
-            # A full buffer empties once the actors go on, and they may be waiting for us to take their results.
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError
-            outputs = self._output_connections()
-            readable, _, _ = select.select(outputs, [], [], min(0.005, left or 0.005))
-            for connection in readable:
-                self._take_one(connection, None)
-
+        make_room = partial(self._make_room, deadline)
         for number in self._plan.inputs:
-            self._connections[number].send(INPUT_SLOT, self._plan.input_for(number, args, kwargs), make_room)
+            value = self._plan.input_for(number, args, kwargs)
+            self._connections[number].send(INPUT_SLOT, value, make_room)
+
+    def _make_room(self, deadline: float | None) -> None:
+        """A buffer is full: it empties once the actors go on, and they may be waiting for us to take their results."""
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        readable, _, _ = select.select(self._output_connections(), [], [], 0.005)
+        for connection in readable:
+            self._take_one(connection, None)
 
     def _output_connections(self) -> list[Connection]:
         return [self._connections[maker] for maker in dict.fromkeys(maker for _, maker in self._plan.outputs)]
@@ -172,20 +173,20 @@ class ChannelRunner:
         self._queues[slot].append(value)
 
     def receive(self, timeout: float | None) -> list[Any]:
-        waited_from = None
+        deadline = None
         for slot, maker in self._plan.outputs:
-            while not self._queues[slot]:
+            queue = self._queues[slot]
+            while not queue:
                 connection = self._connections[maker]
+                if timeout == 0 and not connection.readable():
+                    raise TimeoutError
                 left = timeout
-                if timeout is not None:
-                    if timeout == 0 and not connection.readable():
-                        raise TimeoutError
-                    if waited_from is None:
-                        waited_from = time.monotonic()
-                    else:
-                        left = max(timeout - (time.monotonic() - waited_from), 1e-6)
+                if timeout is not None and len(self._queues) > 1:
+                    now = time.monotonic()
+                    deadline = deadline or now + timeout
+                    left = max(deadline - now, 1e-6)
                 self._take_one(connection, left)
-        taken = {slot: self._queues[slot].popleft() for slot in self._queues}
+        taken = {slot: queue.popleft() for slot, queue in self._queues.items()}
         return [taken[slot] for slot, _maker in self._plan.outputs]
 
     def watch(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -154,7 +154,8 @@ class CompiledDAG:
         self._plan.check_arguments(args, kwargs)
         with self._lock:
             self._check_open()
-            self._clear_dropped()
+            if self._dropped or self._submitted - self._received >= self._max_inflight:
+                self._clear_dropped()
             if self._submitted - self._received >= self._max_inflight:
                 raise RayCgraphCapacityExceeded(
                     f"The compiled graph can't have more than {self._max_inflight} in-flight executions, and you currently have "
@@ -203,9 +204,10 @@ class CompiledDAG:
         if timeout is None:
             timeout = DAGContext.get_current().get_timeout
         limit = None if timeout < 0 else timeout
-        deadline = None if limit is None else time.monotonic() + limit
+        deadline = None if limit is None or index == self._received else time.monotonic() + limit
         with self._lock:
-            self._clear_dropped()
+            if self._dropped:
+                self._clear_dropped()
             while index >= self._received:
                 self._check_open()
                 if len(self._results) > self._max_buffered:
