@@ -39,7 +39,8 @@ def _measure(session: Session, value: Any, times: int) -> dict[str, Measured]:
         dag = importlib.import_module(f"{ray.__name__}.dag")
         link = ray.remote(num_cpus=0)(Link)
         links = [link.remote() for _ in range(_LINKS)]
-        with dag.InputNode() as node:
+        with dag.InputNode() as given:
+            node = given
             for actor in links:
                 node = actor.answer.bind(node)
         compiled = node.experimental_compile()
