@@ -362,7 +362,14 @@ def _this_process() -> Any:
     return global_worker
 
 
+def _show_progress(line: str) -> None:
+    from skate.experimental import tqdm_ray
+
+    tqdm_ray.show_line(line)
+
+
 runtime.auto_init = _auto_init
+runtime.show_progress = _show_progress
 runtime.this_process = _this_process
 runtime.binder = _nodes
 

@@ -24,6 +24,12 @@ worker_setup: list[tuple[str, tuple[Any, ...]]] = []
 binder: Callable[[], Any] | None = None
 """What gives the module that makes the nodes of `.bind(...)`; the public API sets it."""
 
+PROGRESS = "__ray_tqdm_magic_token__"
+"""Marks a line of a worker's output that is the state of a progress bar, and not to be printed."""
+
+show_progress: Callable[[str], None] | None = None
+"""What shows such a line; the public API sets it."""
+
 lock = threading.RLock()
 """Held while an engine starts or stops."""
 

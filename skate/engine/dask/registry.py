@@ -404,10 +404,10 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
         place = (namespace, key)
         if action == "put":
             assert value is not None
-            if place in self.pairs and not overwrite:
-                return False
-            self.pairs[place] = value
-            return True
+            new = place not in self.pairs
+            if new or overwrite:
+                self.pairs[place] = value
+            return new
         if action == "get":
             return self.pairs.get(place)
         if action == "del":

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from skate.core import runtime
 from skate.engine.local import launch, protocol, registry
 from skate.engine.local.client.engine import LocalEngine
 
@@ -50,8 +51,6 @@ class DriverEngine(LocalEngine):
 
     def _forked(self) -> None:
         """A child of the driver is not part of the session."""
-        from skate.core import runtime
-
         if self.ended:
             return
         self.ended = "this process is a fork of the driver; call skate.init() to start a session of its own."
@@ -82,6 +81,11 @@ def write_log(stream: str, name: str, pid: int, text: bytes) -> None:
     if target is not None and target.isatty():
         prefix = f"\x1b[36m{prefix.rstrip()}\x1b[0m "
     lines = text.decode(errors="replace").splitlines(keepends=True)
+    if runtime.show_progress is not None and any(runtime.PROGRESS in line for line in lines):
+        for line in lines:
+            if runtime.PROGRESS in line:
+                runtime.show_progress(line)
+        lines = [line for line in lines if runtime.PROGRESS not in line]
     try:
         target.write("".join(prefix + line for line in lines))
         target.flush()
