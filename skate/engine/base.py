@@ -285,4 +285,7 @@ class Engine(ABC):
 
     @abstractmethod
     def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
-        """A small shared dictionary. `action`: "get", "put" (whether the key is new; a value that is there stays unless `overwrite`), "del", "keys" (by prefix)."""
+        """A small shared dictionary. `action`: "get", "put" (whether the key is new), "del", "keys" (by prefix).
+
+        A value that is there stays unless `overwrite`.
+        """
