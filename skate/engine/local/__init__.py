@@ -4,6 +4,7 @@ wire.py      frames on Unix sockets: how any two of the processes talk
 poller.py    waiting for many sockets at once
 protocol.py  the messages, by number
 arena.py     the shared memory that every process maps
+limits.py    when the memory monitor acts
 launch.py    starting and stopping a session from a driver
 registry.py  finding a session from another terminal
 state.py     lists of tasks, actors, objects, …, from what the processes answer

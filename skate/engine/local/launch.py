@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate.engine.local import arena
+from skate.engine.local.limits import memory_limits
 
 if TYPE_CHECKING:
     from skate.engine.base import InitConfig
@@ -62,6 +63,7 @@ def start(config: InitConfig, namespace: str) -> Session:
 
     Its interpreter is started before anything else is done or imported, as that is what the first result waits for.
     """
+    limits = memory_limits(config.system_config)
     store = store_bytes(config)
     # The file is as large as the store may become; pages that are never written cost nothing.
     arena_fd = arena.create_file(max(store, 4096))
@@ -70,6 +72,7 @@ def start(config: InitConfig, namespace: str) -> Session:
     try:
         pid = _spawn(config, zygote_life, (node_end.fileno(), arena_fd))
         settings = _settings(config, namespace, store, arena_fd, node_end.fileno())
+        settings["memory_limits"] = limits
         body = marshal.dumps(settings, 2)
         life.sendall(len(body).to_bytes(4, "little") + body)
     except BaseException:

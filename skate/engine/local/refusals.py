@@ -1,4 +1,4 @@
-"""The errors of what will never have a place."""
+"""The errors of what will never have a place, or was ended for the sake of others."""
 
 from __future__ import annotations
 
@@ -22,3 +22,8 @@ def refusal(why: str, text: str, actor: bool) -> bytes:
     else:
         error = exceptions.ActorUnschedulableError(text) if actor else exceptions.TaskUnschedulableError(text)
     return pickle.dumps(error, protocol=5)
+
+
+def out_of_memory(text: str) -> bytes:
+    """The pickle of the error of what was ended before the machine ran out of memory."""
+    return pickle.dumps(exceptions.OutOfMemoryError(text), protocol=5)

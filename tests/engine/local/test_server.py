@@ -48,6 +48,7 @@ class Node:
             "resources": {"CPU": cpus},
             "machine_id": "m0",
             "labels": {},
+            "memory_limits": (1.0, 0.0),
             "keep_idle": 1,
             "first_number": _DRIVER,
             "store_bytes": 1 << 20,

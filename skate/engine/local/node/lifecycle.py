@@ -131,8 +131,8 @@ class ActorTable:
         if actor.released:
             self.out.append(("end", actor.worker))
 
-    def worker_died(self, worker: int, cause: str) -> None:
-        """A process is gone: its actor, if it hosted one, restarts while it may."""
+    def worker_died(self, worker: int, cause: str, error: bytes | None = None) -> None:
+        """A process is gone: its actor, if it hosted one, restarts while it may; else `error` is what its calls end with, if given."""
         key = self.by_worker.pop(worker, None)
         if key is None:
             return
@@ -141,6 +141,7 @@ class ActorTable:
         if actor.state == DEAD:
             return
         if actor.released or (0 <= actor.max_restarts <= actor.restarts):
+            actor.error = error
             self._die(actor, cause)
             return
         actor.restarts += 1

@@ -38,6 +38,7 @@ Key = tuple[int, int]
 UNSCHEDULABLE = "unschedulable"
 GROUP_REMOVED = "group"
 MACHINE_LEFT = "node"
+OUT_OF_MEMORY = "memory"
 NOT_NEEDED = ""
 """Why something is refused or killed."""
 

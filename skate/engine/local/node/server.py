@@ -11,6 +11,7 @@ clusters.py      simulated machines: adding, removing, telling of them
 actors.py        carries out the actor table's                 lifecycle.py                 pure
 store.py         carries out the directory's                   directory.py, allocator.py   pure
 spill.py         moving objects to disk
+memory.py        ending a worker before memory runs out                                     pure
 printing.py      what workers print                            output.py                    pure
 waiting.py       waits that last, and deadlocks                deadlock.py                  pure
 inquiry.py       what users ask about the session              reports.py, history.py       pure
@@ -32,10 +33,11 @@ from skate.engine.local.node.groups import Groups
 from skate.engine.local.node.inquiry import Inquiry
 from skate.engine.local.node.leases import Leases
 from skate.engine.local.node.lifecycle import ActorTable
+from skate.engine.local.node.memory import Monitor, machine_memory, process_memory
 from skate.engine.local.node.messages import HANDLERS
 from skate.engine.local.node.printing import Printing
 from skate.engine.local.node.process import Process
-from skate.engine.local.node.scheduler import Scheduler
+from skate.engine.local.node.scheduler import OUT_OF_MEMORY, Scheduler
 from skate.engine.local.node.store import Store
 from skate.engine.local.node.waiting import Waiting
 from skate.engine.local.node.workers import Workers
@@ -72,6 +74,7 @@ class Server:
         self.leases = Leases(self)
         self.groups = Groups(self)
         self.clusters = Clusters(self)
+        self.memory = Monitor(machine_memory, *config["memory_limits"])
         self.inquiry = Inquiry(self)
         self.waiting = Waiting(self)
         process = Process(config["first_number"], True, first.id)
@@ -91,7 +94,8 @@ class Server:
         self.settle()
         while not self.stopping:
             late = bool(self.store.late_pins)
-            events = self.poller.poll(0.0 if late else max(0.0, next_tick - time.monotonic()))
+            due = min(next_tick, self.memory.due)
+            events = self.poller.poll(0.0 if late else max(0.0, due - time.monotonic()))
             for fd, event in events:
                 self._on_event(fd, event)
             if self.store.late_pins:
@@ -104,8 +108,23 @@ class Server:
                 self.environments.tick(now)
                 self.inquiry.reports.tick(now)
                 self.waiting.tick(now)
+            if now >= self.memory.due:
+                self._look_at_memory(now)
             self.settle()
         self._end()
+
+    def _look_at_memory(self, now: float) -> None:
+        victim = self.memory.look(now, self.scheduler.workers)
+        if victim is not None:
+            number, why = victim
+            process = self.processes[number]
+            size = process_memory(process.pid) / 1e9
+            process.why = OUT_OF_MEMORY
+            process.ended = (
+                f"{why}; its process used {size:.2f} GB. Run fewer at once (give them more num_cpus), let them use less, or move the "
+                "limit with _system_config={'memory_usage_threshold': …}"
+            )
+            self.workers.kill(process)
 
     def _on_event(self, fd: int, event: int) -> None:
         connections = self.connections

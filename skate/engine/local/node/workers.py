@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from skate.engine.local import protocol
 from skate.engine.local.node.output import Lines
 from skate.engine.local.node.process import Process, describe_end
+from skate.engine.local.node.scheduler import OUT_OF_MEMORY
+from skate.engine.local.refusals import out_of_memory
 
 if TYPE_CHECKING:
     from skate.engine.local.node.server import Server
@@ -97,7 +99,10 @@ class Workers:
         lane = server.scheduler.worker_died(process.number)
         if lane is not None:
             server.connections.send(lane[0], (protocol.LOST, lane[1], process.number, cause, process.why))
-        server.table.worker_died(process.number, cause)
+        error = None
+        if process.why == OUT_OF_MEMORY:
+            error = out_of_memory(f"The {process.label} actor was ended: {cause}.")
+        server.table.worker_died(process.number, cause, error)
 
     def kill(self, process: Process) -> None:
         """End a worker's process, and what it has started, now."""
