@@ -106,6 +106,7 @@ def init(
     preload: Sequence[str] = (),
     seed: int | None = None,
     object_spilling_directory: str | None = None,
+    record: str | None = None,
     **kwargs: Any,
 ) -> ClientContext:
     """Start a session.
@@ -136,6 +137,7 @@ def init(
         preload: Modules that are imported once, before workers are forked.
         seed: For the inline engine: which order of ready tasks to run in.
         object_spilling_directory: Where objects go that shared memory has no room for; default: a temporary directory.
+        record: "errors" keeps the function and arguments of each task that fails, for `skate replay`; None keeps nothing.
         **kwargs: Names with an underscore at the front that Ray takes; `_memory` is the "memory" resource in bytes,
             `_system_config` sets internals.
 
@@ -216,6 +218,7 @@ def init(
             seed=seed,
             spill_directory=object_spilling_directory,
             system_config=dict(kwargs.get("_system_config") or {}),
+            record=_record(record),
         )
         if cluster is not None:
             cluster._configure(config)
@@ -250,6 +253,10 @@ def _start(name: str, config: InitConfig, scheduler: str | None = None) -> Engin
     if namespace is None:
         namespace = f"anonymous-{os.urandom(8).hex()}"
         config.namespace = namespace
+    if config.record and name == "dask":
+        raise ValueError(
+            "record='errors' is for the local and the inline engine; the dask engine keeps no failed tasks."
+        )
     if name == "inline":
         from skate.engine.inline import InlineEngine
 
@@ -330,6 +337,16 @@ def _store_size(value: int | None) -> int | None:
     if value < least:
         raise ValueError(f"object_store_memory={value!r}: at least {least} bytes (75 MiB) are needed.")
     return int(value)
+
+
+def _record(value: str | None) -> str:
+    if value is None:
+        return ""
+    if value != "errors":
+        raise ValueError(f"record={value!r} is not 'errors' or None.")
+    from skate.core import recording
+
+    return recording.folder()
 
 
 def _namespace(value: str | None) -> str | None:

@@ -13,6 +13,7 @@ COMMANDS = {
     "list": "list the tasks, actors, objects, … of a running session",
     "logs": "show what its workers have printed",
     "memory": "show its objects, the largest first, and who holds them",
+    "replay": "run a failed task again, on the same inputs, under the debugger",
     "run": "run a program written for Ray, unedited",
     "stack": "show what each of its processes does now, and what its calls wait for",
     "status": "show what it has, what is in use, and what waits",

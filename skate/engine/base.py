@@ -42,6 +42,8 @@ class InitConfig:
     seed: int | None = None
     spill_directory: str | None = None
     system_config: dict[str, Any] = field(default_factory=dict)
+    record: str = ""
+    """The folder that failed tasks are kept in; empty: they are not."""
     machine_id: str | None = None
     """The id that this machine is to have, in hex; None for a new one."""
 

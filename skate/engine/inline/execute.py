@@ -163,8 +163,35 @@ class Executor:
             return
         else:
             outcome = self.user_error(call, error)
+            if self.engine.config.record and call.actor is None:
+                self._record(call, error)
         with self.engine.scheduler.lock:
             call.fail(outcome)
+
+    def _record(self, call: Call, error: BaseException) -> None:
+        """Keep a task that has failed, for `skate replay`."""
+        from skate.core import recording
+
+        assert call.function is not None
+        try:
+            args, kwargs = call.arguments.unpack(self.engine.values)
+            where, task = self.engine.config.record, call.task_id().hex()
+            recording.save(
+                where,
+                task,
+                call.name,
+                call.function,
+                args,
+                kwargs,
+                error,
+                lambda ref: self.engine.get([ref], 0)[0],
+            )
+        except Exception as problem:
+            import logging
+
+            logging.getLogger("skate").warning(
+                "the failed task %s could not be recorded: %s", call.name, problem
+            )
 
     def again(self, call: Call) -> None:
         """Run a call another time."""

@@ -134,6 +134,7 @@ def _settings(config: InitConfig, namespace: str, store: int, arena_fd: int, nod
         "driver_pid": os.getpid(),
         "base_env": dict(config.runtime_env),
         "system": dict(config.system_config),
+        "record": config.record,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +12,22 @@ import pytest
 import skate
 from skate.util import state
 from skate.util.state.exception import RayStateApiException
+from tests.conformance.api import launch
 from tests.conformance.helpers import PATIENCE, Gate
+from tests.leaks import guard
 
 if TYPE_CHECKING:
     from skate.util.state.common import TaskState
+
+
+@pytest.fixture(params=("inline", "local"), scope="module", autouse=True)
+def session(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A session of an engine that keeps records."""
+    skate.shutdown()
+    with guard.window():
+        launch(request.param)
+        yield str(request.param)
+        skate.shutdown()
 
 
 @skate.remote

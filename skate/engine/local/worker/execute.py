@@ -313,6 +313,8 @@ class Execution:
             )
         if isinstance(error, SystemExit):
             worker.exit_from_code(error)
+        if worker.settings["record"] and worker.actor is None:
+            self._record(running, error)
         return (
             protocol.RESULT,
             self.key,
@@ -321,6 +323,31 @@ class Execution:
             self.micros(),
             self.started,
         )
+
+    def _record(self, running: Running, error: BaseException) -> None:
+        """Keep a task that has failed, for `skate replay`."""
+        from skate.core import recording
+
+        worker = self.worker
+        try:
+            # Read once more: the function may have changed those it was given.
+            args, kwargs = arguments(worker, self.flag, self.args)
+            recording.save(
+                worker.settings["record"],
+                ObjectRef(self.key).task_id().hex(),
+                running.name,
+                self.function(),
+                args,
+                kwargs,
+                error,
+                lambda ref: worker.engine.get([ref], 1.0)[0],
+            )
+        except Exception as problem:
+            import logging
+
+            logging.getLogger("skate").warning(
+                "the failed task %s could not be recorded: %s", running.name, problem
+            )
 
     def micros(self) -> int:
         """Run time so far."""
