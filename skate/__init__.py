@@ -7,6 +7,7 @@ The map:
     skate.util          ActorPool, queues, as_completed, …: written on the public names alone
     skate.compat        `ray` and `ray.x.y` as names of Skate, for programs that stay as they are
     skate.cli           the command `skate`
+    skate.serve         models online: deployments, handles, HTTP
     skate.dag           graphs of calls: bind, execute, compile
     skate.tune          searches for the best of many trials
     skate.train         training on several workers
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
         remote_function,
         runtime_context,
         runtime_env,
+        serve,
         train,
         tune,
         types,
@@ -161,6 +163,7 @@ __all__ = [
     "remote_function",
     "runtime_context",
     "runtime_env",
+    "serve",
     "shutdown",
     "timeline",
     "train",

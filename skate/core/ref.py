@@ -126,6 +126,14 @@ class ObjectRef(Generic[T]):
 
         engine.on_done(self, finish)
 
+    def _on_settled(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback(failed)` once the value is there, or an error in its place. The value is not read."""
+
+        def settled(ref: ObjectRef[Any]) -> None:
+            callback(ref._kind == ERROR)
+
+        runtime.current().on_done(self, settled)
+
     def __lt__(self, other: ObjectRef[Any]) -> bool:
         return self._key < other._key
 

@@ -310,6 +310,12 @@ _recorder = _Recorder()
 _at_shutdown(_recorder.forget)
 
 
+def _merge(families: list[Family]) -> None:
+    """Add what a library has counted by itself, to spare its hot path the lock of each value."""
+    with _recorder.changing():
+        _recorder.store.merge(families)
+
+
 def prometheus_text(prefix: str = "ray_") -> str:
     """All metrics of the session, added up over its processes, in Prometheus's text format.
 

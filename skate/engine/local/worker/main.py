@@ -231,7 +231,9 @@ class Worker:
         if self._runner is None:
             import asyncio
 
-            self._runner = asyncio.Runner()
+            # An actor class may name the event loop that it runs on; asyncio's own is the default.
+            factory = getattr(type(self.instance), "__skate_loop_factory__", None)
+            self._runner = asyncio.Runner(loop_factory=factory)
         return self._runner
 
     def refuse_unknown_group(self, conn: wire.Conn, message: tuple[Any, ...]) -> bool:

@@ -1,0 +1,1 @@
+"""What Skate Serve is made of: the controller, replicas, routing and HTTP. Nothing here is public."""

@@ -1,0 +1,39 @@
+"""Names and figures that several parts of Serve agree on."""
+
+from __future__ import annotations
+
+SERVE_CONTROLLER_NAME = "SERVE_CONTROLLER_ACTOR"
+SERVE_PROXY_NAME = "SERVE_PROXY_ACTOR"
+SERVE_NAMESPACE = "serve"
+SERVE_DEFAULT_APP_NAME = "default"
+SERVE_LOGGER_NAME = "skate.serve"
+
+DEFAULT_HTTP_HOST = "127.0.0.1"
+DEFAULT_HTTP_PORT = 8000
+DEFAULT_GRPC_PORT = 9000
+
+SERVE_HTTP_REQUEST_ID_HEADER = "x-request-id"
+SERVE_HTTP_REQUEST_TIMEOUT_S_HEADER = "x-request-timeout-seconds"
+SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER = "x-request-disconnect-disabled"
+SERVE_MULTIPLEXED_MODEL_ID = "serve_multiplexed_model_id"
+SERVE_SESSION_ID = "x-session-id"
+
+DEFAULT_MAX_ONGOING_REQUESTS = 5
+DEFAULT_TARGET_ONGOING_REQUESTS = 2
+DEFAULT_GRACEFUL_SHUTDOWN_TIMEOUT_S = 20
+DEFAULT_GRACEFUL_SHUTDOWN_WAIT_LOOP_S = 2
+DEFAULT_HEALTH_CHECK_PERIOD_S = 10
+DEFAULT_HEALTH_CHECK_TIMEOUT_S = 30
+DEFAULT_CONSTRUCTOR_RETRY_COUNT = 20
+DEFAULT_ROLLING_UPDATE_PERCENTAGE = 0.2
+REPLICA_HEALTH_CHECK_UNHEALTHY_THRESHOLD = 3
+MAX_PER_REPLICA_RETRY_COUNT = 3
+
+CONTROL_LOOP_INTERVAL_S = 0.1
+HEALTH_CHECK_METHOD = "check_health"
+RECONFIGURE_METHOD = "reconfigure"
+ASYNC_CONCURRENCY = 1_000_000
+"""An actor's limit that never limits: replicas count requests themselves."""
+
+LISTEN_TIMEOUT_S = 5.0
+"""How long the controller keeps a question about news; the next one tells it that whoever asks is still there."""

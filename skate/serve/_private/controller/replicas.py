@@ -1,0 +1,230 @@
+"""Carrying out what the state machines decide: replicas are started, watched, reconfigured and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import skate
+from skate import exceptions
+from skate.serve._private.common import ReplicaID
+from skate.serve._private.constants import ASYNC_CONCURRENCY, SERVE_NAMESPACE
+from skate.serve._private.controller.deployment_state import (
+    Action,
+    DeploymentState,
+    Reconfigure,
+    ReplicaRecord,
+    Start,
+    Stop,
+    Target,
+)
+from skate.serve._private.replica.actor import Replica
+from skate.serve._private.replica.spec import ReplicaSpec
+from skate.serve.config import HTTPOptions
+
+_LAST_WORD_S = 5.0
+
+
+class Replicas:
+    """The replicas' actors.
+
+    Args:
+        http: How HTTP is served; None if it is not.
+        folder: Where Unix sockets are.
+        changed: Called when something has happened that the state machines were told of.
+    """
+
+    def __init__(self, http: HTTPOptions | None, folder: str, changed: Callable[[], None]) -> None:
+        self._http = http
+        self._folder = folder
+        self._changed = changed
+        self._handles: dict[str, Any] = {}
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def carry_out(self, state: DeploymentState, action: Action) -> None:
+        """Do what a state machine has decided."""
+        if isinstance(action, Start):
+            self._spawn(action.uid, self._start(state, action))
+        elif isinstance(action, Stop):
+            task = asyncio.create_task(self._stop(state, action))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        elif isinstance(action, Reconfigure):
+            self._spawn(action.uid, self._reconfigure(state, action))
+
+    def _spawn(self, uid: str, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.setdefault(uid, []).append(task)
+
+    async def _start(self, state: DeploymentState, action: Start) -> None:
+        target = state.target
+        assert target is not None
+        uid = action.uid
+        replica = ReplicaID(uid, state.id)
+        try:
+            handle = self._create(state, target, replica, action.rank)
+            self._handles[uid] = handle
+            facts = await handle.initialize.remote()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever a user's constructor raises is the deployment's message
+            self._kill(uid)
+            state.start_failed(uid, _words(error), time.time())
+            self._forget(uid)
+            self._changed()
+            return
+        state.started(uid, facts)
+        self._changed()
+        self.watch(state, uid)
+
+    def _create(self, state: DeploymentState, target: Target, replica: ReplicaID, rank: int) -> Any:
+        spec = ReplicaSpec(
+            id=replica,
+            definition=target.definition,
+            arguments=target.arguments,
+            config=target.config,
+            is_ingress=target.is_ingress,
+            http=self._http,
+            folder=self._folder,
+            rank=rank,
+            world_size=state.target_num,
+            version=target.version,
+        )
+        options: dict[str, Any] = dict(target.actor_options)
+        options.update(
+            name=replica.to_full_id_str(),
+            namespace=SERVE_NAMESPACE,
+            lifetime="detached",
+            max_concurrency=ASYNC_CONCURRENCY,
+            max_restarts=0,
+        )
+        return skate.remote(Replica).options(**options).remote(spec)
+
+    def adopt(self, state: DeploymentState, record: ReplicaRecord) -> bool:
+        """Take a replica over that an earlier controller has started; False if it has ended."""
+        try:
+            name = ReplicaID(record.uid, state.id).to_full_id_str()
+            self._handles[record.uid] = skate.get_actor(name, namespace=SERVE_NAMESPACE)
+        except ValueError:
+            return False
+        self.watch(state, record.uid)
+        return True
+
+    # -- watching ----------------------------------------
+
+    def watch(self, state: DeploymentState, uid: str) -> None:
+        """Notice when a replica dies or is ill."""
+        self._spawn(uid, self._await_death(state, uid))
+        self._spawn(uid, self._check_health(state, uid))
+
+    async def _await_death(self, state: DeploymentState, uid: str) -> None:
+        handle = self._handles[uid]
+        try:
+            await handle.wait_for_end.remote()
+        except exceptions.RayActorError as error:
+            state.unhealthy(uid, str(error).partition("\n")[0], fatal=True)
+            self._changed()
+
+    async def _check_health(self, state: DeploymentState, uid: str) -> None:
+        handle = self._handles[uid]
+        while True:
+            config = state.target.config if state.target is not None else None
+            if config is None:
+                return
+            await asyncio.sleep(config.health_check_period_s)
+            ref = handle.check_health.remote()
+            try:
+                await asyncio.wait_for(asyncio.shield(ref.as_future()), config.health_check_timeout_s)
+            except asyncio.CancelledError:
+                raise
+            except TimeoutError:
+                state.unhealthy(uid, f"no answer to a health check in {config.health_check_timeout_s} s")
+            except exceptions.RayActorError as error:
+                state.unhealthy(uid, str(error).partition("\n")[0], fatal=True)
+            except Exception as error:  # noqa: BLE001 -- whatever a user's check raises says that it is ill
+                state.unhealthy(uid, _words(error))
+            else:
+                state.healthy(uid)
+            self._changed()
+
+    async def load(self, uid: str, timeout: float) -> float:
+        """How many requests a replica runs or has in line; 0 if it does not say."""
+        handle = self._handles.get(uid)
+        if handle is None:
+            return 0.0
+        try:
+            ongoing, _models = await asyncio.wait_for(handle.load.remote().as_future(), timeout)
+        except (TimeoutError, exceptions.RayError):
+            return 0.0
+        return float(ongoing)
+
+    # -- changing and ending ----------------------------------------
+
+    async def _reconfigure(self, state: DeploymentState, action: Reconfigure) -> None:
+        target = state.target
+        handle = self._handles.get(action.uid)
+        if target is None or handle is None:
+            return
+        error: str | None = None
+        try:
+            await handle.reconfigure.remote(target.config, action.rank, state.target_num)
+        except asyncio.CancelledError:
+            raise
+        except Exception as raised:  # noqa: BLE001 -- whatever the user's reconfigure raises is the deployment's message
+            error = _words(raised)
+        state.reconfigured(action.uid, target.config, error)
+        self._changed()
+
+    async def _stop(self, state: DeploymentState, action: Stop) -> None:
+        uid = action.uid
+        for task in self._tasks.pop(uid, []):
+            task.cancel()
+        handle = self._handles.get(uid)
+        record = state.replicas.get(uid)
+        config = state.target.config if state.target is not None else None
+        if handle is not None and action.gracefully and config is not None:
+            self._changed()  # handles learn of it before the replica refuses what they send
+            await self._drain(handle, config.graceful_shutdown_timeout_s)
+        self._kill(uid)
+        self._forget(uid)
+        if record is not None:
+            state.stopped(uid)
+        self._changed()
+
+    async def _drain(self, handle: Any, timeout: float) -> None:
+        try:
+            await asyncio.wait_for(handle.drain.remote().as_future(), timeout)
+        except (TimeoutError, exceptions.RayError):
+            pass  # what still runs is cut off, as the time-out says; or it has died already
+        try:
+            await asyncio.wait_for(handle.close.remote().as_future(), _LAST_WORD_S)
+        except (TimeoutError, exceptions.RayError):
+            pass  # a destructor that raises or hangs does not keep its replica alive
+
+    def _kill(self, uid: str) -> None:
+        handle = self._handles.get(uid)
+        if handle is not None:
+            skate.kill(handle)
+
+    def _forget(self, uid: str) -> None:
+        self._handles.pop(uid, None)
+        current = asyncio.current_task()
+        for task in self._tasks.pop(uid, []):
+            if task is not current:
+                task.cancel()
+
+    def pid_of(self, record: ReplicaRecord) -> int | None:
+        """The process of a replica."""
+        return record.facts.pid if record.facts is not None else None
+
+    async def ended(self) -> None:
+        """Wait until every replica that was asked to end has done so."""
+        while self._ending:
+            await asyncio.wait(list(self._ending))
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or repr(error)

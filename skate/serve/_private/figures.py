@@ -1,0 +1,102 @@
+"""The figures of one process, for Prometheus: counted without a lock on the event loop, and handed on once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from skate.serve._private.common import ReplicaID
+from skate.serve._private.logs import access_line
+from skate.util._metric_store import Store, Tags
+from skate.util.metrics import _merge
+
+_BUCKETS_MS = (
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    20.0,
+    50.0,
+    100.0,
+    200.0,
+    300.0,
+    400.0,
+    500.0,
+    1e3,
+    2e3,
+    5e3,
+    1e4,
+    6e4,
+    12e4,
+    3e5,
+    6e5,
+)
+_PAUSE = 1.0
+
+_store = Store()
+_waiting = False
+_tags: dict[tuple[ReplicaID, str], Tags] = {}
+
+
+def _flush() -> None:
+    global _waiting
+    _waiting = False
+    _merge(_store.take())
+
+
+def _changed() -> None:
+    global _waiting
+    if not _waiting:
+        _waiting = True
+        asyncio.get_running_loop().call_later(_PAUSE, _flush)
+
+
+def count(replica: ReplicaID, route: str, method: str, seconds: float, failed: bool) -> None:
+    """A replica has answered a request."""
+    tags = _tags.get((replica, route))
+    if tags is None:
+        deployment = replica.deployment_id
+        named = {
+            "application": deployment.app_name,
+            "deployment": deployment.name,
+            "replica": replica.unique_id,
+            "route": route,
+        }
+        tags = _tags[replica, route] = tuple(sorted(named.items()))
+    answered = _store.family(
+        "counter", "serve_deployment_request_counter", "Requests that replicas have answered."
+    )
+    Store.add(answered, tags, 1.0)
+    latency = _store.family(
+        "histogram",
+        "serve_deployment_processing_latency_ms",
+        "Milliseconds that replicas took for a request.",
+        _BUCKETS_MS,
+    )
+    Store.observe(latency, tags, seconds * 1000)
+    if failed:
+        errors = _store.family(
+            "counter", "serve_deployment_error_counter", "Requests in which user code raised."
+        )
+        Store.add(errors, tags, 1.0)
+    _changed()
+    access_line("CALL", method, "ERROR" if failed else "OK", seconds)
+
+
+def count_http(route: str, app: str, method: str, path: str, status: int, started: float) -> None:
+    """An HTTP request has been answered; `started` is by `time.perf_counter()`."""
+    seconds = time.perf_counter() - started
+    tags = (("application", app), ("method", method), ("route", route), ("status_code", str(status)))
+    answered = _store.family("counter", "serve_num_http_requests", "HTTP requests that were answered.")
+    Store.add(answered, tags, 1.0)
+    latency = _store.family(
+        "histogram", "serve_http_request_latency_ms", "Milliseconds that HTTP requests took.", _BUCKETS_MS
+    )
+    Store.observe(latency, tags, seconds * 1000)
+    if status >= 400:
+        errors = _store.family(
+            "counter", "serve_num_http_error_requests", "HTTP requests answered with a status of 400 or more."
+        )
+        Store.add(errors, tags, 1.0)
+    _changed()
+    access_line(method, path, status, seconds)

@@ -1,0 +1,370 @@
+"""Options of deployments and of the instance, as models that check them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
+
+from skate.serve._private.common import DeploymentID, ReplicaID
+from skate.serve._private.constants import (
+    DEFAULT_GRPC_PORT,
+    DEFAULT_HTTP_HOST,
+    DEFAULT_HTTP_PORT,
+    DEFAULT_TARGET_ONGOING_REQUESTS,
+)
+from skate.serve._private.utils import import_attr
+
+DEFAULT_AUTOSCALING_POLICY_NAME = "skate.serve.autoscaling_policy:default_autoscaling_policy"
+DEFAULT_REQUEST_ROUTER_PATH = "skate.serve.request_router:PowerOfTwoChoicesRequestRouter"
+
+
+def _json_able(name: str, value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not JSON-serializable: {error}.") from error
+    return value
+
+
+class AggregationFunction(str, Enum):
+    """How the figures of the look-back period become one."""
+
+    MEAN = "mean"
+    MAX = "max"
+    MIN = "min"
+
+
+class _Pickled(BaseModel):
+    """A model with an attribute that is a class or function, or the path of one; it travels pickled."""
+
+    _definition: bytes = PrivateAttr(default=b"")
+
+    def _load(self, named: str | Callable[..., Any]) -> Any:
+        if callable(named):
+            return named
+        return import_attr(named.replace("ray.serve", "skate.serve", 1))
+
+
+class AutoscalingPolicy(_Pickled):
+    """What decides how many replicas a deployment has.
+
+    Args:
+        policy_function: A function of an `AutoscalingContext`, a class whose instances are such, or the import path of one.
+        policy_kwargs: Arguments for it, JSON-serializable.
+    """
+
+    policy_function: str | Callable[..., Any] = DEFAULT_AUTOSCALING_POLICY_NAME
+    policy_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("policy_kwargs")
+    @classmethod
+    def policy_kwargs_json_serializable(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what can't be written to a config file."""
+        return _json_able("policy_kwargs", value)  # type: ignore[no-any-return]
+
+    def is_default_policy_function(self) -> bool:
+        """Whether it is the policy that follows ongoing requests."""
+        named = self.policy_function
+        return isinstance(named, str) and named.endswith("autoscaling_policy:default_autoscaling_policy")
+
+    def get_policy(self) -> Callable[..., Any]:
+        """The function, imported if it was given by its path."""
+        found = self._load(self.policy_function)
+        if isinstance(found, type):
+            return found(**self.policy_kwargs)  # type: ignore[no-any-return]
+        return found  # type: ignore[no-any-return]
+
+
+class AutoscalingConfig(BaseModel):
+    """How the number of replicas follows the load.
+
+    The target is `target_ongoing_requests` for each replica, counting those that wait in handles. A decision to add replicas is carried
+    out once it has stood for `upscale_delay_s` seconds, and one to remove them after `downscale_delay_s`.
+    """
+
+    min_replicas: NonNegativeInt = 1
+    initial_replicas: NonNegativeInt | None = None
+    max_replicas: PositiveInt = 1
+    target_ongoing_requests: PositiveFloat | None = DEFAULT_TARGET_ONGOING_REQUESTS
+    metrics_interval_s: PositiveFloat = 10.0
+    look_back_period_s: PositiveFloat = 30.0
+    smoothing_factor: PositiveFloat = 1.0
+    upscale_smoothing_factor: PositiveFloat | None = None
+    downscale_smoothing_factor: PositiveFloat | None = None
+    upscaling_factor: PositiveFloat | None = None
+    downscaling_factor: PositiveFloat | None = None
+    downscale_delay_s: NonNegativeFloat = 600.0
+    downscale_to_zero_delay_s: NonNegativeFloat | None = None
+    upscale_delay_s: NonNegativeFloat = 30.0
+    aggregation_function: str | AggregationFunction = AggregationFunction.MEAN
+    policy: AutoscalingPolicy = Field(default_factory=AutoscalingPolicy)
+
+    @field_validator("aggregation_function", mode="before")
+    @classmethod
+    def aggregation_function_valid(cls, value: Any) -> AggregationFunction:
+        """Read the name of a function in any case."""
+        if isinstance(value, AggregationFunction):
+            return value
+        return AggregationFunction(str(value).lower())
+
+    @model_validator(mode="after")
+    def replicas_settings_valid(self) -> Self:
+        """Refuse bounds that contradict each other."""
+        low, high, initial = self.min_replicas, self.max_replicas, self.initial_replicas
+        if high < low:
+            raise ValueError(f"max_replicas ({high}) must be greater than or equal to min_replicas ({low})!")
+        if initial is not None and initial < low:
+            raise ValueError(
+                f"min_replicas ({low}) must be less than or equal to initial_replicas ({initial})!"
+            )
+        if initial is not None and initial > high:
+            raise ValueError(
+                f"max_replicas ({high}) must be greater than or equal to initial_replicas ({initial})!"
+            )
+        return self
+
+    @classmethod
+    def default(cls) -> AutoscalingConfig:
+        """What `num_replicas="auto"` means."""
+        return cls(target_ongoing_requests=DEFAULT_TARGET_ONGOING_REQUESTS, min_replicas=1, max_replicas=100)
+
+    def get_upscaling_factor(self) -> float:
+        """How much of the way up is gone at once."""
+        return self.upscaling_factor or self.upscale_smoothing_factor or self.smoothing_factor
+
+    def get_downscaling_factor(self) -> float:
+        """How much of the way down is gone at once."""
+        return self.downscaling_factor or self.downscale_smoothing_factor or self.smoothing_factor
+
+    def get_target_ongoing_requests(self) -> float:
+        """Ongoing requests that each replica should have."""
+        return self.target_ongoing_requests or DEFAULT_TARGET_ONGOING_REQUESTS
+
+
+@dataclass
+class AutoscalingContext:
+    """What an autoscaling policy is told."""
+
+    deployment_id: DeploymentID
+    deployment_name: str
+    app_name: str | None
+    current_num_replicas: int
+    target_num_replicas: int
+    running_replicas: list[ReplicaID]
+    total_num_requests: float
+    total_queued_requests: float | None
+    capacity_adjusted_min_replicas: int
+    capacity_adjusted_max_replicas: int
+    config: AutoscalingConfig | None = None
+    policy_state: dict[str, Any] = field(default_factory=dict)
+    aggregated_metrics: dict[str, dict[ReplicaID, float]] | None = None
+    raw_metrics: dict[str, dict[ReplicaID, list[Any]]] | None = None
+    last_scale_up_time: float | None = None
+    last_scale_down_time: float | None = None
+    current_time: float | None = None
+
+    @property
+    def total_running_requests(self) -> float:
+        """Requests that replicas run."""
+        return self.total_num_requests - (self.total_queued_requests or 0.0)
+
+
+class RequestRouterConfig(_Pickled):
+    """How handles choose a replica.
+
+    Args:
+        request_router_class: A subclass of `RequestRouter`, or the import path of one.
+        request_router_kwargs: Arguments for its `initialize_state`, JSON-serializable.
+        request_routing_stats_period_s: Seconds between two looks at what replicas' `record_routing_stats` returns.
+        request_routing_stats_timeout_s: Seconds that such a look may take.
+        initial_backoff_s: Seconds until the first new attempt when every replica is full.
+        backoff_multiplier: By how much the pause grows.
+        max_backoff_s: The longest pause in seconds.
+    """
+
+    request_router_class: str | Callable[..., Any] = DEFAULT_REQUEST_ROUTER_PATH
+    request_router_kwargs: dict[str, Any] = Field(default_factory=dict)
+    request_routing_stats_period_s: PositiveFloat = 10
+    request_routing_stats_timeout_s: PositiveFloat = 30
+    initial_backoff_s: PositiveFloat = 0.025
+    backoff_multiplier: PositiveFloat = 2
+    max_backoff_s: PositiveFloat = 0.5
+
+    @field_validator("request_router_kwargs")
+    @classmethod
+    def request_router_kwargs_json_serializable(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what can't be written to a config file."""
+        return _json_able("request_router_kwargs", value)  # type: ignore[no-any-return]
+
+    def is_default_request_router(self) -> bool:
+        """Whether it is the shorter of two queues, chosen at random."""
+        named = self.request_router_class
+        return isinstance(named, str) and named.endswith(":PowerOfTwoChoicesRequestRouter")
+
+    def get_request_router_class(self) -> Any:
+        """The class, imported if it was given by its path."""
+        return self._load(self.request_router_class)
+
+
+class BackpressureConfig(BaseModel):
+    """What HTTP clients get when `max_queued_requests` others wait already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status_code: Literal[503, 429] = 503
+    retry_after_s: NonNegativeFloat | None = Field(default=None, allow_inf_nan=False)
+
+
+class ControllerOptions(BaseModel):
+    """How the controller is started."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runtime_env: dict[str, Any] | None = None
+
+
+class GangPlacementStrategy(str, Enum):
+    """Where the replicas of a gang are placed."""
+
+    PACK = "PACK"
+    SPREAD = "SPREAD"
+
+
+class GangRuntimeFailurePolicy(str, Enum):
+    """What happens to a gang when one of it dies."""
+
+    RESTART_GANG = "RESTART_GANG"
+    RESTART_REPLICA = "RESTART_REPLICA"
+
+
+class GangSchedulingConfig(BaseModel):
+    """Replicas that start and end together."""
+
+    gang_size: int = Field(ge=1)
+    gang_placement_strategy: GangPlacementStrategy = GangPlacementStrategy.PACK
+    runtime_failure_policy: GangRuntimeFailurePolicy = GangRuntimeFailurePolicy.RESTART_GANG
+
+
+class DeploymentActorConfig(BaseModel):
+    """An actor that all replicas of a deployment share."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: str
+    actor_class: Any
+    init_args: tuple[Any, ...] = Field(default_factory=tuple)
+    init_kwargs: dict[str, Any] = Field(default_factory=dict)
+    actor_options: dict[str, Any] = Field(default_factory=dict)
+
+    def get_actor_class(self) -> Any:
+        """The class, imported if it was given by its path."""
+        return import_attr(self.actor_class) if isinstance(self.actor_class, str) else self.actor_class
+
+
+class ProxyLocation(str, Enum):
+    """Where HTTP is listened on."""
+
+    Disabled = "Disabled"
+    HeadOnly = "HeadOnly"
+    EveryNode = "EveryNode"
+
+
+class HTTPOptions(BaseModel):
+    """How HTTP is served.
+
+    Args:
+        host: The address to listen on; None listens on none.
+        port: The port; 0 lets the system choose one.
+        location: On which machines.
+        root_path: What a proxy in front takes off the path, for links in documentation pages.
+        request_timeout_s: Seconds after which a request is answered with 408; None: never.
+        keep_alive_timeout_s: Seconds after which an idle connection is closed.
+        ssl_keyfile: With `ssl_certfile`: serve HTTPS.
+        ssl_certfile: See `ssl_keyfile`.
+        ssl_keyfile_password: What the key is encrypted with.
+        ssl_ca_certs: Certificates that clients are checked against.
+    """
+
+    model_config = ConfigDict(validate_assignment=True, arbitrary_types_allowed=True)
+
+    host: str | None = DEFAULT_HTTP_HOST
+    port: int = DEFAULT_HTTP_PORT
+    middlewares: list[Any] = []
+    location: ProxyLocation | None = None
+    num_cpus: int = 0
+    root_url: str = ""
+    root_path: str = ""
+    request_timeout_s: float | None = None
+    keep_alive_timeout_s: int = 90
+    ssl_keyfile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile_password: str | None = None
+    ssl_ca_certs: str | None = None
+
+    @field_validator("location", mode="before")
+    @classmethod
+    def normalize_location(cls, value: Any) -> Any:
+        """Read the old name of "Disabled"."""
+        return ProxyLocation.Disabled if value == "NoServer" else value
+
+    @field_validator("middlewares")
+    @classmethod
+    def raise_for_middlewares_assignment(cls, value: list[Any]) -> list[Any]:
+        """Refuse a setting that is gone."""
+        if value:
+            raise ValueError(
+                "`middlewares` in HTTPOptions has been removed: add them to the FastAPI app of an ingress deployment instead."
+            )
+        return value
+
+    @field_validator("num_cpus")
+    @classmethod
+    def raise_for_num_cpus_assignment(cls, value: int) -> int:
+        """Refuse a setting that is gone."""
+        if value:
+            raise ValueError("`num_cpus` in HTTPOptions has been removed: proxies reserve no CPU.")
+        return value
+
+    @model_validator(mode="after")
+    def location_backfill_no_server(self) -> Self:
+        """Nothing is listened on without a host."""
+        if self.host is None and self.location != ProxyLocation.Disabled:
+            self.location = ProxyLocation.Disabled
+        return self
+
+
+class gRPCOptions(BaseModel):  # noqa: N801
+    """How gRPC is served.
+
+    Args:
+        port: The port; gRPC is served if there are servicer functions.
+        grpc_servicer_functions: Import paths of `add_…Servicer_to_server` functions.
+        request_timeout_s: Seconds after which a request ends with DEADLINE_EXCEEDED; None: never.
+        enable_reflection: Whether clients may ask which services there are.
+    """
+
+    port: int = DEFAULT_GRPC_PORT
+    grpc_servicer_functions: list[str] = []
+    request_timeout_s: float | None = None
+    enable_reflection: bool = True
+
+    @property
+    def grpc_servicer_func_callable(self) -> list[Any]:
+        """The servicer functions, imported."""
+        return [import_attr(path) for path in self.grpc_servicer_functions]

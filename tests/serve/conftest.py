@@ -1,0 +1,58 @@
+"""One session a module; each test has a Serve instance of its own, on a port that the system chooses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+import skate
+from skate import serve
+from skate.serve._private import client
+from tests.leaks import guard
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[None]:
+    """Eight CPUs, as replicas hold one each."""
+    skate.shutdown()
+    with guard.window():
+        skate.init(num_cpus=8, preload=["skate.serve.preload"])
+        yield
+        skate.shutdown()
+
+
+@pytest.fixture
+def instance(session: None) -> Iterator[None]:
+    """An instance that ends with the test."""
+    with guard.window():
+        serve.start(http_options={"port": 0})
+        yield
+        serve.shutdown()
+
+
+@pytest.fixture
+def http(instance: None) -> Iterator[httpx.Client]:
+    """A client of the instance."""
+    with httpx.Client(base_url=address(), timeout=20) as made:
+        yield made
+
+
+def address() -> str:
+    """Where the instance is reached over HTTP."""
+    host, port = skate.get(client.controller().address.remote())
+    return f"http://{host}:{port}"
+
+
+def until(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
+    """Poll until the condition holds; returns what it gave."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("the condition did not come to hold")

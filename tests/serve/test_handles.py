@@ -1,0 +1,306 @@
+"""Deployments, handles and composition."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+import skate
+from skate import serve
+from skate.serve.exceptions import BackPressureError, RayServeException, RequestCancelledError
+from skate.serve.handle import DeploymentHandle
+from tests.serve.conftest import until
+
+
+@serve.deployment
+class Adder:
+    def __init__(self, amount: int = 1) -> None:
+        self.amount = amount
+
+    def __call__(self, x: int) -> int:
+        return x + self.amount
+
+    async def slowly(self, x: int) -> int:
+        await asyncio.sleep(0.05)
+        return x + self.amount
+
+    def count(self, n: int) -> Any:
+        yield from range(n)
+
+    async def acount(self, n: int) -> Any:
+        for i in range(n):
+            yield i
+
+    def fail(self) -> None:
+        raise KeyError("lost")
+
+    async def forever(self) -> None:
+        await asyncio.Event().wait()
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def thread(self) -> str:
+        return threading.current_thread().name
+
+    def context(self) -> tuple[str, str, int]:
+        context = serve.get_replica_context()
+        return context.app_name, context.deployment, context.rank.rank
+
+
+@pytest.fixture
+def adder(instance: None) -> Any:
+    return serve.run(Adder.options(num_replicas=1).bind(10), route_prefix=None)
+
+
+def test_calls_methods_generators_and_errors(adder: Any) -> None:
+    assert adder.remote(1).result() == 11
+    assert adder.slowly.remote(1).result(timeout_s=10) == 11
+    assert adder.options(method_name="slowly").remote(2).result() == 12
+    assert list(adder.options(stream=True).count.remote(3)) == [0, 1, 2]
+    assert list(adder.options(stream=True).acount.remote(3)) == [0, 1, 2]
+    with pytest.raises(KeyError, match="lost"):
+        adder.fail.remote().result()
+    with pytest.raises(RayServeException, match="nope"):
+        adder.nope.remote().result()
+    with pytest.raises(TypeError, match="stream=True"):
+        adder.count.remote(3).result()
+    with pytest.raises(TypeError, match="generator"):
+        next(adder.options(stream=True).slowly.remote(1))
+    assert adder.context.remote().result() == ("default", "Adder", 0)
+
+
+def test_plain_methods_run_side_by_side_in_threads(instance: None) -> None:
+    @serve.deployment(max_ongoing_requests=3)
+    class Meeting:
+        def __init__(self) -> None:
+            self.barrier = threading.Barrier(3)
+
+        def __call__(self) -> int:
+            return self.barrier.wait(timeout=10)
+
+    handle = serve.run(Meeting.bind(), route_prefix=None)
+    responses = [handle.remote() for _ in range(3)]
+    assert sorted(response.result() for response in responses) == [0, 1, 2]
+
+
+def test_a_late_answer_times_out_and_can_be_cancelled(adder: Any) -> None:
+    response = adder.forever.remote()
+    with pytest.raises(TimeoutError):
+        response.result(timeout_s=0.05)
+    response.cancel()
+    with pytest.raises(RequestCancelledError):
+        response.result(timeout_s=10)
+    assert response.cancelled()
+
+
+def test_responses_are_arguments_and_refs(adder: Any) -> None:
+    first = adder.slowly.remote(1)
+    assert adder.remote(first).result() == 21
+    assert adder.remote(x=first).result() == 21
+    assert skate.get(adder.remote(1)._to_object_ref_sync()) == 11
+    assert adder.remote(skate.put(5)).result() == 15
+    with pytest.raises(KeyError):
+        adder.remote(adder.fail.remote()).result()
+
+
+def test_composition_and_handles_in_containers(instance: None) -> None:
+    @serve.deployment
+    class Sum:
+        def __init__(self, parts: list[Any], named: dict[str, Any]) -> None:
+            self.parts = [*parts, *named.values()]
+
+        async def __call__(self, x: int) -> int:
+            return sum(await asyncio.gather(*(part.remote(x) for part in self.parts)))
+
+        def plain(self, x: int) -> int:
+            return sum(part.remote(x).result() for part in self.parts)
+
+    shared = Adder.bind(1)
+    handle = serve.run(Sum.bind([shared, Adder.bind(2)], {"again": shared}), route_prefix=None)
+    assert handle.remote(10).result() == 11 + 12 + 11
+    assert handle.plain.remote(10).result() == 34
+    assert set(serve.status().applications["default"].deployments) == {"Sum", "Adder", "Adder_1"}
+
+
+def test_result_in_a_loop_is_refused(adder: Any) -> None:
+    async def wrong() -> None:
+        adder.remote(1).result()
+
+    with pytest.raises(RuntimeError, match="asyncio"):
+        asyncio.run(wrong())
+
+    async def right() -> Any:
+        items = [item async for item in adder.options(stream=True).acount.remote(2)]
+        return await adder.remote(1), items
+
+    assert asyncio.run(right()) == (11, [0, 1])
+
+
+def test_handles_by_name_and_pickled(adder: Any) -> None:
+    assert serve.get_app_handle("default").remote(1).result() == 11
+    assert serve.get_deployment_handle("Adder", "default").remote(1).result() == 11
+
+    @skate.remote
+    def call(handle: DeploymentHandle[Any]) -> Any:
+        return handle.slowly.remote(1).result()
+
+    assert skate.get(call.remote(adder)) == 11
+    with pytest.raises(RayServeException, match="does not exist"):
+        serve.get_app_handle("other")
+    with pytest.raises(KeyError):
+        serve.get_deployment_handle("Other", "default")
+    with pytest.raises(RayServeException, match="application name"):
+        serve.get_deployment_handle("Adder")
+
+
+def test_requests_beyond_the_limits_wait_or_are_refused(instance: None, tmp_path: Any) -> None:
+    @serve.deployment(max_ongoing_requests=1, max_queued_requests=1)
+    class Gate:
+        async def __call__(self) -> str:
+            while not (tmp_path / "open").exists():
+                await asyncio.sleep(0.01)
+            return "through"
+
+    handle = serve.run(Gate.bind(), route_prefix=None)
+    first = handle.remote()
+    until(lambda: first._request.sent is not None)
+    second = handle.remote()
+    third = handle.remote()
+    with pytest.raises(BackPressureError, match="num_queued_requests=1"):
+        third.result(timeout_s=10)
+    (tmp_path / "open").touch()
+    assert first.result() == second.result() == "through"
+
+
+def test_load_spreads_over_replicas(instance: None) -> None:
+    handle = serve.run(Adder.options(num_replicas=3).bind(), route_prefix=None)
+    pids = {response.result() for response in [handle.pid.remote() for _ in range(60)]}
+    assert len(pids) == 3
+
+
+def test_a_constructor_that_raises_is_told(instance: None) -> None:
+    @serve.deployment
+    class Bad:
+        def __init__(self) -> None:
+            raise ValueError("no model here")
+
+    with pytest.raises(RuntimeError, match="no model here"):
+        serve.run(Bad.bind(), name="bad", route_prefix="/bad")
+    status = serve.status().applications["bad"]
+    assert status.status == "DEPLOY_FAILED"
+    assert "3 times in a row" in status.deployments["Bad"].message
+
+
+def test_user_config_is_handed_over_without_a_new_replica(instance: None) -> None:
+    @serve.deployment(user_config={"x": 1})
+    class Configured:
+        def reconfigure(self, config: dict[str, int]) -> None:
+            self.x = config["x"]
+
+        def __call__(self) -> tuple[int, int]:
+            return self.x, os.getpid()
+
+    handle = serve.run(Configured.bind(), route_prefix=None)
+    assert handle.remote().result()[0] == 1
+
+
+def test_an_update_loses_no_request(instance: None) -> None:
+    @serve.deployment(num_replicas=2)
+    class Versioned:
+        def __init__(self, version: int) -> None:
+            self.version = version
+
+        async def __call__(self) -> int:
+            await asyncio.sleep(0.01)
+            return self.version
+
+    handle = serve.run(Versioned.bind(1), route_prefix=None)
+    seen: list[int] = []
+    failed: list[BaseException] = []
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            try:
+                seen.append(handle.remote().result(timeout_s=20))
+            except Exception as error:  # noqa: BLE001 -- what the test is about
+                failed.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(seen) > 20)
+    serve.run(Versioned.bind(2), route_prefix=None)
+    until(lambda: seen[-1] == 2)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert set(seen) == {1, 2}
+
+
+def test_a_dead_replica_is_replaced(instance: None) -> None:
+    handle = serve.run(Adder.bind(), route_prefix=None)
+    pid = handle.pid.remote().result()
+    os.kill(pid, 9)
+
+    def answers() -> bool:
+        try:
+            return bool(handle.pid.remote().result(timeout_s=10) != pid)
+        except skate.exceptions.RayActorError:
+            return False
+
+    until(answers)
+
+
+def test_the_destructor_runs_and_running_requests_end_first(instance: None, tmp_path: Any) -> None:
+    @serve.deployment
+    class Careful:
+        async def __call__(self) -> str:
+            (tmp_path / "started").touch()
+            await asyncio.sleep(0.3)
+            return "done"
+
+        def __del__(self) -> None:
+            (tmp_path / "gone").touch()
+
+    handle = serve.run(Careful.bind(), route_prefix=None)
+    response = handle.remote()
+    until((tmp_path / "started").exists)
+    serve.delete("default")
+    assert response.result(timeout_s=5) == "done"
+    assert (tmp_path / "gone").exists()
+    assert serve.status().applications == {}
+
+
+def test_local_testing_mode_needs_no_session() -> None:
+    @serve.deployment
+    class Twice:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        async def __call__(self, x: int) -> int:
+            return 2 * int(await self.inner.remote(x))
+
+    handle = serve.run(Twice.bind(Adder.bind(1)), _local_testing_mode=True)
+    assert handle.remote(3).result() == 8
+    assert list(serve.run(Adder.bind(), _local_testing_mode=True).options(stream=True).count.remote(2)) == [
+        0,
+        1,
+    ]
+    serve.shutdown()
+
+
+def test_shutdown_is_quick_and_a_new_instance_starts(session: None) -> None:
+    for _ in range(2):
+        handle = serve.run(Adder.bind(5), route_prefix=None)
+        assert handle.remote(1).result() == 6
+        began = time.monotonic()
+        serve.shutdown()
+        assert time.monotonic() - began < 5

@@ -1,0 +1,228 @@
+"""Rollout, failures and autoscaling, without a process and with a clock of our own."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from skate.serve._private.common import DeploymentID, DeploymentStatus, ReplicaState
+from skate.serve._private.config import DeploymentConfig
+from skate.serve._private.controller.autoscaling import Autoscaler
+from skate.serve._private.controller.deployment_state import (
+    Action,
+    DeploymentState,
+    Reconfigure,
+    Start,
+    Stop,
+    Target,
+)
+from skate.serve._private.replica.gate import Gate
+from skate.serve._private.replica.spec import ReplicaFacts
+from skate.serve._private.routing.choice import shorter_of_two
+from skate.serve.config import AutoscalingConfig
+
+
+def machine() -> DeploymentState:
+    names = (f"r{number}" for number in itertools.count())
+    return DeploymentState(DeploymentID("d", "a"), lambda: next(names))
+
+
+def target(version: str, num: int = 1, **options: Any) -> Target:
+    return Target(version, DeploymentConfig(num_replicas=num, **options), b"", b"", {})
+
+
+def carry_out(state: DeploymentState, actions: list[Action]) -> None:
+    """Every start succeeds, every stop ends, at once."""
+    for action in actions:
+        if isinstance(action, Start):
+            state.started(action.uid, ReplicaFacts(1, "node", "actor"))
+        elif isinstance(action, Stop):
+            state.stopped(action.uid)
+        elif isinstance(action, Reconfigure):
+            assert state.target is not None
+            state.reconfigured(action.uid, state.target.config, None)
+
+
+def run(state: DeploymentState, least: int = 0) -> None:
+    """Step until nothing is left to do; never fewer than `least` replicas run."""
+    for now in range(100):
+        actions = state.step(now)
+        assert len(state.running()) >= least
+        if not actions and state.status == DeploymentStatus.HEALTHY:
+            return
+        carry_out(state, actions)
+    raise AssertionError(f"it does not settle: {state.status}")
+
+
+def test_it_starts_scales_and_goes() -> None:
+    state = machine()
+    state.deploy(target("1", 3), 3)
+    run(state)
+    assert [record.rank for record in state.running()] == [0, 1, 2]
+    state.deploy(target("1", 1), 1)
+    assert state.status == DeploymentStatus.DOWNSCALING
+    run(state, least=1)
+    assert len(state.replicas) == 1
+    state.delete()
+    carry_out(state, state.step(0))
+    assert state.gone
+
+
+def test_new_code_replaces_a_few_replicas_at_a_time() -> None:
+    state = machine()
+    state.deploy(target("1", 10), 10)
+    run(state)
+    state.deploy(target("2", 10), 10)
+    run(state, least=8)
+    assert {record.version for record in state.running()} == {"2"}
+
+
+def test_surge_keeps_all_of_them_running() -> None:
+    state = machine()
+    state.deploy(target("1", 4, max_surge_percent=25), 4)
+    run(state)
+    state.deploy(target("2", 4, max_surge_percent=25), 4)
+    run(state, least=4)
+    assert len(state.running()) == 4
+
+
+def test_options_that_need_no_new_replica_are_handed_over() -> None:
+    state = machine()
+    state.deploy(target("1"), 1)
+    run(state)
+    before = set(state.replicas)
+    state.deploy(target("1", user_config={"x": 1}), 1)
+    actions = state.step(0)
+    assert [type(action) for action in actions] == [Reconfigure]
+    carry_out(state, actions)
+    run(state)
+    assert set(state.replicas) == before
+
+
+def test_it_gives_up_after_three_failures_and_tries_again_when_deployed_anew() -> None:
+    state = machine()
+    state.deploy(target("1"), 1)
+    starts = 0
+    for now in range(100):
+        for action in state.step(now):
+            assert isinstance(action, Start)
+            starts += 1
+            state.start_failed(action.uid, "boom", now)
+    assert starts == 3
+    assert state.status == DeploymentStatus.DEPLOY_FAILED
+    assert "boom" in state.message
+    state.deploy(target("2"), 1)
+    run(state)
+
+
+def test_an_ill_replica_is_replaced_after_three_strikes_and_a_dead_one_at_once() -> None:
+    state = machine()
+    state.deploy(target("1"), 1)
+    run(state)
+    (first,) = state.replicas
+    state.unhealthy(first, "no answer")
+    state.healthy(first)
+    for _ in range(3):
+        assert state.status == DeploymentStatus.HEALTHY
+        state.unhealthy(first, "no answer")
+    assert state.status == DeploymentStatus.UNHEALTHY
+    run(state)
+    (second,) = state.replicas
+    assert second != first
+    state.unhealthy(second, "killed", fatal=True)
+    assert Stop(second, gracefully=False) in state.step(0)
+
+
+def simulate(config: AutoscalingConfig, load: Any, seconds: int) -> list[int]:
+    """Replicas at each second, if each runs at most its target and starting one takes no time."""
+    scaler = Autoscaler(DeploymentID("d"), config)
+    target_num = config.initial_replicas if config.initial_replicas is not None else config.min_replicas
+    history = []
+    for tick in range(seconds * 4):
+        now = tick / 4
+        wanted = load(now)
+        running = min(wanted, target_num * config.get_target_ongoing_requests() * 2)
+        scaler.observe(now, running, wanted - running)
+        target_num = scaler.decide(now, target_num, target_num, [])
+        history.append(target_num)
+    return history
+
+
+SCALING = AutoscalingConfig(
+    min_replicas=1,
+    max_replicas=10,
+    look_back_period_s=2,
+    upscale_delay_s=0,
+    downscale_delay_s=5,
+    metrics_interval_s=0.1,
+)
+
+
+def changes(history: list[int]) -> list[int]:
+    return [after for before, after in itertools.pairwise(history) if after != before]
+
+
+def test_a_step_is_followed_without_oscillation() -> None:
+    history = simulate(SCALING, lambda now: 12.0 if now >= 5 else 0.0, 30)
+    assert history[5 * 4 - 1] == 1
+    assert history[6 * 4] > 1  # within a second
+    assert history[-1] == 6
+    assert changes(history) == sorted(changes(history))
+
+
+def test_a_spike_goes_up_and_comes_down_once() -> None:
+    history = simulate(SCALING, lambda now: 16.0 if 5 <= now < 10 else 0.0, 40)
+    peak = max(history)
+    assert peak == 8
+    assert history[-1] == 1
+    ups_then_downs = changes(history)
+    top = ups_then_downs.index(peak)
+    assert ups_then_downs[: top + 1] == sorted(ups_then_downs[: top + 1])
+    assert ups_then_downs[top:] == sorted(ups_then_downs[top:], reverse=True)
+
+
+def test_no_load_means_no_replicas_and_one_request_brings_one() -> None:
+    config = SCALING.model_copy(update={"min_replicas": 0, "initial_replicas": 0})
+    assert max(simulate(config, lambda now: 0.0, 20)) == 0
+    history = simulate(config, lambda now: 1.0 if now >= 5 else 0.0, 20)
+    assert history[5 * 4 + 1] == 1
+    back = simulate(config, lambda now: 1.0 if 5 <= now < 10 else 0.0, 60)
+    assert back[-1] == 0
+
+
+def test_the_bounds_hold() -> None:
+    assert max(simulate(SCALING, lambda now: 1000.0, 20)) == 10
+    assert min(simulate(SCALING, lambda now: 0.0, 20)) == 1
+
+
+class Queue:
+    def __init__(self, ongoing: int, limit: int = 10, retry_at: float = 0.0) -> None:
+        self.ongoing, self.limit, self.retry_at = ongoing, limit, retry_at
+
+
+def test_the_shorter_queue_with_room_is_chosen() -> None:
+    short, long = Queue(1), Queue(5)
+    assert shorter_of_two([short, long], 0.0) is short
+    assert shorter_of_two([], 0.0) is None
+    assert shorter_of_two([Queue(10), Queue(10)], 0.0) is None
+    assert shorter_of_two([Queue(1, retry_at=5.0)], 1.0) is None
+    free = Queue(9)
+    assert all(shorter_of_two([Queue(10), free, Queue(10), Queue(10)], 0.0) is free for _ in range(50))
+
+
+def test_a_gate_counts_in_and_out() -> None:
+    gate = Gate(1)
+    assert gate.try_enter()
+    assert not gate.try_enter()
+    gate.leave()
+    assert gate.try_enter()
+    gate.leave()
+    gate.leaving = True
+    assert not gate.try_enter()
+
+
+def test_states_are_counted() -> None:
+    state = machine()
+    state.deploy(target("1", 2), 2)
+    state.step(0)
+    assert state.counts() == {ReplicaState.STARTING: 2}
