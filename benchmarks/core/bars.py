@@ -161,6 +161,15 @@ ROWS: tuple[Row, ...] = (
         "pss",
         "B",
     ),
+    # --- placement groups ---
+    Row(
+        "groups.create",
+        "placement group created, ready, removed",
+        "groups.create_and_remove",
+        "seconds",
+        "s",
+        (Against("ray", 10),),
+    ),
     # --- objects ---
     Row("objects.put_small", "put of a small value", "objects.small", "put", "s", (Against("ray", 10),)),
     Row("objects.get_small", "get of a small value", "objects.small", "get", "s", (Against("ray", 5),)),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from skate.engine.local.limits import memory_limits
 from skate.engine.local.node.memory import Monitor, machine_memory, newest, process_memory
-from skate.engine.local.node.scheduler import ACTOR, IDLE, LEASED, STARTING, Worker
+from skate.engine.local.node.pool import ACTOR, IDLE, LEASED, STARTING, Worker
 
 
 def _worker(number: int, state: str = LEASED, retriable: bool = True, since: int = 0) -> Worker:

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from skate.engine.local.node.scheduler import ACTOR, LEASED, Scheduler
+from skate.engine.local.node.pool import ACTOR, LEASED
+from skate.engine.local.node.scheduler import Scheduler
 from skate.engine.placement.machines import Machine
 from skate.engine.placement.resources import UNIT
 

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.local import protocol
-from skate.engine.local.node.scheduler import GROUP_REMOVED, MACHINE_LEFT
+from skate.engine.local.node.pool import MACHINE_LEFT
+from skate.engine.local.node.scheduler import GROUP_REMOVED
 from skate.engine.local.refusals import refusal
 from skate.engine.placement.resources import scale, unscale
 from skate.engine.placement.where import NODE

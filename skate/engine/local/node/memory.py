@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skate.engine.local.node.scheduler import ACTOR, LEASED, Worker
+from skate.engine.local.node.pool import ACTOR, LEASED, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -18,66 +18,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from skate.engine.local.node.pool import ACTOR, LEASED, NOT_NEEDED, RETIRED, Key, Pool, Worker
 from skate.engine.placement.choice import Choice, Place
 from skate.engine.placement.groups import REMOVED, Bundle, Group, Groups
 from skate.engine.placement.machines import Machine, Machines
 from skate.engine.placement.where import ANYWHERE, GROUP, NODE, Where
 
 if TYPE_CHECKING:
-    from skate.engine.placement.resources import Holding, Resources
-
-IDLE = "idle"
-STARTING = "starting"
-LEASED = "leased"
-ACTOR = "actor"
-RETIRED = "retired"
-
-Key = tuple[int, int]
-"""(client, lane), or (-1, actor) for an actor that waits for its place."""
+    from skate.engine.placement.resources import Resources
 
 UNSCHEDULABLE = "unschedulable"
 GROUP_REMOVED = "group"
-MACHINE_LEFT = "node"
 OUT_OF_MEMORY = "memory"
-NOT_NEEDED = ""
 """Why something is refused or killed."""
-
-
-class Worker:
-    """A process of the pool."""
-
-    __slots__ = (
-        "blocked",
-        "env",
-        "holding",
-        "idle_since",
-        "lane",
-        "machine",
-        "number",
-        "place",
-        "reclaiming",
-        "resources",
-        "retriable",
-        "since",
-        "state",
-    )
-
-    def __init__(self, number: int, env: str, machine: str) -> None:
-        self.number = number
-        self.env = env
-        self.machine = machine
-        self.state = STARTING
-        self.place: Place | None = None
-        self.resources: Resources | None = None
-        """What it holds from: those of the place, as they were when it was placed."""
-        self.holding: Holding | None = None
-        self.lane: Key | None = None
-        self.blocked = False
-        self.reclaiming = False
-        self.retriable = False
-        self.since = 0
-        """Counts up with every lease and actor: the larger, the newer."""
-        self.idle_since = 0.0
 
 
 class Lane:
@@ -105,59 +58,38 @@ class Scheduler:
         self.machines = Machines(first)
         self.groups = Groups(self.machines)
         self.choice = Choice(self.machines, self.groups)
-        self.workers: dict[int, Worker] = {}
-        self.lanes: OrderedDict[Key, Lane] = OrderedDict()
-        self.keep_idle = keep_idle
-        self.idle_seconds = idle_seconds
         self.out: list[tuple[Any, ...]] = []
-        self._idle: dict[tuple[str, str], list[int]] = {}
-        """By (machine, environment), as the next two."""
-        self._asked: dict[tuple[str, str], int] = {}
-        """Workers that are to be started and have not been forked yet."""
-        self._starting: dict[tuple[str, str], int] = {}
-        """Workers that have been forked and are not ready yet."""
+        self.pool = Pool(lambda instruction: self.out.append(instruction), keep_idle, idle_seconds)
+        self.workers = self.pool.workers
+        self.lanes: OrderedDict[Key, Lane] = OrderedDict()
         self._counter = 0
         self._waiting: OrderedDict[Key, Lane] = OrderedDict()
 
     # -- workers ----------------------------------------
 
+    # -- workers ----------------------------------------
+
     def worker_started(self, number: int, env: str, machine: str = "") -> None:
         """A worker has been forked; it is not ready yet."""
-        machine = machine or self.machines.first.id
-        self.workers[number] = Worker(number, env, machine)
-        kind = (machine, env)
-        self._starting[kind] = self._starting.get(kind, 0) + 1
-        self._asked[kind] = max(0, self._asked.get(kind, 0) - 1)
+        self.pool.started(number, env, machine or self.machines.first.id)
 
     def prestart(self, count: int) -> None:
         """Start workers before anybody asks."""
         for _ in range(count):
-            self._start("", self.machines.first.id)
-
-    def _start(self, env: str, machine: str) -> None:
-        self._asked[machine, env] = self._asked.get((machine, env), 0) + 1
-        self.out.append(("start", env, machine))
+            self.pool.start("", self.machines.first.id)
 
     def worker_ready(self, number: int, now: float) -> None:
         """A worker listens."""
-        worker = self.workers.get(number)
-        if worker is None or worker.state != STARTING:
-            return
-        self._starting[worker.machine, worker.env] -= 1
-        self._make_idle(worker, now)
-        self.schedule()
+        if self.pool.ready(number, now):
+            self.schedule()
 
     def worker_died(self, number: int) -> Key | None:
         """A worker is gone. Returns the lane that had it, if any."""
-        worker = self.workers.pop(number, None)
+        worker = self.pool.died(number)
         if worker is None:
             return None
         lane_key = worker.lane
-        if worker.state == STARTING:
-            self._starting[worker.machine, worker.env] -= 1
-        elif worker.state == IDLE:
-            self._idle[worker.machine, worker.env].remove(number)
-        self._free(worker)
+        worker.free()
         if lane_key is not None and lane_key in self.lanes:
             lane = self.lanes[lane_key]
             lane.granted.discard(number)
@@ -173,8 +105,7 @@ class Scheduler:
 
     def start_failed(self, env: str) -> list[Key]:
         """Workers of that environment can't be made: the lanes (and actors) that wait for one are given up."""
-        for kind in [kind for kind in self._asked if kind[1] == env]:
-            del self._asked[kind]
+        self.pool.start_failed(env)
         given_up = [key for key, lane in self._waiting.items() if lane.env == env]
         for key in given_up:
             self._waiting.pop(key).demand = 0
@@ -184,34 +115,7 @@ class Scheduler:
 
     def tick(self, now: float) -> None:
         """End workers that have been idle for long, down to as many as there are CPUs."""
-        count = sum(len(numbers) for numbers in self._idle.values())
-        for (_machine, env), numbers in self._idle.items():
-            for number in list(numbers):
-                spare = count > self.keep_idle or env != ""
-                if spare and now - self.workers[number].idle_since > self.idle_seconds:
-                    numbers.remove(number)
-                    count -= 1
-                    self.workers[number].state = RETIRED
-                    self.out.append(("kill", number, NOT_NEEDED))
-
-    def _make_idle(self, worker: Worker, now: float) -> None:
-        worker.state = IDLE
-        worker.idle_since = now
-        self._idle.setdefault((worker.machine, worker.env), []).append(worker.number)
-
-    def _free(self, worker: Worker) -> None:
-        if worker.holding is not None:
-            assert worker.resources is not None
-            if worker.blocked:
-                worker.resources.take_cpu_back(worker.holding)
-            worker.resources.release(worker.holding)
-            place = worker.place
-            if isinstance(place, Bundle) and place.resources is worker.resources:
-                place.users -= 1
-        worker.place = worker.holding = worker.resources = None
-        worker.lane = None
-        worker.blocked = False
-        worker.reclaiming = False
+        self.pool.tick(now)
 
     # -- leases ----------------------------------------
 
@@ -246,9 +150,9 @@ class Scheduler:
             return
         lane = self.lanes[worker.lane]
         lane.granted.discard(worker_number)
-        self._free(worker)
+        worker.free()
         if worker.state != RETIRED:
-            self._make_idle(worker, now)
+            self.pool.make_idle(worker, now)
         self._update_waiting(lane)
         self.schedule()
 
@@ -337,12 +241,7 @@ class Scheduler:
             return []
         machine.alive = False
         machine.death = cause
-        lost = [worker.number for worker in self.workers.values() if worker.machine == id]
-        for number in lost:
-            self.out.append(("kill", number, MACHINE_LEFT))
-        for kind in [kind for kind in self._idle if kind[0] == id]:
-            for number in self._idle.pop(kind):
-                self.workers[number].state = RETIRED
+        lost = self.pool.machine_left(id)
         self.groups.machine_left(machine)
         self._groups_say()
         self.schedule()
@@ -369,7 +268,7 @@ class Scheduler:
                 for worker in list(self.workers.values()):
                     if isinstance(worker.place, Bundle) and worker.place.group is subject:
                         lane = worker.lane
-                        self._free(worker)
+                        worker.free()
                         worker.lane = lane  # it is told of the loss
                         worker.state = RETIRED
                         self.out.append(("kill", worker.number, GROUP_REMOVED))
@@ -441,9 +340,9 @@ class Scheduler:
                 place = None if lane is None else self._room(lane)
                 if lane is None or place is None or place.machine is None:
                     continue
-                idle = self._idle.get((place.machine.id, lane.env))
-                if idle:
-                    self._assign(lane, place, idle.pop())
+                idle = self.pool.take_idle(place.machine.id, lane.env)
+                if idle is not None:
+                    self._assign(lane, place, idle)
                     progress = True
         if self._start_missing() or groups_wait:
             self._reclaim()
@@ -469,25 +368,18 @@ class Scheduler:
                 missing -= 1
                 if not lane.resources and to_start[kind] >= 16:
                     break
-        for (machine, env), count in to_start.items():
-            kind = (machine, env)
-            for _ in range(count - self._starting.get(kind, 0) - self._asked.get(kind, 0)):
-                self._start(env, machine)
+        self.pool.start_missing(to_start)
         return starved
 
     def _possible_now(self, lane: Lane) -> bool:
         return bool(self.choice.places(lane.where, lane.resources, lane.home))
 
-    def _assign(self, lane: Lane, place: Place, number: int) -> None:
-        worker = self.workers[number]
-        worker.place = place
-        worker.resources = place.resources
-        worker.holding = place.resources.acquire(lane.resources)
+    def _assign(self, lane: Lane, place: Place, worker: Worker) -> None:
+        number = worker.number
+        worker.take(place, lane.resources)
         worker.retriable = lane.retriable
         self._counter += 1
         worker.since = self._counter
-        if isinstance(place, Bundle):
-            place.users += 1
         self.choice.taken(lane.where, place)
         del self._waiting[lane.key]
         if lane.key[0] < 0:
