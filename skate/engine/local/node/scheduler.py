@@ -59,13 +59,19 @@ class Scheduler:
         self.groups = Groups(self.machines)
         self.choice = Choice(self.machines, self.groups)
         self.out: list[tuple[Any, ...]] = []
-        self.pool = Pool(lambda instruction: self.out.append(instruction), keep_idle, idle_seconds)
+        self.pool = Pool(self._say, keep_idle, idle_seconds)
         self.workers = self.pool.workers
         self.lanes: OrderedDict[Key, Lane] = OrderedDict()
         self._counter = 0
         self._waiting: OrderedDict[Key, Lane] = OrderedDict()
 
+    def _say(self, instruction: tuple[Any, ...]) -> None:
+        self.out.append(instruction)  # to the list of now: whoever carries instructions out takes the list away
+
     # -- workers ----------------------------------------
+
+    def _say(self, instruction: tuple[Any, ...]) -> None:
+        self.out.append(instruction)  # to the list of now: whoever carries instructions out takes the list away
 
     # -- workers ----------------------------------------
 
