@@ -66,12 +66,16 @@ class Scheduler:
         self._waiting: OrderedDict[Key, Lane] = OrderedDict()
 
     def _say(self, instruction: tuple[Any, ...]) -> None:
-        self.out.append(instruction)  # to the list of now: whoever carries instructions out takes the list away
+        self.out.append(
+            instruction
+        )  # to the list of now: whoever carries instructions out takes the list away
 
     # -- workers ----------------------------------------
 
     def _say(self, instruction: tuple[Any, ...]) -> None:
-        self.out.append(instruction)  # to the list of now: whoever carries instructions out takes the list away
+        self.out.append(
+            instruction
+        )  # to the list of now: whoever carries instructions out takes the list away
 
     # -- workers ----------------------------------------
 
