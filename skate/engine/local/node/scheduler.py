@@ -66,16 +66,8 @@ class Scheduler:
         self._waiting: OrderedDict[Key, Lane] = OrderedDict()
 
     def _say(self, instruction: tuple[Any, ...]) -> None:
-        self.out.append(
-            instruction
-        )  # to the list of now: whoever carries instructions out takes the list away
-
-    # -- workers ----------------------------------------
-
-    def _say(self, instruction: tuple[Any, ...]) -> None:
-        self.out.append(
-            instruction
-        )  # to the list of now: whoever carries instructions out takes the list away
+        # To the list of now: whoever carries instructions out takes the list away.
+        self.out.append(instruction)
 
     # -- workers ----------------------------------------
 
