@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from skate.tune.progress_reporter import CLIReporter, JupyterNotebookReporter, ProgressReporter
     from skate.tune.registry import register_env, register_trainable
     from skate.tune.result_grid import ResultGrid
+    from skate.tune.schedulers import create_scheduler
+    from skate.tune.search import create_searcher
     from skate.tune.search.sample import (
         choice,
         lograndint,
@@ -78,6 +80,8 @@ _WHERE = {
     "TuneError": "skate.tune.error",
     "Tuner": "skate.tune.tuner",
     "choice": "skate.tune.search.sample",
+    "create_scheduler": "skate.tune.schedulers",
+    "create_searcher": "skate.tune.search",
     "get_checkpoint": "skate.air.session",
     "get_context": "skate.tune.context",
     "grid_search": "skate.tune.search.variant_generator",
@@ -129,6 +133,8 @@ __all__ = [
     "TuneError",
     "Tuner",
     "choice",
+    "create_scheduler",
+    "create_searcher",
     "get_checkpoint",
     "get_context",
     "grid_search",

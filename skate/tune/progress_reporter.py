@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from skate.tune.reporting import table as _table
 
@@ -78,6 +78,9 @@ class TuneReporterBase(ProgressReporter):
         mode: "min" or "max".
         sort_by_metric: Whether the best trials come first.
     """
+
+    DEFAULT_COLUMNS: ClassVar[dict[str, str]] = dict(_table.USUAL_COLUMNS)
+    """Titles of metrics that are shown where they are reported."""
 
     def __init__(
         self,
@@ -206,11 +209,51 @@ class JupyterNotebookReporter(TuneReporterBase):
 
     Args:
         overwrite: Whether other output of the cell is cleared, too.
-        **kwargs: As for `CLIReporter`.
+        metric_columns: Metrics to show; titles by name, or names. Default: some are found.
+        parameter_columns: Parameters to show; default: those that are chosen.
+        total_samples: How many trials there will be.
+        max_progress_rows: How many trials are shown.
+        max_error_rows: How many failed trials are shown.
+        max_column_length: How many characters a cell has.
+        max_report_frequency: Seconds between two reports.
+        infer_limit: How many metrics are found.
+        print_intermediate_tables: Whether tables are shown before the end; default: yes.
+        metric: The metric by which trials are compared.
+        mode: "min" or "max".
+        sort_by_metric: Whether the best trials come first.
     """
 
-    def __init__(self, *, overwrite: bool = True, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        overwrite: bool = True,
+        metric_columns: list[str] | dict[str, str] | None = None,
+        parameter_columns: list[str] | dict[str, str] | None = None,
+        total_samples: int | None = None,
+        max_progress_rows: int = 20,
+        max_error_rows: int = 20,
+        max_column_length: int = 20,
+        max_report_frequency: int = 5,
+        infer_limit: int = 3,
+        print_intermediate_tables: bool | None = None,
+        metric: str | None = None,
+        mode: str | None = None,
+        sort_by_metric: bool = False,
+    ) -> None:
+        super().__init__(
+            metric_columns=metric_columns,
+            parameter_columns=parameter_columns,
+            total_samples=total_samples,
+            max_progress_rows=max_progress_rows,
+            max_error_rows=max_error_rows,
+            max_column_length=max_column_length,
+            max_report_frequency=max_report_frequency,
+            infer_limit=infer_limit,
+            print_intermediate_tables=print_intermediate_tables,
+            metric=metric,
+            mode=mode,
+            sort_by_metric=sort_by_metric,
+        )
         self._overwrite = overwrite
         self._handle: Any = None
 

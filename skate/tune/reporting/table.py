@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Columns",
     "ORDER",
+    "USUAL_COLUMNS",
     "best_line",
     "clock_line",
     "counts",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 ORDER = ("RUNNING", "TERMINATED", "PAUSED", "PENDING", "ERROR")
-_USUAL = {
+USUAL_COLUMNS = {
     _keys.MEAN_ACCURACY: "acc",
     _keys.MEAN_LOSS: "loss",
     _keys.TRAINING_ITERATION: "iter",
@@ -178,10 +179,12 @@ def _metrics(trials: Sequence[Trial], limit: int) -> dict[str, str]:
     """Those that people look for, and a few of the trials' own."""
     recent = [trial for trial in trials[-50:] if trial.has_reported_at_least_once]
     titles = {
-        name: title for name, title in _USUAL.items() if any(name in trial.last_result for trial in recent)
+        name: title
+        for name, title in USUAL_COLUMNS.items()
+        if any(name in trial.last_result for trial in recent)
     }
     own: dict[str, str] = {}
-    hidden = {*_USUAL, *_keys.AUTO_RESULT_KEYS, *_keys.DEBUG_METRICS, "done", "should_checkpoint"}
+    hidden = {*USUAL_COLUMNS, *_keys.AUTO_RESULT_KEYS, *_keys.DEBUG_METRICS, "done", "should_checkpoint"}
     for trial in recent:
         for name, value in trial.last_result.items():
             if name not in hidden and _number(value) is not None and len(own) < limit:
