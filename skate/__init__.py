@@ -9,6 +9,7 @@ The map:
     skate.cli           the command `skate`
     skate.serve         models online: deployments, handles, HTTP
     skate.dag           graphs of calls: bind, execute, compile
+    skate.data          datasets that stream: read, transform, group, join, write, train
     skate.tune          searches for the best of many trials
     skate.train         training on several workers
     skate.air           what tune and train share: checkpoints, storage, configuration, results
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
         air,
         cloudpickle,
         dag,
+        data,
         experimental,
         job_config,
         remote_function,
@@ -145,6 +147,7 @@ __all__ = [
     "cloudpickle",
     "cluster_resources",
     "dag",
+    "data",
     "exceptions",
     "exit_actor",
     "experimental",

@@ -1,0 +1,174 @@
+"""What makes tensors of batches."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from skate.data import convert
+from skate.data.interop import require_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DataBatchType = TypeVar("DataBatchType")
+
+
+class CollateFn(abc.ABC, Generic[DataBatchType]):
+    """Base of classes that make of a batch what a training loop gets."""
+
+    @abc.abstractmethod
+    def __call__(self, batch: DataBatchType) -> Any:
+        """What the loop gets of a batch."""
+
+
+class ArrowBatchCollateFn(CollateFn[pa.Table]):
+    """A `CollateFn` that takes Arrow tables."""
+
+
+class NumpyBatchCollateFn(CollateFn[dict[str, Any]]):
+    """A `CollateFn` that takes dicts of arrays."""
+
+
+class PandasBatchCollateFn(CollateFn[Any]):
+    """A `CollateFn` that takes DataFrames."""
+
+
+class DefaultCollateFn(ArrowBatchCollateFn):
+    """Makes torch tensors of Arrow tables, by name.
+
+    Args:
+        dtypes: The type of all tensors, or one for each column.
+        combine_chunks: Accepted for Ray's programs.
+        num_workers: Accepted for Ray's programs.
+    """
+
+    def __init__(self, dtypes: Any = None, combine_chunks: bool = False, num_workers: int = 4) -> None:
+        self.dtypes = dtypes
+
+    def __call__(self, batch: pa.Table) -> Any:
+        """The tensors of a batch."""
+        return to_tensors(convert.table_to_batch(batch, "numpy"), self.dtypes)
+
+
+def to_tensors(
+    batch: dict[str, np.ndarray[Any, Any]], dtypes: Any = None, device: Any = None
+) -> dict[str, Any]:
+    """Torch tensors of a dict of arrays.
+
+    Raises:
+        ImportError: torch is missing.
+        TypeError: a column holds what no tensor can.
+    """
+    torch = require_module("torch")
+    tensors = {}
+    for name, values in batch.items():
+        kind = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
+        tensors[name] = _tensor(torch, name, values, kind, device)
+    return tensors
+
+
+def _tensor(torch: Any, name: str, values: np.ndarray[Any, Any], dtype: Any, device: Any) -> Any:
+    if values.dtype == object and len(values) and all(isinstance(row, np.ndarray) for row in values):
+        if len({row.shape for row in values}) > 1:
+            return [torch.as_tensor(np.array(row), dtype=dtype, device=device) for row in values]
+        values = np.stack(values)  # type: ignore[call-overload]
+    if values.dtype.kind in "OUSM":
+        raise TypeError(
+            f"The column {name!r} holds {values.dtype} and can't be made a tensor: leave it out with "
+            "drop_columns, make numbers of it, or pass collate_fn."
+        )
+    if values.dtype in (np.uint16, np.uint32, np.uint64):
+        values = values.astype(np.int64)
+    if not values.flags.writeable:
+        values = values.copy()  # a tensor can be written into, and the block must not change
+    return torch.as_tensor(values, dtype=dtype, device=device)
+
+
+def torch_finisher(
+    dtypes: Any, device: Any, collate_fn: Any, pin_memory: bool
+) -> tuple[str, Callable[[Any], Any]]:
+    """The format of batches, and what makes of one what `iter_torch_batches` gives."""
+    where = None if device == "auto" else device
+    if collate_fn is None:
+
+        def finish(batch: Any) -> Any:
+            tensors = to_tensors(batch, dtypes, where)
+            return {k: v.pin_memory() for k, v in tensors.items()} if pin_memory else tensors
+
+        return "numpy", finish
+    kinds = ((ArrowBatchCollateFn, "pyarrow"), (PandasBatchCollateFn, "pandas"))
+    kind = next((name for base, name in kinds if isinstance(collate_fn, base)), "numpy")
+
+    def collate(batch: Any) -> Any:
+        return _moved(collate_fn(batch), where)
+
+    return kind, collate
+
+
+def _moved(value: Any, device: Any) -> Any:
+    if device is None:
+        return value
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(item, device) for item in value)
+    return value.to(device) if hasattr(value, "to") else value
+
+
+def tf_finisher(dtypes: Any) -> Callable[[Any], Any]:
+    """What makes TensorFlow tensors of a batch."""
+    tf = require_module("tensorflow")
+
+    def finish(batch: dict[str, Any]) -> Any:
+        out = {}
+        for name, values in batch.items():
+            kind = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
+            ragged = values.dtype == object and len(values) and isinstance(values[0], np.ndarray)
+            out[name] = tf.ragged.stack(list(values)) if ragged else tf.convert_to_tensor(values, dtype=kind)
+        return out
+
+    return finish
+
+
+def jax_finisher(dtypes: Any, paddings: Any) -> Callable[[Any], Any]:
+    """What makes JAX arrays of a batch."""
+    jnp = require_module("jax.numpy", "jax")
+
+    def finish(batch: dict[str, Any]) -> Any:
+        out = {}
+        for name, values in batch.items():
+            kind = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
+            fill = paddings.get(name) if isinstance(paddings, dict) else paddings
+            out[name] = jnp.asarray(values if fill is None else _padded(values, fill), dtype=kind)
+        return out
+
+    return finish
+
+
+def _padded(values: np.ndarray[Any, Any], fill: Any) -> np.ndarray[Any, Any]:
+    if values.dtype != object:
+        return values
+    rows = [np.asarray(row) for row in values]
+    longest = max((len(row) for row in rows), default=0)
+    out = np.full((len(rows), longest), fill, dtype=np.result_type(*rows) if rows else float)
+    for index, row in enumerate(rows):
+        out[index, : len(row)] = row
+    return out
+
+
+__all__ = [
+    "ArrowBatchCollateFn",
+    "CollateFn",
+    "DataBatchType",
+    "DefaultCollateFn",
+    "NumpyBatchCollateFn",
+    "PandasBatchCollateFn",
+    "jax_finisher",
+    "tf_finisher",
+    "to_tensors",
+    "torch_finisher",
+]

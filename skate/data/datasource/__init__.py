@@ -1,0 +1,50 @@
+"""What can be read and written: base classes for sources and sinks, partitioned paths, names of files."""
+
+from skate.data.block import BlockMetadata
+from skate.data.datasource.datasink import (
+    Datasink,
+    DummyOutputDatasink,
+    WriteResult,
+    WriteReturnType,
+)
+from skate.data.datasource.datasource import Datasource, RandomIntRowDatasource, Reader, ReadTask
+from skate.data.datasource.file_based import (
+    BaseFileMetadataProvider,
+    DefaultFileMetadataProvider,
+    FileBasedDatasource,
+    FileMetadataProvider,
+)
+from skate.data.datasource.file_sinks import BlockBasedFileDatasink, RowBasedFileDatasink
+from skate.data.datasource.filename_provider import FilenameProvider
+from skate.data.datasource.partitioning import (
+    Partitioning,
+    PartitionStyle,
+    PathPartitionFilter,
+    PathPartitionParser,
+)
+from skate.data.options import FileShuffleConfig, SaveMode
+
+__all__ = [
+    "BaseFileMetadataProvider",
+    "BlockBasedFileDatasink",
+    "BlockMetadata",
+    "Datasink",
+    "Datasource",
+    "DefaultFileMetadataProvider",
+    "DummyOutputDatasink",
+    "FileBasedDatasource",
+    "FileMetadataProvider",
+    "FileShuffleConfig",
+    "FilenameProvider",
+    "PartitionStyle",
+    "Partitioning",
+    "PathPartitionFilter",
+    "PathPartitionParser",
+    "RandomIntRowDatasource",
+    "ReadTask",
+    "Reader",
+    "RowBasedFileDatasink",
+    "SaveMode",
+    "WriteResult",
+    "WriteReturnType",
+]

@@ -1,0 +1,484 @@
+"""From a plan to blocks: each operator becomes a native stage, a Python stage, or a few lines over the stream.
+
+Everything is pulled: a stage works when its reader asks for the next block, so nobody runs ahead of memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from skate.data import convert
+from skate.data.context import DataContext
+from skate.data.execution import groups
+from skate.data.execution import transforms as tf
+from skate.data.execution.bundle import Bundle
+from skate.data.execution.stage import StageStats, Work, as_task_error, bundle_inputs, run_stage
+from skate.data.plan import logical as lg
+from skate.data.plan import native, schemas
+from skate.data.plan.rules import optimise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from skate.data.plan.native import NativeFrame
+
+_PEEK_BYTES = 64 << 20  # a stream is held up to this size, to be given to the native engine as one table
+
+
+class Execution:
+    """One run of a plan.
+
+    Args:
+        plan: The plan, as the user built it.
+
+    Attributes:
+        plan: The plan after the rules.
+        stats: What each stage did, in the order they began.
+    """
+
+    def __init__(self, plan: lg.Operator) -> None:
+        self.plan = optimise(plan)
+        self.stats: list[StageStats] = []
+
+    def bundles(self) -> Iterator[Bundle]:
+        """The blocks of the result."""
+        return self._stream(self.plan)
+
+    def whole(self) -> Iterator[Bundle]:
+        """The blocks of the result, for a reader that keeps all of them anyway."""
+        frame = self._native(self.plan, required=False)
+        if frame is not None:
+            yield from self._timed(self.plan, self._run(frame, collect=True))
+            return
+        yield from self._stream(self.plan)
+
+    # Streams
+
+    def _stream(self, op: lg.Operator) -> Iterator[Bundle]:
+        if isinstance(op, lg.InputData):
+            return iter(op.bundles)
+        if isinstance(op, lg.Limit) and not self._is_native(op):
+            return self._limit(op)
+        if self._is_native(op):
+            frame = self._native(op, required=True)
+            if frame is not None:
+                return self._timed(op, self._run(frame))
+        if isinstance(op, (lg.Read, lg.AbstractMap, lg.Project, lg.Filter, lg.RandomSample)):
+            return self._python_stage(op)
+        handler = _HANDLERS.get(type(op))
+        if handler is None:
+            raise TypeError(f"there is no way to run {op.name}.")
+        return self._timed(op, handler(self, op))
+
+    def _timed(self, op: lg.Operator, bundles: Iterator[Bundle]) -> Iterator[Bundle]:
+        import time
+
+        stats = StageStats(op.name)
+        self.stats.append(stats)
+        stats.started = stats.ended = time.perf_counter()
+        for bundle in bundles:
+            now = time.perf_counter()
+            stats.blocks.append((bundle.rows, bundle.size_bytes, now - stats.ended))
+            stats.ended = now
+            yield bundle
+        stats.ended = time.perf_counter()
+
+    def _limit(self, op: lg.Limit) -> Iterator[Bundle]:
+        left = op.limit
+        if left <= 0:
+            yield from self._empty(op)
+            return
+        for bundle in self._stream(op.inputs[0]):
+            yield bundle.slice(0, left)
+            left -= bundle.rows
+            if left <= 0:
+                return
+
+    def _empty(self, op: lg.Operator) -> Iterator[Bundle]:
+        schema = schemas.infer(op.inputs[0])
+        if schema is not None:
+            yield Bundle(schema.empty_table())
+
+    # Native stages
+
+    def _is_native(self, op: lg.Operator) -> bool:
+        """Whether the native engine runs this operator, and not only could."""
+        if isinstance(op, (lg.Sort, lg.Join, lg.Distinct, lg.RandomShuffle, lg.SQL)):
+            return True
+        if isinstance(op, lg.Aggregate):
+            return groups.is_native(op.aggs)
+        if isinstance(op, (lg.Filter, lg.Project, lg.Limit)):
+            if getattr(op, "compute", lg.Compute()).explicit:
+                return False
+            return self._is_native(op.inputs[0]) or self._is_scan(op.inputs[0])
+        return isinstance(op, lg.Read) and op.scan is not None
+
+    def _is_scan(self, op: lg.Operator) -> bool:
+        return isinstance(op, lg.Read) and op.scan is not None
+
+    def _native(self, op: lg.Operator, required: bool) -> NativeFrame | None:
+        """The operator as a computation of the native engine; None if that is not how it runs."""
+        if not self._is_native(op):
+            return None
+        if isinstance(op, lg.Read) and op.scan is not None:
+            frame: NativeFrame | None = native.scan(op.scan)
+            return frame
+        if isinstance(op, (lg.Filter, lg.Project, lg.Limit)):
+            child = self._native(op.inputs[0], required=False)
+            if child is None:
+                return None
+            if isinstance(op, lg.Limit):
+                return native.limited(child, op.limit)
+            return (
+                native.filtered(child, op.predicate)
+                if isinstance(op, lg.Filter)
+                else native.projected(child, op.exprs)
+            )
+        children = [self._frame(child) for child in op.inputs]
+        if any(len(child.schema) == 0 for child in children):
+            return self._of_nothing(op, children)
+        return _build(op, children)
+
+    def _of_nothing(self, op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
+        """Operators over inputs without columns: datasets that are empty and of unknown schema."""
+        if isinstance(op, lg.Aggregate) and not op.keys:
+            return native.from_table(pa.table({agg.name: [_of_none(agg)] for agg in op.aggs}))
+        if isinstance(op, lg.Join):
+            raise ValueError("join: one of the datasets has no columns, so there is nothing to match by.")
+        return children[0]
+
+    def _frame(self, op: lg.Operator) -> NativeFrame:
+        """The operator's result as an input of the native engine."""
+        frame = self._native(op, required=False)
+        if frame is not None:
+            return frame
+        return self._frame_of(self._stream(op))
+
+    def _frame_of(self, bundles: Iterator[Bundle]) -> NativeFrame:
+        held: list[pa.Table] = []
+        size = 0
+        for bundle in bundles:
+            held.append(bundle.table)
+            size += bundle.size_bytes
+            if size > _PEEK_BYTES:
+                break
+        else:
+            return native.from_table(convert.concat(held)) if held else _nothing()
+        whole = convert.concat(held)
+        rest = itertools.chain([whole], (bundle.table for bundle in bundles))
+        return native.from_stream(whole.schema, rest, 1 << 40)
+
+    def _run(self, frame: NativeFrame, collect: bool = False) -> Iterator[Bundle]:
+        if len(frame.schema) == 0:
+            return
+        if collect:
+            table = frame.collect()
+            target = DataContext.get_current().target_max_block_size or (1 << 62)
+            from skate.data.execution.bundle import split_rows
+
+            for part in split_rows(table, target):
+                yield Bundle(part)
+            return
+        for table in frame.stream():
+            yield Bundle(table)
+
+    # Python stages
+
+    def _python_stage(self, op: lg.Operator) -> Iterator[Bundle]:
+        """The longest chain of operators that can run together, as one stage."""
+        chain: list[lg.Operator] = []
+        compute: lg.Compute | None = None
+        at = op
+        while isinstance(at, (lg.AbstractMap, lg.Project, lg.Filter, lg.RandomSample)):
+            own = getattr(at, "compute", lg.Compute())
+            if compute is not None and not _compatible(own, compute):
+                break
+            if chain and self._is_native(at):
+                break
+            compute = own if compute is None or own.explicit else compute
+            chain.append(at)
+            at = at.inputs[0]
+        compute = compute or lg.Compute()
+        reads = isinstance(at, lg.Read) and (not chain or _read_fits(at, compute, _batch_rows(chain)))
+        steps = [_transform(step) for step in reversed(chain)]
+        name = "->".join(step.name for step in [*([at] if reads else []), *reversed(chain)])
+        if reads and isinstance(at, lg.Read):
+            work = _read_work(at)
+            if not chain:
+                compute = _read_compute(at)
+        else:
+            work = (Work(b, None, b.size_bytes, b.files) for b in self._stream(at))
+            rows = _batch_rows(chain)
+            if rows:
+                work = bundle_inputs(work, rows)
+        stats = StageStats(name)
+        self.stats.append(stats)
+        return run_stage(name, steps, compute, work, stats)
+
+
+def _nothing() -> NativeFrame:
+    return native.from_table(pa.table({}))
+
+
+def _of_none(agg: Any) -> Any:
+    return 0 if type(agg).__name__ in ("Count", "CountDistinct") else None
+
+
+def _build(op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
+    child = children[0]
+    if isinstance(op, lg.Sort):
+        require(op.keys, child.schema)
+        return native.sorted_by(child, op.keys, op.descending)
+    if isinstance(op, lg.Distinct):
+        require(op.keys, child.schema)
+        return native.distinct(child, op.keys)
+    if isinstance(op, lg.RandomShuffle):
+        seed = random.getrandbits(62) if op.seed is None else op.seed & ((1 << 62) - 1)
+        return native.shuffled(child, seed)
+    if isinstance(op, lg.Join):
+        require(op.left_on, child.schema)
+        require(op.right_on, children[1].schema)
+        return native.joined(
+            child, children[1], op.how, op.left_on, op.right_on, op.left_suffix, op.right_suffix
+        )
+    if isinstance(op, lg.SQL):
+        return native.queried(children, op.names, op.query)
+    if isinstance(op, lg.Aggregate):
+        require(op.keys, child.schema)
+        aggs = groups.native_aggs(op.aggs, child.schema)
+        return native.grouped(child, op.keys, aggs)
+    raise TypeError(f"{op.name} is no work for the native engine.")
+
+
+def require(columns: Sequence[str], schema: pa.Schema) -> None:
+    """Check that the columns exist.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for name in columns:
+        if name not in schema.names:
+            raise ValueError(
+                f"You specified the column '{name}', but there's no such column in the dataset. The dataset has "
+                f"columns: {list(schema.names)}"
+            )
+
+
+def _compatible(lower: lg.Compute, upper: lg.Compute) -> bool:
+    """Whether two functions can run in one task or actor."""
+    if lower.pool is not None:
+        return False  # a pool of its own for each class: its size was chosen for it
+    if lower.explicit and upper.explicit:
+        return lower == upper
+    return not lower.explicit
+
+
+def _batch_rows(chain: Sequence[lg.Operator]) -> int:
+    """The rows that an input of the chain must have for batches to be full; 0 if that is no matter."""
+    return max((op.batch_size or 0 for op in chain if isinstance(op, lg.MapBatches)), default=0)
+
+
+def _read_fits(read: lg.Read, compute: lg.Compute, rows: int) -> bool:
+    """Whether a read task can run in one task with what follows."""
+    if compute.pool is not None or read.concurrency is not None or read.options:
+        return False
+    return rows == 0 or (read.rows is not None and read.rows // max(1, read.blocks) >= rows)
+
+
+def _read_compute(read: lg.Read) -> lg.Compute:
+    asked = read.concurrency is not None or bool(read.options)
+    return lg.Compute(read.concurrency, None, read.options, None, asked)
+
+
+def _read_work(read: lg.Read) -> Iterator[Work]:
+    for task in read.source(read.blocks):
+        meta = task.metadata
+        yield Work(None, task, meta.size_bytes or 0, tuple(meta.input_files or ()))
+
+
+def _transform(op: lg.Operator) -> tf.Transform:
+    target = DataContext.get_current().target_max_block_size or (1 << 62)
+    if isinstance(op, lg.MapBatches):
+        return tf.MapBatchesTransform(
+            op.name, op.function, None, op.batch_size, op.batch_format, op.zero_copy
+        )
+    if isinstance(op, lg.FlatMap):
+        return tf.FlatMapTransform(op.name, op.function, None, target)
+    if isinstance(op, lg.MapRows):
+        return tf.MapRowsTransform(op.name, op.function, None, target)
+    if isinstance(op, lg.FilterRows):
+        return tf.FilterRowsTransform(op.name, op.function)
+    if isinstance(op, lg.Project):
+        return tf.ProjectTransform(op.name, op.exprs)
+    if isinstance(op, lg.Filter):
+        return tf.FilterTransform(op.name, op.predicate)
+    if isinstance(op, lg.RandomSample):
+        return tf.SampleTransform(op.name, op.fraction, op.seed)
+    raise TypeError(f"{op.name} is no step of a Python stage.")
+
+
+# Operators that only move blocks
+
+
+def _union(run: Execution, op: lg.Union) -> Iterator[Bundle]:
+    for child in op.inputs:
+        yield from run._stream(child)
+
+
+def _zip(run: Execution, op: lg.Zip) -> Iterator[Bundle]:
+    sides = [[b for b in run._stream(child) if b.rows] for child in op.inputs]
+    counts = [sum(b.rows for b in side) for side in sides]
+    if len(set(counts)) > 1:
+        raise ValueError(
+            f"Cannot zip datasets of different number of rows: {', '.join(str(count) for count in counts)}"
+        )
+    readers = [_Rows(side) for side in sides[1:]]
+    for bundle in sides[0]:
+        columns: dict[str, Any] = dict(zip(bundle.table.column_names, bundle.table.columns, strict=True))
+        for reader in readers:
+            part = reader.take(bundle.rows)
+            for name in part.column_names:
+                columns[schemas.fresh_name(name, list(columns))] = part.column(name)
+        yield Bundle(pa.table(columns))
+
+
+class _Rows:
+    """Rows taken from a list of bundles, any number at a time."""
+
+    def __init__(self, bundles: list[Bundle]) -> None:
+        self._bundles, self._index, self._offset = bundles, 0, 0
+
+    def take(self, rows: int) -> pa.Table:
+        parts = []
+        while rows > 0 and self._index < len(self._bundles):
+            table = self._bundles[self._index].table
+            part = table.slice(self._offset, rows)
+            parts.append(part)
+            rows -= part.num_rows
+            self._offset += part.num_rows
+            if self._offset >= table.num_rows:
+                self._index, self._offset = self._index + 1, 0
+        return convert.concat(parts)
+
+
+def _repartition(run: Execution, op: lg.Repartition) -> Iterator[Bundle]:
+    child = op.inputs[0]
+    if op.target_rows is not None:
+        yield from _rows_per_block(run._stream(child), op.target_rows, op.strict)
+        return
+    if op.keys:
+        yield from _by_hash(run, op)
+        return
+    bundles = list(run._stream(child))
+    yield from split_evenly(bundles, op.blocks or max(1, len(bundles)))
+
+
+def split_evenly(bundles: list[Bundle], parts: int) -> Iterator[Bundle]:
+    """The rows of all bundles in this many blocks of about one size."""
+    total = sum(bundle.rows for bundle in bundles)
+    reader = _Rows([bundle for bundle in bundles if bundle.rows])
+    empty = next(
+        (b.table.slice(0, 0) for b in bundles if b.schema is not None and len(b.schema)), pa.table({})
+    )
+    edges = [total * index // parts for index in range(parts + 1)]
+    for start, end in itertools.pairwise(edges):
+        yield Bundle(reader.take(end - start) if end > start else empty)
+
+
+def _rows_per_block(bundles: Iterator[Bundle], rows: int, strict: bool) -> Iterator[Bundle]:
+    if strict:
+        for table in tf.rebatch((bundle.table for bundle in bundles), rows):
+            yield Bundle(table)
+        return
+    held: list[pa.Table] = []
+    count = 0
+    for bundle in bundles:
+        held.append(bundle.table)
+        count += bundle.rows
+        if count >= rows:
+            for table in tf.rebatch(iter(held), rows):
+                yield Bundle(table)
+            held, count = [], 0
+    if held:
+        yield Bundle(convert.concat(held))
+
+
+def _by_hash(run: Execution, op: lg.Repartition) -> Iterator[Bundle]:
+    parts = op.blocks or DataContext.get_current().default_hash_shuffle_parallelism
+    frame = run._frame(op.inputs[0])
+    if len(frame.schema) == 0:
+        return
+    require(op.keys, frame.schema)
+    part = "__skate_part__"
+    keys = [part, *op.keys] if op.sort else [part]
+    ordered = native.sorted_by(native.hashed(frame, op.keys, parts, part), keys, [False] * len(keys))
+    table = ordered.collect()
+    numbers = table.column(part).to_numpy()
+    rows = table.drop_columns([part])
+    edges = np.searchsorted(numbers, np.arange(parts + 1))
+    for start, end in itertools.pairwise(edges.tolist()):
+        yield Bundle(rows.slice(start, end - start))
+
+
+def _randomize(run: Execution, op: lg.RandomizeBlocks) -> Iterator[Bundle]:
+    bundles = list(run._stream(op.inputs[0]))
+    random.Random(op.seed).shuffle(bundles)
+    yield from bundles
+
+
+def _mix(run: Execution, op: lg.Mix) -> Iterator[Bundle]:
+    from skate.data.execution.mixing import mixed
+
+    yield from mixed([run._stream(child) for child in op.inputs], list(op.weights), op.stop)
+
+
+def _map_groups(run: Execution, op: lg.MapGroups) -> Iterator[Bundle]:
+    frame = run._frame(op.inputs[0])
+    if len(frame.schema) == 0:
+        return
+    require(op.keys, frame.schema)
+    ordered = native.sorted_by(frame, op.keys, [False] * len(op.keys)) if op.keys else frame
+    work = groups.whole_groups(ordered.stream(), op.keys)
+    step = groups.MapGroupsTransform(op.name, op.function, None, op.keys, op.batch_format)
+    stats = StageStats(op.name)
+    run.stats.append(stats)
+    inputs = (Work(Bundle(table), None, table.nbytes) for table in work)
+    yield from run_stage(op.name, [step], op.compute, inputs, stats)
+
+
+def _aggregate(run: Execution, op: lg.Aggregate) -> Iterator[Bundle]:
+    try:
+        table = groups.aggregate_blocks(
+            (bundle.table for bundle in run._stream(op.inputs[0])), op.keys, op.aggs
+        )
+    except ValueError:
+        raise
+    except Exception as error:
+        raise as_task_error(op.name, error) from error
+    yield Bundle(table)
+
+
+def _write(run: Execution, op: lg.Write) -> Iterator[Bundle]:
+    from skate.data.execution.writing import write
+
+    yield from write(run, op)
+
+
+_HANDLERS: dict[type, Callable[[Execution, Any], Iterator[Bundle]]] = {
+    lg.Union: _union,
+    lg.Zip: _zip,
+    lg.Repartition: _repartition,
+    lg.RandomizeBlocks: _randomize,
+    lg.Mix: _mix,
+    lg.MapGroups: _map_groups,
+    lg.Aggregate: _aggregate,
+    lg.Write: _write,
+}
+
+
+__all__ = ["Execution", "require", "split_evenly"]

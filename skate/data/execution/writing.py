@@ -1,0 +1,122 @@
+"""Writing a dataset: blocks are gathered to the sizes that the sink wants, and written in this process or in tasks."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+import pyarrow as pa
+
+from skate.data.datasource.datasink import Datasink, TaskContext, WriteResult
+from skate.data.datasource.file_sinks import ParquetDatasink
+from skate.data.execution.bundle import Bundle
+from skate.data.execution.stage import StageStats, Work, run_stage
+from skate.data.execution.transforms import Transform, rebatch
+from skate.data.plan import logical as lg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skate.data.execution.executor import Execution
+
+_FILE_BYTES = 128 << 20  # blocks are gathered to about this size before they are written
+
+
+@dataclass
+class _WriteTransform(Transform):
+    """Gives each input to the sink, and passes on what it returned. Inputs carry their number in the schema."""
+
+    sink: Any = None
+    write_uuid: str = ""
+
+    def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        blocks = list(tables)
+        number = int((blocks[0].schema.metadata or {}).get(b"skate.task", b"0")) if blocks else 0
+        blocks = [block.replace_schema_metadata(None) for block in blocks]
+        context = TaskContext(number, self.name, {"write_uuid": self.write_uuid})
+        returned = self.sink.write(iter(blocks), context)
+        yield pa.table(
+            {
+                "num_rows": [sum(block.num_rows for block in blocks)],
+                "size_bytes": [sum(block.nbytes for block in blocks)],
+                "write_return": pa.array([cloudpickle.dumps(returned)], pa.binary()),
+            }
+        )
+
+
+def write(run: Execution, op: lg.Write) -> Iterator[Bundle]:
+    """Write the input to the sink; the rows of the result are what its writes returned."""
+    sink: Datasink[Any] = op.datasink
+    sink.on_write_start(lg.known_schema(op.inputs[0]))
+    try:
+        if isinstance(sink, ParquetDatasink) and sink.is_plain and not op.compute.explicit:
+            native = _native_write(run, op.inputs[0], sink)
+            if native is not None:
+                sink.on_write_complete(native)
+                return
+        bundles = list(_write_blocks(run, op, sink))
+        returns = [_read_return(bundle.table) for bundle in bundles]
+        sink.on_write_complete(WriteResult.combine(*returns) if returns else WriteResult(0, 0, []))
+    except Exception as error:
+        sink.on_write_failed(error)
+        raise
+    yield from bundles
+
+
+def _read_return(table: pa.Table) -> WriteResult[Any]:
+    row = table.to_pylist()[0]
+    return WriteResult(row["num_rows"], row["size_bytes"], [cloudpickle.loads(row["write_return"])])
+
+
+def _native_write(run: Execution, op: lg.Operator, sink: ParquetDatasink) -> WriteResult[None] | None:
+    """Let the native engine write its own result to a file, without a way through this process."""
+    import polars as pl
+
+    if sink._skip_write:
+        return WriteResult(0, 0, [])
+    frame = run._native(op, required=False)
+    if frame is None or any(isinstance(field.type, pa.BaseExtensionType) for field in frame.schema):
+        return None
+    name = sink.filename_provider.get_filename_for_block(None, uuid.uuid4().hex, 0, 0)
+    partial, final = f"{sink.path}/.{name}.partial", f"{sink.path}/{name}"
+    try:
+        frame.frame.sink_parquet(partial, compression="snappy", arrow_schema=None)
+        rows = pl.scan_parquet(partial).select(pl.len()).collect().item()
+        os.replace(partial, final)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+    return WriteResult(rows, os.path.getsize(final), [None])
+
+
+def _write_blocks(run: Execution, op: lg.Write, sink: Datasink[Any]) -> Iterator[Bundle]:
+    step = _WriteTransform(op.name, sink, uuid.uuid4().hex)
+    stats = StageStats(op.name)
+    run.stats.append(stats)
+    work = _numbered(_gathered(run._stream(op.inputs[0]), sink))
+    yield from run_stage(op.name, [step], op.compute, work, stats)
+
+
+def _gathered(bundles: Iterator[Bundle], sink: Datasink[Any]) -> Iterator[Bundle]:
+    """Blocks in pieces of at least as many rows as the sink asks for; small blocks stay as they are otherwise."""
+    least = sink.min_rows_per_write
+    if least is None:
+        yield from (bundle for bundle in bundles if bundle.rows)
+        return
+    tables = (bundle.table for bundle in bundles)
+    for table in rebatch(tables, least):
+        if table.num_rows:
+            yield Bundle(table)
+
+
+def _numbered(bundles: Iterator[Bundle]) -> Iterator[Work]:
+    for number, bundle in zip(itertools.count(), bundles, strict=False):
+        metadata = {**(bundle.table.schema.metadata or {}), b"skate.task": str(number).encode()}
+        yield Work(Bundle(bundle.table.replace_schema_metadata(metadata)), None, bundle.size_bytes)
+
+
+__all__ = ["write"]

@@ -1,0 +1,3 @@
+"""The methods of `Dataset`, by what they do."""
+
+__all__: list[str] = []

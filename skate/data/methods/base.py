@@ -1,0 +1,97 @@
+"""What the groups of `Dataset`'s methods share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skate.data.execution.strategies import resolve
+from skate.data.plan import logical as lg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skate.data.context import DataContext
+    from skate.data.dataset import Dataset
+    from skate.data.execution.bundle import Bundle
+    from skate.data.execution.executor import Execution
+
+
+class DatasetBase:
+    """A plan, its settings and the results of running it."""
+
+    _plan: lg.Operator
+    _context: DataContext
+    _name: str | None
+    _last: Execution | None
+    _cached: tuple[Bundle, ...] | None
+
+    def _with(self, plan: lg.Operator) -> Dataset:
+        """A dataset of another plan, under the same settings."""
+        raise NotImplementedError
+
+    def _execute(self, whole: bool = False) -> Iterator[Bundle]:
+        """Run the plan; `whole` says that the reader keeps all blocks."""
+        raise NotImplementedError
+
+
+def options_of(
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    label_selector: dict[str, str] | None = None,
+    fallback_strategy: list[dict[str, Any]] | None = None,
+    max_calls: int | None = None,
+    resources: dict[str, float] | None = None,
+    accelerator_type: str | None = None,
+    runtime_env: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The options of a stage's tasks that were given."""
+    options = {
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "memory": memory,
+        "label_selector": label_selector,
+        "fallback_strategy": fallback_strategy,
+        "max_calls": max_calls,
+        "resources": resources,
+        "accelerator_type": accelerator_type,
+        "runtime_env": runtime_env,
+        **more,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if num_gpus and num_cpus is None:
+        given["num_cpus"] = 0
+    return given
+
+
+def function_of(
+    fn: Any, fn_args: Any, fn_kwargs: Any, fn_constructor_args: Any, fn_constructor_kwargs: Any
+) -> lg.Function:
+    """A user's function with its arguments.
+
+    Raises:
+        ValueError: it can't be called, or arguments of a class are given to what is none.
+    """
+    if not callable(fn):
+        raise ValueError(f"`fn` must be a function or a class whose instances are functions, got: {fn!r}.")
+    if not isinstance(fn, type):
+        for name, given in (
+            ("fn_constructor_args", fn_constructor_args),
+            ("fn_constructor_kwargs", fn_constructor_kwargs),
+        ):
+            if given is not None:
+                raise ValueError(
+                    f"``{name}`` can only be specified if providing a callable class instance for ``fn``, but got: "
+                    f"{fn}."
+                )
+    return lg.Function(
+        fn,
+        tuple(fn_args or ()),
+        tuple((fn_kwargs or {}).items()),
+        tuple(fn_constructor_args or ()),
+        tuple((fn_constructor_kwargs or {}).items()),
+    )
+
+
+__all__ = ["DatasetBase", "function_of", "options_of", "resolve"]

@@ -1,0 +1,381 @@
+"""Native stages: relational work given to the embedded columnar engine, Polars, which uses all cores and the disk.
+
+`NativeFrame` pairs the engine's lazy frame with the Arrow types that its columns must have at the end, since the
+engine has fewer types than Arrow. Extension types (tensors, objects) pass through as what they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+from polars.io.plugins import register_io_source
+
+from skate.data import convert
+from skate.data.expressions import AliasExpr, ColumnExpr, Expr, StarExpr
+from skate.data.plan import evaluate
+from skate.data.plan.translate import to_polars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from skate.data.plan.logical import ParquetScan
+
+SMALL_BYTES = 16 << 20  # below this, a frame is collected at once: streaming would cost more than it saves
+_CHUNK_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class NativeFrame:
+    """A computation of the native engine.
+
+    Attributes:
+        frame: The engine's own plan.
+        schema: The columns that it gives, in Arrow's types.
+        size_bytes: About the size of its input.
+        is_ordered: Whether the order of its rows means something.
+    """
+
+    frame: pl.LazyFrame
+    schema: pa.Schema
+    size_bytes: int
+    is_ordered: bool = True
+
+    @property
+    def _wanted(self) -> dict[str, pa.DataType]:
+        return {field.name: field.type for field in self.schema}
+
+    def _finish(self, frame: pl.DataFrame) -> pa.Table:
+        return convert.normalise(frame.to_arrow(), self._wanted)
+
+    def collect(self) -> pa.Table:
+        """The whole result."""
+        engine: Any = "in-memory" if self.size_bytes <= SMALL_BYTES else "streaming"
+        return self._finish(self.frame.collect(engine=engine))
+
+    def stream(self) -> Iterator[pa.Table]:
+        """The result in pieces, as they come."""
+        if self.size_bytes <= SMALL_BYTES:
+            yield self.collect()
+            return
+        width = max(1, sum(_width(field.type) for field in self.schema))
+        rows = max(1024, _CHUNK_BYTES // width)
+        batches = self.frame.collect_batches(
+            chunk_size=rows, maintain_order=self.is_ordered, engine="streaming"
+        )
+        seen = False
+        for batch in batches:
+            if batch.height:
+                seen = True
+                yield self._finish(batch)
+        if not seen:
+            yield self.schema.empty_table()
+
+
+def _width(kind: pa.DataType) -> int:
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:
+        return 24
+
+
+def from_table(table: pa.Table) -> NativeFrame:
+    """A table in memory, without a copy."""
+    frame = pl.from_arrow(table)
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError(f"{type(table)} is no table.")
+    return NativeFrame(frame.lazy(), table.schema, table.nbytes)
+
+
+def from_stream(schema: pa.Schema, tables: Iterator[pa.Table], size_bytes: int) -> NativeFrame:
+    """Tables that come one after the other, read once, as the engine asks for them."""
+
+    def source(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = n_rows
+        for table in tables:
+            if table.num_rows == 0:
+                continue
+            frame = pl.from_arrow(convert.align(table, schema))
+            if not isinstance(frame, pl.DataFrame):
+                continue
+            if with_columns is not None:
+                frame = frame.select(with_columns)
+            if left is not None:
+                frame = frame.head(left)
+                left -= frame.height
+            yield frame if predicate is None else frame.filter(predicate)
+            if left is not None and left <= 0:
+                return
+
+    empty = pl.from_arrow(schema.empty_table())
+    if not isinstance(empty, pl.DataFrame):
+        raise TypeError("a stream of tables needs a schema with columns.")
+    return NativeFrame(
+        register_io_source(source, schema=empty.schema, validate_schema=False), schema, size_bytes
+    )
+
+
+def scan(files: ParquetScan) -> NativeFrame:
+    """Parquet files, read by the engine."""
+    frame = pl.scan_parquet(
+        list(files.paths), hive_partitioning=False, glob=False, low_memory=False, missing_columns="raise"
+    )
+    schema = files.schema
+    if files.columns is not None:
+        frame = frame.select(list(files.columns))
+        schema = pa.schema([files.schema.field(name) for name in files.columns])
+    return NativeFrame(frame, schema, files.size_bytes)
+
+
+def filtered(child: NativeFrame, predicate: Expr) -> NativeFrame | None:
+    """The rows for which the predicate is true, or None if the engine can't tell."""
+    translated = to_polars(predicate, child.schema)
+    if translated is None:
+        return None
+    return NativeFrame(child.frame.filter(translated), child.schema, child.size_bytes, child.is_ordered)
+
+
+def projected(child: NativeFrame, exprs: Sequence[Expr]) -> NativeFrame | None:
+    """Columns computed from columns, or None if the engine can't compute them."""
+    wanted: dict[str, pa.DataType] = {}
+    translated = []
+    for expr in evaluate.expand(exprs, child.schema):
+        if isinstance(expr, StarExpr) or expr.name is None:
+            return None
+        inner = expr.expr if isinstance(expr, AliasExpr) else expr
+        if isinstance(inner, ColumnExpr) and inner.name in child.schema.names:
+            kind: pa.DataType | None = child.schema.field(inner.name).type
+        else:
+            kind = evaluate.result_type(inner, child.schema)
+        column = to_polars(inner, child.schema)
+        if column is None or kind is None:
+            return None
+        translated.append(column.alias(expr.name))
+        wanted[expr.name] = kind
+    if not translated or all(
+        not evaluate.columns_of(expr) for expr in exprs if not isinstance(expr, StarExpr)
+    ):
+        if not any(isinstance(expr, StarExpr) for expr in exprs):
+            return None  # constants alone do not tell the engine how many rows there are
+    return NativeFrame(
+        child.frame.select(translated), pa.schema(list(wanted.items())), child.size_bytes, child.is_ordered
+    )
+
+
+def limited(child: NativeFrame, rows: int) -> NativeFrame:
+    """The first rows."""
+    return NativeFrame(child.frame.head(rows), child.schema, child.size_bytes, child.is_ordered)
+
+
+def sorted_by(child: NativeFrame, keys: Sequence[str], descending: Sequence[bool]) -> NativeFrame:
+    """The rows in order; equal ones as they came. Nulls come last, and NaN before them."""
+    by: list[pl.Expr] = []
+    down: list[bool] = []
+    for key, is_down in zip(keys, descending, strict=True):
+        kind = child.schema.field(key).type
+        if is_down and pa.types.is_floating(kind):
+            by.append(pl.col(key).is_nan())
+            down.append(False)
+        by.append(pl.col(key).cast(pl.String) if pa.types.is_dictionary(kind) else pl.col(key))
+        down.append(is_down)
+    frame = child.frame.sort(by, descending=down, nulls_last=True, maintain_order=True)
+    return NativeFrame(frame, child.schema, child.size_bytes)
+
+
+def shuffled(child: NativeFrame, seed: int) -> NativeFrame:
+    """The rows in an order that depends on the seed and on their places alone."""
+    order = "__skate_order__"
+    frame = (
+        child.frame.with_row_index(order).with_columns(pl.col(order).hash(seed=seed)).sort(order).drop(order)
+    )
+    return NativeFrame(frame, child.schema, child.size_bytes)
+
+
+def grouped(child: NativeFrame, keys: Sequence[str], aggs: Sequence[tuple[str, pl.Expr]]) -> NativeFrame:
+    """One row for each group, in order of the keys, or one row for all."""
+    exprs = [expr.alias(name) for name, expr in aggs]
+    if keys:
+        frame = child.frame.group_by(list(keys)).agg(exprs).sort(list(keys), nulls_last=True)
+    else:
+        frame = child.frame.select(exprs)
+    kinds = {key: child.schema.field(key).type for key in keys}
+    computed = _types(frame)
+    fields = [(name, kinds.get(name, computed[name])) for name in frame.collect_schema().names()]
+    return NativeFrame(frame, pa.schema(fields), child.size_bytes)
+
+
+def _types(frame: pl.LazyFrame) -> dict[str, pa.DataType]:
+    empty = pl.DataFrame(schema=frame.collect_schema()).to_arrow()
+    return {field.name: convert.plain_type(field.type) for field in empty.schema}
+
+
+def distinct(child: NativeFrame, keys: Sequence[str]) -> NativeFrame:
+    """The different values of these columns, in the order they first appear."""
+    frame = child.frame.select(list(keys)).unique(maintain_order=True)
+    schema = pa.schema([child.schema.field(key) for key in keys])
+    return NativeFrame(frame, schema, child.size_bytes)
+
+
+def hashed(child: NativeFrame, keys: Sequence[str], parts: int, name: str) -> NativeFrame:
+    """The rows with a further column that tells to which of the parts each belongs."""
+    part = pl.struct(list(keys)).hash(seed=17) % parts
+    frame = child.frame.with_columns(part.cast(pl.Int64).alias(name))
+    return NativeFrame(frame, child.schema.append(pa.field(name, pa.int64())), child.size_bytes)
+
+
+def queried(children: Sequence[NativeFrame], names: Sequence[str], query: str) -> NativeFrame:
+    """The answer to an SQL query over frames, by the names that it uses.
+
+    Raises:
+        ValueError: the engine does not understand the query.
+    """
+    frames = {name: child.frame for name, child in zip(names, children, strict=True)}
+    try:
+        frame = pl.SQLContext(frames=frames, eager=False).execute(query)
+        types = _types(frame)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"sql({query!r}) over the tables {list(names)}: {error}") from error
+    known = {field.name: field.type for child in reversed(children) for field in child.schema}
+    fields = [
+        (n, known[n] if convert.plain_type(known.get(n, pa.null())) == kind else kind)
+        for n, kind in types.items()
+    ]
+    return NativeFrame(frame, pa.schema(fields), sum(child.size_bytes for child in children))
+
+
+_HOW = {
+    "inner": "inner",
+    "left_outer": "left",
+    "right_outer": "right",
+    "full_outer": "full",
+    "left_semi": "semi",
+    "left_anti": "anti",
+    "right_semi": "semi",
+    "right_anti": "anti",
+}
+
+
+def joined(
+    left: NativeFrame,
+    right: NativeFrame,
+    how: str,
+    left_on: Sequence[str],
+    right_on: Sequence[str],
+    left_suffix: str | None,
+    right_suffix: str | None,
+) -> NativeFrame:
+    """Rows of both, matched by columns. Nulls match nothing.
+
+    Raises:
+        ValueError: both have a column of one name, and there is no suffix to tell them apart.
+    """
+    size = left.size_bytes + right.size_bytes
+    if how in ("right_semi", "right_anti"):
+        left, right, left_on, right_on = right, left, right_on, left_on
+    if how.endswith(("semi", "anti")):
+        kinds = _key_types(left.schema, left_on, right.schema, right_on)
+        frame = _cast(left.frame, {}).join(
+            _cast(right.frame, dict(zip(right_on, kinds, strict=True))),
+            left_on=list(left_on),
+            right_on=list(right_on),
+            how=_HOW[how],  # type: ignore[arg-type]
+            maintain_order="left",
+        )
+        return NativeFrame(frame, left.schema, size)
+    left_names = _suffixed(
+        left.schema, left_on, right.schema, right_on, left_suffix, "both", left_suffix, right_suffix
+    )
+    right_names = _suffixed(
+        right.schema, right_on, left.schema, left_on, right_suffix, "both", left_suffix, right_suffix
+    )
+    kinds = _key_types(left.schema, left_on, right.schema, right_on)
+    keys = [f"__skate_key_{i}__" for i in range(len(left_on))]
+    frame_left = _cast(left.frame, dict(zip(left_on, kinds, strict=True))).rename(left_names)
+    frame_right = _cast(right.frame, dict(zip(right_on, kinds, strict=True))).rename(
+        {**right_names, **dict(zip(right_on, keys, strict=True))}
+    )
+    frame = frame_left.join(
+        frame_right,
+        left_on=list(left_on),
+        right_on=keys,
+        how=_HOW[how],  # type: ignore[arg-type]
+        coalesce=True,
+    )
+    types = {left_names.get(f.name, f.name): f.type for f in left.schema}
+    types.update({right_names.get(f.name, f.name): f.type for f in right.schema if f.name not in right_on})
+    own_left = [left_names.get(f.name, f.name) for f in left.schema]
+    own_right = [right_names.get(f.name, f.name) for f in right.schema if f.name not in right_on]
+    if how == "right_outer":
+        frame = frame.rename(dict(zip(keys, right_on, strict=True)))
+        order = [name for name in own_left if name not in left_on] + list(right_on) + own_right
+        types.update({f.name: f.type for f in right.schema if f.name in right_on})
+    else:
+        order = own_left + own_right
+    schema = pa.schema([(name, types[name]) for name in order])
+    return NativeFrame(frame.select(order), schema, size, is_ordered=False)
+
+
+def _suffixed(
+    schema: pa.Schema,
+    on: Sequence[str],
+    other: pa.Schema,
+    other_on: Sequence[str],
+    suffix: str | None,
+    _which: str,
+    left_suffix: str | None,
+    right_suffix: str | None,
+) -> dict[str, str]:
+    """New names of the columns that the other side has too, keys apart."""
+    both = (set(schema.names) - set(on)) & (set(other.names) - set(other_on))
+    if both and left_suffix is None and right_suffix is None:
+        raise ValueError(
+            f"Left and right columns suffixes cannot be both None (overlapping columns: {sorted(both)}): give "
+            "left_suffix or right_suffix."
+        )
+    return {name: f"{name}{suffix or ''}" for name in schema.names if name in both and suffix}
+
+
+def _key_types(
+    left: pa.Schema, left_on: Sequence[str], right: pa.Schema, right_on: Sequence[str]
+) -> list[pa.DataType | None]:
+    """For each pair of keys, the type to compare in; None if they are of one type."""
+    kinds: list[pa.DataType | None] = []
+    for a, b in zip(left_on, right_on, strict=True):
+        one, two = left.field(a).type, right.field(b).type
+        if one == two:
+            kinds.append(None)
+            continue
+        kinds.append(
+            convert.unify_schemas([pa.schema([("k", one)]), pa.schema([("k", two)])]).field("k").type
+        )
+    return kinds
+
+
+def _cast(frame: pl.LazyFrame, kinds: Mapping[str, pa.DataType | None]) -> pl.LazyFrame:
+    from skate.data.plan.translate import polars_type
+
+    casts = [pl.col(name).cast(polars_type(kind)) for name, kind in kinds.items() if kind is not None]
+    return frame.with_columns(casts) if casts else frame
+
+
+__all__ = [
+    "NativeFrame",
+    "SMALL_BYTES",
+    "distinct",
+    "filtered",
+    "from_stream",
+    "from_table",
+    "grouped",
+    "hashed",
+    "joined",
+    "limited",
+    "projected",
+    "queried",
+    "scan",
+    "shuffled",
+    "sorted_by",
+]
