@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -219,6 +220,27 @@ def test_a_gate_counts_in_and_out() -> None:
     gate.leave()
     gate.leaving = True
     assert not gate.try_enter()
+
+
+def test_those_who_wait_at_a_gate_may_leave_in_any_order() -> None:
+    async def scenario() -> None:
+        gate = Gate(1)
+        assert gate.try_enter()
+        waiting = [asyncio.create_task(gate.enter()) for _ in range(4)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        gate.leave()  # passes over the first, which is being cancelled, and lets the second in
+        await asyncio.sleep(0)
+        assert waiting[1].done()
+        assert gate.ongoing == 1
+        gate.leave()
+        waiting[2].cancel()  # it has been given a place, and gives it to the last
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert [task.cancelled() for task in waiting] == [True, False, True, False]
+        gate.leave()
+        assert gate.ongoing == 0
+
+    asyncio.run(scenario())
 
 
 def test_states_are_counted() -> None:

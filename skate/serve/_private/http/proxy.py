@@ -58,6 +58,9 @@ class Proxy:
         self._listener = listen(host, self._options.port)
         self._front = Front(self._options, self._folder)
         self._receiver = Receiver(os.path.join(self._folder, PROXY_SOCKET), self._dispatch_later)
+        if not self._front.server.encrypted:
+            # A connection is answered here only for as long as no replica can take it.
+            self._front.server.letting_go = self._dispatch_again
         await self._front.known.wait()
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
         address = self._listener.getsockname()
@@ -70,7 +73,11 @@ class Proxy:
     async def routes_known(self, prefixes: list[str]) -> bool:
         """Whether it knows these route prefixes."""
         assert self._front is not None
-        return set(prefixes) <= set(self._front.table.listing())
+        routes = {route.prefix: route for route in self._front.table}
+        if not set(prefixes) <= set(routes):
+            return False
+        wanted = [router_for(DeploymentID(routes[p].ingress, routes[p].app_name)) for p in prefixes]
+        return all(router.known.is_set() for router in wanted)
 
     async def wait_for_end(self) -> None:
         """Never return: whoever awaits this learns at once when the process dies."""
@@ -108,6 +115,11 @@ class Proxy:
                 return
             sock.setblocking(False)
             self._dispatch_later(sock)
+
+    def _dispatch_again(self, fd: int) -> bool:
+        """Look where the next request on a connection should go that has been answered here until now."""
+        self._dispatch_later(socket.socket(fileno=os.dup(fd)))
+        return True
 
     def _dispatch_later(self, sock: socket.socket) -> None:
         """Pass a connection on as soon as its client has said what it wants."""

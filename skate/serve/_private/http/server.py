@@ -64,7 +64,7 @@ class _Protocol(HttpToolsProtocol):
             return
         transport.pause_reading()
         sock = transport.get_extra_info("socket")
-        if transport.get_extra_info("ssl_object") is not None or sock is None:
+        if self.owner.encrypted or sock is None:
             transport.close()  # its cipher's state can't be passed on
             return
         if give(sock.fileno()):
@@ -100,6 +100,7 @@ class Server:
         self._config.load()
         self._state = ServerState()
         self._ssl = ssl_context(options)
+        self.encrypted = self._ssl is not None
         self._loop = asyncio.get_running_loop()
         self._kind = type("Protocol", (_Protocol,), {"owner": self})
         self._tick()

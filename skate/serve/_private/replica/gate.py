@@ -40,7 +40,7 @@ class Gate:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
                 self.leave()  # the place was given to a request that is cancelled: the next one takes it
-            else:
+            elif future in self.waiting:
                 self.waiting.remove(future)
             raise
 
