@@ -57,6 +57,9 @@ from skate._api import (
     _at_shutdown as _at_shutdown,
 )
 from skate._api import (
+    _debug as _debug,
+)
+from skate._api import (
     _deregister_serializer as _deregister_serializer,
 )
 from skate._api import (

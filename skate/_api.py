@@ -733,5 +733,9 @@ def _placement_group_ready(id: str, value: Any) -> ObjectRef[Any]:
     return runtime.current().group_ready(id, value)
 
 
+def _debug(frame: Any, trace: Any) -> None:
+    runtime.current().debug(frame, trace)
+
+
 def _list_named_actors(all_namespaces: bool) -> list[tuple[str, str]]:
     return runtime.current().list_named_actors(all_namespaces)

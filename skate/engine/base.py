@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType, TracebackType
 
     from skate.core.actor import ActorState, ClassSpec, MethodSpec
     from skate.core.function import FunctionSpec
@@ -265,6 +266,17 @@ class Engine(ABC):
             NotImplementedError: the engine keeps no such record.
         """
         raise NotImplementedError(f"the {self.name} engine keeps no record of {what}.")
+
+    def debug(self, frame: FrameType | None, trace: TracebackType | None) -> None:
+        """Stop at a frame in a debugger that the user can reach, or look at a traceback: by default, on this process's terminal."""
+        import pdb  # noqa: T100 -- asked for
+
+        debugger = pdb.Pdb()
+        if trace is None:
+            debugger.set_trace(frame)
+        else:
+            debugger.reset()
+            debugger.interaction(None, trace)
 
     def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
         """Remember a block that the user has marked, for the timeline; times of `time.monotonic`."""

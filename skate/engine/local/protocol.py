@@ -79,6 +79,7 @@ ADD_MACHINE = 145  # request, machine id, resources, labels
 REMOVE_MACHINE = 146  # request, machine id
 LONG_WAIT = 75  # serial, keys, how many, (task, actor, name, pid, line): a wait has lasted for a second
 WAIT_OVER = 76  # serial
+ATTACH_ME = 77  # path, name: a debugger wants a driver's terminal, and listens there
 
 # -- the node to a client
 WELCOME = 80  # client number, facts
@@ -100,6 +101,7 @@ BYE = 92  # the session has ended
 ENV_FAILED = 93  # lane, text: the runtime environment can't be made
 TELL = 95  # number of a question, what, asked
 DEADLOCK = 96  # serial, text: that wait would last for ever
+ATTACH = 97  # path, name, pid: give a debugger your terminal
 
 
 class MalformedMessage(Exception):
@@ -151,6 +153,7 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     HISTORY: (int, bytes),
     LONG_WAIT: (int, tuple, int, tuple),
     WAIT_OVER: (int,),
+    ATTACH_ME: (str, str),
 }
 """What follows the number in each message to the node."""
 

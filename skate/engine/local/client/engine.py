@@ -33,6 +33,7 @@ from skate.engine.local.client.waits import Waits
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType, TracebackType
 
     from skate.core.actor import ActorState, ClassSpec, MethodSpec
     from skate.core.function import FunctionSpec
@@ -92,6 +93,8 @@ class LocalEngine(Engine):
         # Straight there: it runs for each of the thousands of refs that an object may hold.
         self.restore_ref = self.objects.restore  # type: ignore[method-assign]
         self.print_log: Callable[[str, str, int, bytes], None] = lambda *_: None
+        self.debugger: Callable[[FrameType | None, TracebackType | None], None] | None = None
+        """In a worker: stops there, with the driver's terminal."""
         self.running_now: Callable[[], list[tuple[int, float, str]]] = list
         """In a worker: what runs in it, for reports."""
 
@@ -190,6 +193,8 @@ class LocalEngine(Engine):
                 self.loop.deferred.append((self._warn, message[1]))
             elif op == protocol.TELL:
                 self.loop.deferred.append((self._tell, message))
+            elif op == protocol.ATTACH:
+                self.loop.deferred.append((self._lend_terminal, message))
             elif op == protocol.DEADLOCK:
                 self.long_waits.condemned(message[1], message[2])
             elif op == protocol.BYE:
@@ -203,6 +208,11 @@ class LocalEngine(Engine):
             if not self.ended:
                 self.node.send((protocol.TOLD, number, marshal.dumps(self.history.report(what, asked), 2)))
                 self.loop.flush(self.node)
+
+    def _lend_terminal(self, message: tuple[Any, ...]) -> None:
+        from skate.engine.local import terminal
+
+        terminal.lend(self, *message[1:])
 
     def _print_log(self, message: tuple[Any, ...]) -> None:
         self.print_log(*message[1:])
@@ -380,6 +390,12 @@ class LocalEngine(Engine):
                 return told
 
         return StateReader(self.ask, own).read(what, timeout)
+
+    def debug(self, frame: FrameType | None, trace: TracebackType | None) -> None:
+        if self.debugger is None:
+            super().debug(frame, trace)
+        else:
+            self.debugger(frame, trace)
 
     def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
         running = current_task.get()

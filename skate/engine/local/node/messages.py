@@ -75,6 +75,12 @@ def cancel_elsewhere(server: Server, _process: Process, key: int, force: bool, r
     server.connections.send(owner, (protocol.CANCEL_ELSEWHERE, key, force, recursive))
 
 
+def attach(server: Server, process: Process, path: str, name: str) -> None:
+    """A debugger in a worker wants a terminal: that of the first driver."""
+    driver = server.drivers()[0]
+    server.connections.send(driver.number, (protocol.ATTACH, path, name, process.pid))
+
+
 def stop(server: Server, process: Process) -> None:
     """A driver ends its session."""
     if len(server.drivers()) <= 1:
@@ -125,6 +131,7 @@ HANDLERS: dict[int, Callable[..., Any]] = {
     protocol.HISTORY: lambda server, *rest: server.inquiry.keep(*rest),
     protocol.LONG_WAIT: lambda server, *rest: server.waiting.begun(*rest),
     protocol.WAIT_OVER: lambda server, *rest: server.waiting.over(*rest),
+    protocol.ATTACH_ME: attach,
     protocol.PROBED: probed,
     protocol.CANCEL_ELSEWHERE: cancel_elsewhere,
     protocol.INFO: info,

@@ -15,6 +15,7 @@ from skate.core.ref import BYTES, ERROR, STORED, VALUE, DynamicObjectRefGenerato
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import NESTED, unpack_args
 from skate.engine.local.client.running import current_task
+from skate.engine.local.worker import breakpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -313,6 +314,8 @@ class Execution:
             )
         if isinstance(error, SystemExit):
             worker.exit_from_code(error)
+        if worker.post_mortem and isinstance(error, Exception):
+            breakpoints.look_at(worker, error)
         if worker.settings["record"] and worker.actor is None:
             self._record(running, error)
         return (

@@ -22,7 +22,7 @@ from skate.engine.local import protocol, wire
 from skate.engine.local.client.engine import LocalEngine
 from skate.engine.local.client.loop import Latch
 from skate.engine.local.client.running import current_task
-from skate.engine.local.worker import stdio
+from skate.engine.local.worker import breakpoints, stdio
 from skate.engine.local.worker.execute import Execution, Running, arguments, call_on_instance, error_payload
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Worker:
         self.engine.after_block = self._after_block
         self.engine.on_node_message = self._on_node
         self.engine.running_now = self._running_now
+        breakpoints.install(self)
+        self.post_mortem = breakpoints.wanted_after_errors()
         self.engine.loop.before_park = self.engine.history.hand_over
         self.engine.loop._busy = self._busy
         runtime.engine = self.engine
