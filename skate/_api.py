@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from skate import exceptions
+from skate._version import RAY_VERSION
 from skate.core import options as _options
 from skate.core import runtime, serialize
 from skate.core.actor import ActorClass, ActorHandle
@@ -43,6 +44,7 @@ class ClientContext(Mapping[str, Any]):
         }
         self.dashboard_url = ""
         self.python_version = ".".join(map(str, __import__("sys").version_info[:3]))
+        self.ray_version = RAY_VERSION
 
     def __getitem__(self, key: str) -> Any:
         return self.address_info[key]
@@ -598,7 +600,9 @@ def cancel(ray_waitable: Any, *, force: bool = False, recursive: bool = True) ->
     """
     ref = ray_waitable.completed() if isinstance(ray_waitable, ObjectRefGenerator) else ray_waitable
     if type(ref) is not ObjectRef:
-        raise TypeError(f"cancel() only supported for object refs. Got: {type(ray_waitable)}.")
+        raise TypeError(
+            f"cancel() only supported for object refs. For actors, try kill(). Got: {type(ray_waitable)}."
+        )
     runtime.current().cancel(ref, force, recursive)
 
 
@@ -631,7 +635,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     """
     if not name or not isinstance(name, str):
         raise ValueError(
-            f"get_actor({name!r}): a name that is not empty is needed, as given in options(name=…)."
+            f"Please supply a non-empty value to get_actor, the name given in options(name=…): got {name!r}."
         )
     if namespace is not None:
         _namespace(namespace)

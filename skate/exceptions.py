@@ -209,7 +209,7 @@ class ActorDiedError(RayActorError):
         cause: As given.
     """
 
-    BASE_ERROR_MSG = "The actor died before it finished this call."
+    BASE_ERROR_MSG = "The actor died unexpectedly before finishing this task."
 
     def __init__(self, cause: RayTaskError | ActorDiedErrorContext | None = None) -> None:
         actor_id: str | None = None
@@ -218,7 +218,9 @@ class ActorDiedError(RayActorError):
         if isinstance(cause, RayTaskError):
             actor_id = cause._actor_id  # noqa: SLF001 -- the name is Ray's
             init_failed = True
-            message = f"The actor died because its constructor raised:\n{cause}"
+            message = (
+                f"The actor died because of an error raised in its creation task, its constructor:\n{cause}"
+            )
         elif cause is not None:
             actor_id = cause.actor_id or None
             preempted = cause.preempted

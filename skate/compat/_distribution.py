@@ -6,7 +6,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skate.compat._finder import RAY_VERSION
+from skate._version import RAY_VERSION
 
 if TYPE_CHECKING:
     import os

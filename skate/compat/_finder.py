@@ -11,13 +11,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from skate._version import RAY_VERSION
 from skate.compat._missing import explain
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, DistributionFinder
-
-RAY_VERSION = "2.60.0"
-"""The version of Ray whose API is matched."""
 
 HIDDEN = frozenset({"cli", "compat", "core", "engine"})
 """Parts of Skate that are no part of Ray's API."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from skate.compat._finder import RAY_VERSION, RayFinder
+from skate._version import RAY_VERSION
+from skate.compat._finder import RayFinder
 from skate.core import runtime
 
 _WORKER_SETUP = ("skate.compat:install", ())

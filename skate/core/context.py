@@ -27,11 +27,11 @@ class RuntimeContext:
     def get(self) -> dict[str, Any]:
         """The main identifiers as a dictionary."""
         info = self._info()
-        found: dict[str, Any] = {"job_id": info.job_id, "node_id": info.node_id, "namespace": info.namespace}
+        found: dict[str, Any] = {"job_id": self.job_id, "node_id": self.node_id, "namespace": info.namespace}
         if info.mode != "driver":
-            found["task_id"] = info.task_id
+            found["task_id"] = self.task_id
         if info.actor is not None:
-            found["actor_id"] = self.get_actor_id()
+            found["actor_id"] = self.actor_id
         return found
 
     def get_job_id(self) -> str:
@@ -197,7 +197,7 @@ class RuntimeContext:
         return f"RuntimeContext({', '.join(parts)})"
 
 
-_ACCELERATORS = ("GPU", "TPU", "neuron_cores", "HPU", "NPU", "RBLN", "METAX")
+_ACCELERATORS = ("GPU", "TPU", "neuron_cores", "HPU", "NPU", "RBLN", "FURIOSA", "MBLT", "TTNPU")
 
 
 def get_runtime_context() -> RuntimeContext:

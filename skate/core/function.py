@@ -26,7 +26,7 @@ class FunctionSpec:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.module = getattr(function, "__module__", None) or "__main__"
-        self.name: str = getattr(function, "__qualname__", None) or type(function).__name__
+        self.name: str = getattr(function, "__name__", None) or type(function).__name__
         self.shape = CallShape(function)
         self.is_generator = inspect.isgeneratorfunction(function)
         self.exported: Any = None

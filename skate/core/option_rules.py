@@ -21,7 +21,9 @@ def _wrong(name: str, value: object, rule: str) -> ValueError:
 
 
 def _wrong_type(name: str, value: object, rule: str) -> TypeError:
-    return TypeError(f"{name}={short(value)} is of type {type(value).__name__}: {rule}.")
+    return TypeError(
+        f"The type of keyword '{name}' must be a fitting one, but received type {type(value)}: {name}={short(value)}; {rule}."
+    )
 
 
 def amount(name: str, value: Any) -> float | None:
@@ -31,7 +33,12 @@ def amount(name: str, value: Any) -> float | None:
     if not isinstance(value, (int, float)):
         raise _wrong_type(name, value, "it must be a number or None")
     if not isfinite(value) or value < 0:
-        raise _wrong(name, value, "a quantity is finite and not negative")
+        rule = (
+            "it must be finite"
+            if not isfinite(value)
+            else f"The quantity of resource {name} cannot be negative"
+        )
+        raise _wrong(name, value, rule)
     if 0 < value < PRECISION:
         raise _wrong(name, value, f"the smallest quantity above 0 is {PRECISION}")
     return round(float(value), 4)
@@ -53,18 +60,17 @@ def resources(name: str, value: Any) -> dict[str, float] | None:
         return None
     if not isinstance(value, Mapping):
         raise _wrong_type(name, value, 'it must be a dict of quantities by name, such as {"license": 1}')
-    own = {
-        "CPU": "num_cpus",
-        "GPU": "num_gpus",
-        "memory": "memory",
-        "object_store_memory": "object_store_memory",
-    }
+    own = ("CPU", "GPU", "memory", "object_store_memory")
     checked: dict[str, float] = {}
     for key, quantity in value.items():
         if not isinstance(key, str):
             raise _wrong_type(f"{name} key", key, "names of resources are strings")
         if key in own:
-            raise _wrong(name, value, f"{key} has an option of its own, {own[key]}=")
+            if key in ("CPU", "GPU"):
+                rule = "Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU' in 'resources' keyword"
+            else:
+                rule = f"Use the '{key}' keyword instead of '{key}' in 'resources' keyword"
+            raise _wrong(name, value, rule)
         each = amount(f"{name}[{key!r}]", quantity)
         if each is None:
             raise _wrong_type(f"{name}[{key!r}]", quantity, "it must be a number")
@@ -98,7 +104,8 @@ def retries(default: int | None) -> Callable[[str, Any], int | None]:
         if value is None:
             return default
         if _whole(name, value) < -1:
-            raise _wrong(name, value, "it must be 0 or more, or -1 for no limit")
+            rule = f"The keyword '{name}' only accepts None, 0, -1 or a positive integer; -1 is for no limit"
+            raise _wrong(name, value, rule)
         return int(value)
 
     return rule
@@ -168,7 +175,8 @@ def text_or_none(name: str, value: Any) -> str | None:
 def non_empty_text_or_none(name: str, value: Any) -> str | None:
     """A string with something in it."""
     if text_or_none(name, value) == "":
-        raise _wrong(name, value, "it cannot be empty; None means not given")
+        rule = "Actor name cannot be an empty string" if name == "name" else "it cannot be empty"
+        raise _wrong(name, value, f"{rule}; None means not given")
     return value  # type: ignore[no-any-return]
 
 
@@ -187,7 +195,9 @@ def flag_or_none(name: str, value: Any) -> bool | None:
 def lifetime(name: str, value: Any) -> str | None:
     """How long an actor lives."""
     if text_or_none(name, value) not in (None, "detached", "non_detached"):
-        raise _wrong(name, value, 'it must be "detached", "non_detached" or None')
+        raise _wrong(
+            name, value, "actor `lifetime` argument must be one of 'detached', 'non_detached' and 'None'"
+        )
     return value  # type: ignore[no-any-return]
 
 

@@ -346,7 +346,7 @@ def parse_actor(given: Mapping[str, object], base: ActorOptions | None = None) -
     """
     options = (base or _NO_ACTOR).replace(**_check(given, _ACTOR_RULES, "actors", base is not None))
     if options.get_if_exists and not options.name:
-        raise ValueError("get_if_exists=True needs a name to look for: give name= as well.")
+        raise ValueError("The actor name must be specified to use `get_if_exists`: give name= as well.")
     _check_placement(options)
     return options
 
@@ -410,4 +410,5 @@ def _unknown(name: str, kind: str, table: Mapping[str, _Rule]) -> Exception:
         public = sorted(option for option in table if not option.startswith("_"))
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(public)}"
     error = TypeError if kind == "methods" else ValueError
-    return error(f"{name} is not an option of {kind}: {hint}{'' if hint.endswith('?') else '.'}")
+    asked = "remote functions" if kind == "tasks" else kind
+    return error(f"Invalid option keyword {name} for {asked}: {hint}{'' if hint.endswith('?') else '.'}")

@@ -218,3 +218,20 @@ def test_a_thread_in_the_driver_is_in_the_same_job() -> None:
 def test_asking_for_the_context_starts_a_session(start: Any) -> None:
     assert is_hex(ray.get_runtime_context().get_job_id())
     assert ray.is_initialized()
+
+
+def test_a_task_bears_the_plain_name_of_its_function() -> None:
+    def inner() -> Any:
+        return ray.get_runtime_context().get_task_name()
+
+    assert get(ray.remote(inner).remote()) == "inner"
+
+
+def test_the_dictionary_holds_ids() -> None:
+    def look() -> tuple[dict[str, Any], str | None]:
+        context = ray.get_runtime_context()
+        return context.get(), context.get_task_id()
+
+    found, task_id = get(ray.remote(look).remote())
+    assert isinstance(found["job_id"], ray.JobID) and isinstance(found["node_id"], ray.NodeID)
+    assert found["task_id"].hex() == task_id

@@ -129,6 +129,7 @@ def test_the_context_tells_where_it_runs(start: Any) -> None:
     assert context.address_info["node_id"] == ray.get_runtime_context().get_node_id()
     assert context["node_id"] == context.address_info["node_id"]
     assert isinstance(context.python_version, str)
+    assert context.ray_version == "2.60.0"
 
 
 def test_the_contexts_repr_helps(start: Any) -> None:

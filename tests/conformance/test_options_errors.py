@@ -243,3 +243,46 @@ def test_the_decorator_with_empty_parentheses() -> None:
     """``@remote()`` is refused: either no parentheses or options."""
     with pytest.raises((TypeError, AssertionError)):
         ray.remote()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"no_such": 1}, "Invalid option keyword no_such for remote functions"),
+        ({"num_cpus": -1}, "The quantity of resource num_cpus cannot be negative"),
+        ({"max_retries": -2}, "The keyword 'max_retries' only accepts None, 0, -1 or a positive integer"),
+        ({"resources": {"CPU": 1}}, "Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU'"),
+    ],
+)
+def test_messages_that_programs_look_for_in_options_of_tasks(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        ray.remote(**options)(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"no_such": 1}, "Invalid option keyword no_such for actors"),
+        (
+            {"lifetime": "long"},
+            "actor `lifetime` argument must be one of 'detached', 'non_detached' and 'None'",
+        ),
+        ({"name": ""}, "Actor name cannot be an empty string"),
+        ({"get_if_exists": True}, "The actor name must be specified to use `get_if_exists`"),
+    ],
+)
+def test_messages_that_programs_look_for_in_options_of_actors(options: dict[str, Any], says: str) -> None:
+    class Plain:
+        pass
+
+    with pytest.raises(ValueError, match=says):
+        ray.remote(Plain).options(**options).remote()
+
+
+def test_messages_that_programs_look_for_elsewhere() -> None:
+    with pytest.raises(TypeError, match="The type of keyword 'name' must be .* received type <class 'int'>"):
+        ray.remote(lambda: None).options(name=3).remote()
+    with pytest.raises(TypeError, match="only supported for object refs. For actors, try"):
+        ray.cancel("no ref")
+    with pytest.raises(ValueError, match="Please supply a non-empty value to get_actor"):
+        ray.get_actor("")

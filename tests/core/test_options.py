@@ -321,12 +321,16 @@ def test_default_options_pickle_to_little() -> None:
 
 
 def test_unknown_names_get_a_hint() -> None:
-    with pytest.raises(ValueError, match=r"num_cpu is not an option of tasks: did you mean num_cpus\?"):
+    with pytest.raises(
+        ValueError, match=r"Invalid option keyword num_cpu for remote functions: did you mean num_cpus\?"
+    ):
         parse_task({"num_cpu": 1})
-    with pytest.raises(ValueError, match=r"max_restarts is not an option of tasks: it belongs to actors\."):
+    with pytest.raises(
+        ValueError, match=r"Invalid option keyword max_restarts for remote functions: it belongs to actors\."
+    ):
         parse_task({"max_restarts": 1})
     with pytest.raises(
-        TypeError, match=r"num_cpus is not an option of methods: it belongs to tasks and actors\."
+        TypeError, match=r"Invalid option keyword num_cpus for methods: it belongs to tasks and actors\."
     ):
         parse_method({"num_cpus": 1})
     with pytest.raises(ValueError, match=r"there are accelerator_type, .*scheduling_strategy"):
