@@ -80,6 +80,9 @@ from skate._api import (
 from skate._api import (
     _serialize as _serialize,
 )
+from skate._api import (
+    _set_tracer as _set_tracer,
+)
 from skate._lazy import submodule as _submodule
 from skate._timeline import timeline
 from skate._version import __version__

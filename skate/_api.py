@@ -141,7 +141,7 @@ def init(
         object_spilling_directory: Where objects go that shared memory has no room for; default: a temporary directory.
         record: "errors" keeps the function and arguments of each task that fails, for `skate replay`; None keeps nothing.
         **kwargs: Names with an underscore at the front that Ray takes; `_memory` is the "memory" resource in bytes,
-            `_system_config` sets internals.
+            `_system_config` sets internals, `_tracing_startup_hook` turns tracing on (see `skate.util.tracing`).
 
     Returns:
         A context: a mapping of facts, and a context manager that ends the session.
@@ -224,7 +224,15 @@ def init(
         )
         if cluster is not None:
             cluster._configure(config)
-        runtime.engine = _start(name, config, scheduler)
+        if kwargs.get("_tracing_startup_hook"):
+            from skate.util.tracing import tracing_helper
+
+            tracing_helper.enable(kwargs["_tracing_startup_hook"])
+        try:
+            runtime.engine = _start(name, config, scheduler)
+        except BaseException:
+            runtime.tracer = None
+            raise
         if cluster is not None:
             cluster._joined(runtime.engine)
         global _driver_pid
@@ -411,6 +419,7 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
                 engine.shutdown()
             finally:
                 runtime.engine = None
+                runtime.tracer = None
 
 
 def is_initialized() -> bool:
@@ -697,6 +706,10 @@ def _serialize(obj: Any) -> bytes:
 def _at_shutdown(callback: Callable[[], object]) -> None:
     """Call `callback()` in this process before each end of a session: for libraries that hold something of it."""
     _shutdown_callbacks.append(callback)
+
+
+def _set_tracer(tracer: Any) -> None:
+    runtime.tracer = tracer
 
 
 def _is_driver() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -253,6 +254,9 @@ class ActorMethod:  # noqa: D101 -- an instance's docstring is the user's method
         engine = runtime.engine
         if engine is None:
             engine = runtime.current()
+        if runtime.tracer is not None:
+            submit = engine.submit_actor_call
+            return runtime.tracer.submit_actor_call(submit, self._state, spec, self._options, args, kwargs)
         return engine.submit_actor_call(self._state, spec, self._options, args, kwargs)
 
     def options(self, **given: Any) -> ActorMethod:
@@ -394,7 +398,10 @@ class ActorClass:
     def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
         """Start an actor. Its constructor runs in the actor; an error there fails the calls."""
         self._spec.check(args, kwargs)
-        return ActorHandle(runtime.current().create_actor(self._spec, self._actor_options, args, kwargs))
+        create = runtime.current().create_actor
+        if runtime.tracer is not None:
+            create = functools.partial(runtime.tracer.create_actor, create)
+        return ActorHandle(create(self._spec, self._actor_options, args, kwargs))
 
     def options(self, **given: Any) -> ActorClass:
         """The same class with other options for the actors made through it.

@@ -68,6 +68,8 @@ class RemoteFunction(Generic[P, R]):
         engine = runtime.engine
         if engine is None:
             engine = runtime.current()
+        if runtime.tracer is not None:
+            return runtime.tracer.submit_task(engine.submit_task, spec, self._task_options, args, kwargs)
         return engine.submit_task(spec, self._task_options, args, kwargs)
 
     def options(self, **given: Any) -> RemoteFunction[P, R]:

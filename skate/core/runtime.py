@@ -30,6 +30,10 @@ PROGRESS = "__ray_tqdm_magic_token__"
 show_progress: Callable[[str], None] | None = None
 """What shows such a line; the public API sets it."""
 
+tracer: Any = None
+"""While tracing is on, what calls are submitted through: an object with this module's `Engine` methods `submit_task`, `create_actor`
+and `submit_actor_call`, each with the engine's own method as its first argument."""
+
 lock = threading.RLock()
 """Held while an engine starts or stops."""
 

@@ -7,6 +7,7 @@
     joblib.register_ray          joblib's loops on actors                           joblib/
     collective                   allreduce, broadcast, … among actors               collective/
     dask                         Dask's graphs as tasks                             dask/
+    tracing                      OpenTelemetry spans around calls                   tracing/
     metrics                      counters, gauges, histograms; Prometheus text      metrics.py
     register_serializer          pickle a class in a way of your own                serialization.py
     profile                      mark a block for `skate.timeline()`                ../_timeline.py
