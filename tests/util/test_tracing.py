@@ -95,7 +95,8 @@ def test_spans_follow_the_calls(session: str, tmp_path: Path, monkeypatch: pytes
         ray.shutdown()
         from opentelemetry import trace
 
-        trace.get_tracer_provider().out.close()  # type: ignore[attr-defined]
+        provider: Any = trace.get_tracer_provider()
+        provider.out.close()
         sys.modules.pop("skate_trace_hook", None)
         launch(session)
     module = outer._function.__module__

@@ -213,7 +213,7 @@ def _traced_class(cls: type) -> type:
     if "__init__" not in made:
 
         def construct(self: Any) -> None:
-            cls.__init__(self)
+            """The class has no constructor of its own."""
 
         made["__init__"] = _wrapped(
             construct, f"{cls.__name__}.__init__", _actor_facts(cls.__name__, "__init__")
