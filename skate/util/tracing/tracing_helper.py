@@ -211,12 +211,9 @@ def _traced_class(cls: type) -> type:
         if name == "__init__" or (not name.startswith("__") and not isinstance(static, staticmethod)):
             made[name] = _wrapped(function, f"{cls.__name__}.{name}", _actor_facts(cls.__name__, name))
     if "__init__" not in made:
-
-        def construct(self: Any) -> None:
-            """The class has no constructor of its own."""
-
+        inherited = inspect.getattr_static(cls, "__init__")  # of a type that is not written in Python
         made["__init__"] = _wrapped(
-            construct, f"{cls.__name__}.__init__", _actor_facts(cls.__name__, "__init__")
+            inherited, f"{cls.__name__}.__init__", _actor_facts(cls.__name__, "__init__")
         )
     traced = type(cls)(cls.__name__, (cls,), made)
     traced.__qualname__ = cls.__qualname__
