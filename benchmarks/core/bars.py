@@ -272,4 +272,25 @@ ROWS: tuple[Row, ...] = (
         reference="without them",
         ours_only=True,
     ),
+    # --- cluster ---
+    Row(
+        "cluster.round_trip",
+        "Dask engine: task, round trip",
+        "cluster.round_trip",
+        "seconds",
+        "s",
+        (Within(1.5),),
+        reference="plain Dask",
+        ours_only=True,
+    ),
+    Row(
+        "cluster.queued",
+        "Dask engine: 1,000 tasks queued, then all results; a task",
+        "cluster.queued",
+        "seconds",
+        "s",
+        (Within(1.5),),
+        reference="plain Dask",
+        ours_only=True,
+    ),
 )

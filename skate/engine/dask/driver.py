@@ -28,6 +28,7 @@ from skate.engine.dask.host import Host
 from skate.engine.dask.hub import Hub
 from skate.engine.dask.loop import LoopThread
 from skate.engine.dask.registry import Registry
+from skate.engine.dask.remote import CONNECTIONS
 
 _JOIN = 10.0  # seconds that the scheduler may take to answer
 _CLOSE = 10.0  # seconds that the end may take
@@ -68,7 +69,9 @@ class DriverEngine(DaskEngine):
             resources = _resources(config)
             await self._cluster.start(self._directory, max(1, int(resources.get("CPU", 1))))
             address, worker = self._cluster.address, self._cluster.worker
-        self._client = client = Client(address, asynchronous=True, set_as_default=False, timeout=_JOIN)
+        self._client = client = Client(
+            address, asynchronous=True, set_as_default=False, timeout=_JOIN, connection_limit=CONNECTIONS
+        )
         try:
             await client
         except OSError as error:
@@ -79,6 +82,7 @@ class DriverEngine(DaskEngine):
         await client.register_plugin(Registry())
         await client.register_plugin(Host(config, resources, self._directory))
         self.hub = Hub(client, worker)
+        self.hub.start(self.hub.guard())
         if config.log_to_driver:
             self.hub.on_print = output.show
         await self.hub.listen()

@@ -6,14 +6,15 @@ It is a plugin of the Dask worker. Everything here runs in the worker's event lo
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import pickle
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from distributed import Client
+from distributed import Client, Reschedule
 from distributed.diagnostics.plugin import WorkerPlugin
-from distributed.worker_state_machine import SecedeEvent, UnpauseEvent
+from distributed.worker_state_machine import SecedeEvent
 
 from skate import exceptions
 from skate.core.ref import ObjectRef
@@ -23,12 +24,14 @@ from skate.engine.dask.calls import UNIT, ActorSpec, Call, node_id_of
 from skate.engine.dask.children import Child, Children
 from skate.engine.dask.environments import Environments
 from skate.engine.dask.hub import Hub
+from skate.engine.dask.ledger import Ledger
 
 if TYPE_CHECKING:
     from distributed import Worker
 
     from skate.engine.base import InitConfig
 
+_COROUTINES = 100_000
 _REMEMBERED = 10_000  # cancelled calls that have not come by yet
 
 
@@ -53,6 +56,8 @@ class Hosted:
     def __init__(self, spec: ActorSpec, incarnation: int, child: Child, gpus: list[int]) -> None:
         self.spec = spec
         self.incarnation = incarnation
+        self.name = _actor_name(spec, incarnation)
+        """Dask's key for the task that is the actor's place."""
         self.ready = False
         """Whether it has been constructed, and the registry knows."""
         self.child = child
@@ -84,6 +89,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         self.environ = dict(os.environ)
         self.address: str = worker.address
         self.active: dict[int, Active] = {}
+        self._asked: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
         self.hosted: dict[int, Hosted] = {}
         self.cancelled: OrderedDict[int, None] = OrderedDict()
         self.gpu_free: dict[int, int] = {}
@@ -94,6 +100,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
             set_as_default=False,
             security=worker.security,
             name="skate-host",
+            connection_limit=remote.CONNECTIONS,
         )
         await self._client
         self.hub = Hub(self._client, worker)
@@ -128,7 +135,13 @@ class Host(WorkerPlugin):  # type: ignore[misc]
             given.update({name: amount for name, amount in known.items() if not name.startswith("skate-")})
         ours = {remote.resource_name(name): round(amount * UNIT) for name, amount in given.items() if amount}
         ours[remote.node_resource(node_id_of(self.address))] = UNIT
+        ours[remote.ANY] = remote.PLENTY
         await self.worker.set_resources(**ours)
+        self.ledger = Ledger({name: round(amount * UNIT) for name, amount in given.items()})
+        # The scheduler places by what there is. The worker need not hold back what it is sent: coroutines take no thread, and
+        # what they wait for is in our ledger.
+        self.worker.state.nthreads += _COROUTINES
+        self.worker.state.available_resources.update(dict.fromkeys(ours, math.inf))
         self.gpu_free = dict.fromkeys(range(int(given.get("GPU", 0))), UNIT)
 
     def printed(self, client: str, stream: str, who: str, pid: int, text: str) -> None:
@@ -147,7 +160,11 @@ class Host(WorkerPlugin):  # type: ignore[misc]
 
     def on_available(self) -> dict[str, float]:
         """What nobody holds here."""
-        return dict(self.worker.state.available_resources)
+        return {remote.resource_name(name): amount for name, amount in self.ledger.free.items()}
+
+    def on_rebalance(self) -> None:
+        """A worker has joined: what waits here is placed again."""
+        self.ledger.send_away(Reschedule())
 
     def on_cancel(self, key: int, force: bool, recursive: bool) -> bool:
         """Stop a call; True if it is under way here, and will say how it ended."""
@@ -188,17 +205,24 @@ class Host(WorkerPlugin):  # type: ignore[misc]
 
     # -- what is held ----------------------------------------
 
-    def _begin(self, name: str) -> None:
-        """Leave Dask's thread slot: the resources alone limit how much runs."""
-        self.worker.handle_stimulus(SecedeEvent(key=name, compute_duration=0.0, stimulus_id=f"skate-{name}"))
+    def _secede(self, name: str) -> None:
+        """Count no more as work that keeps this worker busy, when Dask places other tasks: it holds no CPU, or has lent it."""
+        self.worker.handle_stimulus(
+            SecedeEvent(key=name, compute_duration=None, stimulus_id=f"skate-secede-{name}")
+        )
 
-    def _change(self, amounts: dict[str, int], sign: int) -> None:
-        free = self.worker.state.available_resources
-        for name, amount in amounts.items():
-            free[remote.resource_name(name)] += sign * amount
-        if sign > 0:
-            # Have Dask look at what waits for resources.
-            self.worker.handle_stimulus(UnpauseEvent(stimulus_id="skate-resources"))
+    def _wanted(self, name: str) -> bool:
+        """Whether Dask still wants a task that has waited."""
+        state = self.worker.state.tasks.get(name)
+        return state is not None and state.state in ("executing", "long-running")
+
+    def transition(self, key: Any, start: str, finish: str, **_kwargs: Any) -> None:
+        """Dask hook: nobody wants a task any more that runs here, as its driver has ended."""
+        if finish == "cancelled" and isinstance(key, str) and remote.is_ref(key):
+            active = self.active.get(remote.key_of(key))
+            if active is not None and active.child is not None and not active.call.actor:
+                active.cancelled = True
+                active.child.kill()
 
     def lend(self, key: int, child: Child, blocked: bool) -> None:
         """A call waits for others: its CPU is theirs meanwhile. Or it goes on."""
@@ -213,15 +237,17 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         cpus = demand.get("CPU", 0)
         if blocked and cpus and not holder.lent:
             holder.lent = cpus
-            self._change({"CPU": cpus}, 1)
+            if cpus >= UNIT:
+                self._secede(_dask_name(active.call) if hosted is None else hosted.name)
+            self.ledger.give({"CPU": cpus})
         elif not blocked and holder.lent:
             lent, holder.lent = holder.lent, 0
-            self._change({"CPU": lent}, -1)
+            self.ledger.take({"CPU": lent})
 
     def _take_back(self, holder: Active | Hosted) -> None:
         lent, holder.lent = holder.lent, 0
         if lent:
-            self._change({"CPU": lent}, -1)
+            self.ledger.take({"CPU": lent})
 
     def _take_gpus(self, demand: dict[str, int]) -> dict[int, int]:
         """Which GPUs a demand is given: whole ones, or a share of one."""
@@ -246,7 +272,13 @@ class Host(WorkerPlugin):  # type: ignore[misc]
 
     async def run_task(self, call: Call, deps: list[Blob]) -> Blob:
         """Run a task to its end, again where it may be."""
-        self._begin(_dask_name(call))
+        name = _dask_name(call)
+        if call.demand.get("CPU", 0) < UNIT:
+            self._secede(name)
+        await self.ledger.acquire(call.demand)
+        if not self._wanted(name):
+            self.ledger.give(call.demand)
+            return _cancelled(call.key)
         active = self.active[call.key] = Active(call)
         gpus = self._take_gpus(call.demand)
         try:
@@ -255,6 +287,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         finally:
             self._take_back(active)
             self._return_gpus(gpus)
+            self.ledger.give(call.demand)
             self._end(active)
 
     def _end(self, active: Active) -> None:
@@ -351,30 +384,47 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         self, spec: ActorSpec, incarnation: int, deps: list[Blob]
     ) -> tuple[str, bool, Blob | None]:
         """Be an actor's place until it has ended."""
-        name = f"skate-actor-{spec.key:x}-{incarnation}"
-        self._begin(name)
+        name = _actor_name(spec, incarnation)
+        if spec.running.get("CPU", 0) < UNIT:
+            self._secede(name)
+        await self.ledger.acquire(spec.creation)
+        held = dict(spec.creation)
         gpus = self._take_gpus(spec.creation)
         try:
+            if not self._wanted(name):
+                return "it is not wanted any more.", False, None
             settled = await self.environments.prepare(spec.env)
+            child = self.children.take(spec.env, settled, fresh=True)
+            child.made[-1] = 1
+            hosted = self.hosted[spec.key] = Hosted(spec, incarnation, child, list(gpus))
+            return await self._live(hosted, deps, held)
         except exceptions.RuntimeEnvSetupError as error:
-            self._return_gpus(gpus)
             return str(error), False, error_blob(error)
-        child = self.children.take(spec.env, settled, fresh=True)
-        child.made[-1] = 1
-        hosted = self.hosted[spec.key] = Hosted(spec, incarnation, child, list(gpus))
+        finally:
+            self._return_gpus(gpus)
+            self.ledger.give(held)
+
+    async def _live(
+        self, hosted: Hosted, deps: list[Blob], held: dict[str, int]
+    ) -> tuple[str, bool, Blob | None]:
+        """Have an actor constructed, and wait for its end. `held` becomes what it needs to live, which may be less."""
+        spec, child = hosted.spec, hosted.child
         try:
-            child.deliver(("host", spec, deps, incarnation, spec.creation, list(gpus)))
+            child.deliver(("host", spec, deps, hosted.incarnation, spec.creation, hosted.gpus))
             await asyncio.wait([child.hosted])
             if child.broken:
-                return child.broken, False, error_blob(exceptions.RuntimeEnvSetupError(child.broken))
+                raise exceptions.RuntimeEnvSetupError(child.broken)
             if child.hosted.cancelled():
                 return _ending(child, f"{child.end} during the constructor."), not child.ending, None
             failure = child.hosted.result()
             if failure is not None:
                 return "its constructor raised.", False, failure
-            self._keep_only(name, spec)
+            freed = {name: amount - spec.running.get(name, 0) for name, amount in spec.creation.items()}
+            held.clear()
+            held.update(spec.running)
+            self.ledger.give(freed)
             await self.hub.settled()
-            if not await self.hub.registry("hosted", spec.key, incarnation, self.address):
+            if not await self.hub.registry("hosted", spec.key, hosted.incarnation, self.address):
                 return "it is not wanted any more.", False, None
             hosted.ready = True
             await child.dead.wait()
@@ -383,20 +433,8 @@ class Host(WorkerPlugin):  # type: ignore[misc]
             hosted.ready = False
             child.kill()
             self._take_back(hosted)
-            self._return_gpus(gpus)
             if self.hosted.get(spec.key) is hosted:
                 del self.hosted[spec.key]
-
-    def _keep_only(self, name: str, spec: ActorSpec) -> None:
-        """From now on the actor holds what it needs to live, which may be less than to be created."""
-        state = self.worker.state.tasks[name]
-        kept = {remote.resource_name(resource): amount for resource, amount in spec.running.items()}
-        kept.update(
-            {r: a for r, a in (state.resource_restrictions or {}).items() if r.startswith(remote.NODE)}
-        )
-        state.resource_restrictions = kept
-        freed = {r: amount - spec.running.get(r, 0) for r, amount in spec.creation.items()}
-        self._change({r: amount for r, amount in freed.items() if amount}, 1)
 
     async def on_end_actor(self, key: int, gently: bool) -> bool:
         """End an actor that lives here."""
@@ -413,7 +451,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
 
     async def call_actor(self, call: Call, deps: list[Blob]) -> Blob:
         """Make a call, wherever the actor lives, and again where it may be."""
-        self._begin(_dask_name(call))
+        self._secede(_dask_name(call))
         retries = call.retries
         while True:
             if call.key in self.cancelled:
@@ -423,7 +461,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
             if hosted is not None and hosted.ready:
                 address, incarnation = self.address, hosted.incarnation
             else:
-                place: Blob | tuple[str, int] = await self.hub.registry("locate", call.actor)
+                place: Blob | tuple[str, int] = await self._ask_once("locate", call.actor)
                 if isinstance(place, Blob):
                     return place
                 address, incarnation = place
@@ -434,7 +472,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
                     return blob
                 retries -= 1
                 continue
-            death: Blob | None = await self.hub.registry("fate", call.actor, incarnation)
+            death: Blob | None = await self._ask_once("fate", call.actor, incarnation)
             if outcome[0] == "gone":
                 continue  # it never got there: the next incarnation may have it, or the reason why there is none
             if death is not None:
@@ -447,6 +485,14 @@ class Host(WorkerPlugin):  # type: ignore[misc]
                 return error_blob(exceptions.ActorUnavailableError(text, call.actor.to_bytes(16, "big")))
             retries -= 1
             call.sequence = None  # its place in the order was in the incarnation that is gone
+
+    async def _ask_once(self, *question: Any) -> Any:
+        """Ask the registry what takes long to answer: once, however many calls of an actor want to know."""
+        task = self._asked.get(question)
+        if task is None:
+            task = self._asked[question] = self.hub.start(self.hub.registry(*question))
+            task.add_done_callback(lambda _task: self._asked.pop(question))
+        return await asyncio.shield(task)
 
     async def _deliver(self, address: str, call: Call, deps: list[Blob]) -> tuple[Any, ...]:
         if address == self.address:
@@ -505,6 +551,10 @@ class Host(WorkerPlugin):  # type: ignore[misc]
 def _dask_name(call: Call) -> str:
     name = remote.name_of(call.key)
     return f"{name}-all" if isinstance(call.returns, int) and call.returns > 1 else name
+
+
+def _actor_name(spec: ActorSpec, incarnation: int) -> str:
+    return f"skate-actor-{spec.key:x}-{incarnation}"
 
 
 def _cancelled(key: int) -> Blob:

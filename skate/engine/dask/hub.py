@@ -30,6 +30,7 @@ from skate.engine.dask.calls import LARGE, ActorSpec, Call
 _SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1TB"
 }  # what is large does not travel in graphs
+_GLANCE = 0.2  # seconds between looks whether the scheduler is there
 _LITERAL = 64 * 1024  # a blob of up to this many bytes may travel inside a graph
 
 
@@ -102,6 +103,7 @@ class Hub:
         self.client = client
         self.worker = worker
         """The Dask worker of this process, if there is one: its data are read in place."""
+        self.ports: set[Port] = set()
         self.entries: dict[int, Entry] = {}
         self.actors: dict[int, Interest] = {}
         self.streams: dict[int, tuple[Port, str]] = {}
@@ -136,6 +138,7 @@ class Hub:
 
     def handle(self, port: Port, message: tuple[Any, ...]) -> None:
         """A port has something to say."""
+        self.ports.add(port)
         if self._publishing or self._queue:
             self._queue.append((port, message))  # it may be about a value that Dask has not heard of yet
         else:
@@ -286,6 +289,7 @@ class Hub:
         resources = {remote.resource_name(name): amount for name, amount in wanted.items()}
         for node in nodes:
             resources[remote.node_resource(node)] = 1
+        resources[remote.ANY] = 1
         names = [name for name in graph if not name.endswith("-all")]
         try:
             with dask.annotate(skate_retries=retries, skate_call=is_call), dask.config.set(_SETTINGS):
@@ -295,7 +299,7 @@ class Hub:
                     names,
                     span_metadata=SpanMetadata(collections=[{"type": "Future"}]),
                     internal_priority={name: place for place, name in enumerate(graph)},
-                    resources=resources or None,
+                    resources=resources,
                 )
         except Exception as error:
             for name in names:
@@ -527,6 +531,7 @@ class Hub:
 
     def forget_port(self, port: Port) -> None:
         """An engine has ended: what it had, it has no more."""
+        self.ports.discard(port)
         items: list[Entry | Interest] = [*self.entries.values(), *self.actors.values()]
         for item in items:
             if item.ports.pop(port, 0):
@@ -665,17 +670,23 @@ class Hub:
         else:
             port.deliver(("answer", number, True, value))
 
+    async def guard(self) -> None:
+        """End the session when the scheduler is gone: what it knew is gone with it."""
+        while self.client.status == "running":
+            await asyncio.sleep(_GLANCE)
+        self.end(
+            f"the Dask scheduler at {self.client.scheduler.address} went away. Call skate.shutdown(), then init() again."
+        )
+
     def end(self, why: str) -> None:
         """The session is over: whatever waits fails."""
         if self.ended:
             return
         self.ended = why
-        ports: set[Any] = set()
         for entry in list(self.entries.values()):
-            ports.update(entry.ports)
             if not entry.done:
                 self._fail(entry, exceptions.RaySystemError(f"the session has ended: {why}"))
-        for port in ports:
+        for port in self.ports:
             port.deliver(("ended", why))
 
     async def close(self) -> None:

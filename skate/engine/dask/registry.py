@@ -354,6 +354,14 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
     async def on_host(self, _client: str, address: str, labels: dict[str, str]) -> None:
         """Our part of a Dask worker is ready."""
         self.labels[address] = labels
+        worker = self.scheduler.workers.get(address)
+        if worker is not None:
+            # Dask looks for a place once, when a worker joins: now it has what our tasks ask for.
+            waiting = self.scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
+            self.scheduler.transitions(waiting, f"skate-host-{address}")
+        for other in list(self.scheduler.workers):
+            if other != address:
+                self.begin(self.tell(other, "rebalance"))
 
     async def on_nodes(self, _client: str) -> list[dict[str, Any]]:
         """The Dask workers, as `skate.nodes()` shows them."""
@@ -420,7 +428,7 @@ def _ours(resources: dict[str, float]) -> dict[str, float]:
     found = {
         name[len(prefix) :]: amount
         for name, amount in resources.items()
-        if name.startswith(prefix) and not name.startswith(remote.NODE)
+        if name.startswith(prefix) and not name.startswith((remote.NODE, remote.ANY))
     }
     return unscaled(found)
 

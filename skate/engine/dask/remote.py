@@ -1,7 +1,7 @@
 """The functions that Dask runs, and the names under which it knows our things.
 
-All of them are coroutines on the Dask worker's event loop. They leave Dask's thread slots at once: what limits how much runs is the
-resources that each task holds, and user code has a process of its own.
+All of them are coroutines on the Dask worker's event loop: user code has a process of its own. What limits how much runs is the
+resources that each task holds.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def topic_of(client: str) -> str:
     return f"{_PREFIX}events-{client}"
 
 
+def is_ref(name: str) -> bool:
+    """Whether a Dask key is one of ours for a ref or a call."""
+    return name.startswith(f"{_PREFIX}0")
+
+
 def key_of(name: str) -> int:
     """The inverse of `name_of`."""
     return int(name[len(_PREFIX) : len(_PREFIX) + 48], 16)
@@ -43,6 +48,12 @@ def resource_name(name: str) -> str:
 
 
 NODE = "skate-id:"
+ANY = "skate-any"
+"""A resource that every worker has more of than can be asked for. A task that asks for some is sent to a worker at once: Dask would
+keep others back while its thread slots are taken, and a call that an actor must answer can't wait for that."""
+PLENTY = 10**9
+CONNECTIONS = 10_000
+"""How many questions one Dask client may have under way: each that waits, such as for an actor's place, holds a connection."""
 
 
 def node_resource(node_id: str) -> str:

@@ -58,6 +58,7 @@ class Actor:
         resources = {remote.resource_name(name): amount for name, amount in spec.creation.items()}
         for node in spec.nodes:
             resources[remote.node_resource(node)] = 1
+        resources[remote.ANY] = 1
         while self.state != DEAD:
             deps = [literals.get(key) or Future(remote.name_of(key), client) for key in spec.deps]
             with dask.annotate(skate_retries=0):
@@ -67,7 +68,7 @@ class Actor:
                     self.incarnation,
                     *deps,
                     key=f"skate-actor-{spec.key:x}-{self.incarnation}",
-                    resources=resources or None,
+                    resources=resources,
                     pure=False,
                 )
             del deps
