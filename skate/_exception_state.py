@@ -108,7 +108,9 @@ class Portable:
 def _has_own_pickling(cls: type) -> bool:
     import copyreg
 
-    if cls in copyreg.dispatch_table:
+    registered = copyreg.dispatch_table.get(cls)
+    # tblib, which distributed loads, registers one function for every class of exceptions: that is no class's own.
+    if registered is not None and registered is not copyreg.dispatch_table.get(Exception):
         return True
     return any(
         base.__flags__ & _HEAP_TYPE and not _OWN_PICKLING.isdisjoint(vars(base)) for base in cls.__mro__

@@ -3,6 +3,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import copy
+import copyreg
 import dataclasses
 import pickle
 import subprocess
@@ -524,3 +525,19 @@ def test_importing_is_cheap() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"asyncio", "multiprocessing", "logging", "socket", "traceback", "unittest"} & set(loaded)
+
+
+def test_a_pickling_that_is_registered_for_all_exceptions_is_no_class_s_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class NeedsTwo(Exception):
+        def __init__(self, code: int, reason: str) -> None:
+            super().__init__(reason)
+
+    def for_all(error: BaseException) -> Any:
+        return type(error), error.args
+
+    for cls in (Exception, NeedsTwo):
+        monkeypatch.setitem(copyreg.dispatch_table, cls, for_all)
+    error = RayTaskError("f", "Traceback", NeedsTwo(1, "because"))
+    assert cloudpickle.loads(cloudpickle.dumps(error)).cause.args == ("because",)
