@@ -1,6 +1,7 @@
 """Benchmarks: the same work on Skate and on its peers, in one run, against the bars the project keeps.
 
     python -m benchmarks core --peer ray --peer dask
+    python -m benchmarks tune --peer ray
 
 How the package is laid out:
 
@@ -17,4 +18,5 @@ How the package is laid out:
     table.py      printing
     compare.py    two saved runs side by side
     core/         the suite of tasks, actors and objects: bars.py is its table, the rest its work
+    tune/         the suite of searches
 """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-SUITES = ("core",)
+SUITES = ("core", "tune")
 _RESULTS = Path(__file__).resolve().parent / "results"
 
 

@@ -27,8 +27,9 @@ ALWAYS = ("pool", "joblib")
 """Peers that run unless told otherwise: they cost little to install and to run."""
 
 _SHARED = ("numpy==2.4.6", "psutil==7.2.2")
+_TUNE = ("pandas==3.1.1", "pyarrow==26.0.1", "fsspec==2026.9.0", "requests==2.34.2", "tensorboardX==2.6.5")
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
-    "ray": ("ray==2.60.0", *_SHARED),
+    "ray": ("ray==2.60.0", *_SHARED, *_TUNE),
     "dask": ("dask==2026.8.0", "distributed==2026.8.0", *_SHARED),
     "joblib": ("joblib==1.6.0", *_SHARED),
 }

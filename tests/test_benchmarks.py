@@ -23,6 +23,7 @@ from benchmarks.runner import PLAIN, Plan, RowResult, run
 from benchmarks.session import API_SYSTEMS
 from benchmarks.stats import Figure, Round, quartiles, summarise
 from benchmarks.table import as_json, failed, render
+from benchmarks.tune.bars import ROWS as TUNE_ROWS
 
 ROOT = Path(__file__).resolve().parent.parent
 COST = Row("area.cost", "a cost", "area.cost", "seconds", "s", (Against("ray", 10), AtMost(0.2)))
@@ -129,8 +130,8 @@ def test_failed_is_about_ours_and_bars_only() -> None:
 
 def test_every_row_has_its_code_and_sound_bars() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
-    for row in ROWS:
-        assert function_for("core", row.benchmark, OURS) is not None, row.name
+    for suite, row in [*(("core", row) for row in ROWS), *(("tune", row) for row in TUNE_ROWS)]:
+        assert function_for(suite, row.benchmark, OURS) is not None, row.name
         for bar in row.bars:
             if isinstance(bar, Against):
                 assert bar.peer in PEERS, row.name

@@ -254,9 +254,11 @@ class TuneController:
             self._on_failure(trial, event.error)
         elif event.kind == Kind.RESULT:
             result, saved = event.value
+            # A restore goes on after the checkpoint: it is written down only when the result that came with it has been.
             if saved is not None:
-                self._on_saved(trial, saved)
+                self._register(trial, saved)
             self._on_result(trial, result)
+            self._delete_dropped()
         elif event.kind == Kind.SAVED:
             self._on_saved(trial, event.value)
             then = self._after_save.pop(trial.trial_id, None)
@@ -331,11 +333,14 @@ class TuneController:
         self._journal.update(trial)
 
     def _on_saved(self, trial: Trial, saved: TrainingResult) -> None:
+        self._register(trial, saved)
+        self._journal.update(trial)  # before files go: a restore must not look for them
+        self._delete_dropped()
+
+    def _register(self, trial: Trial, saved: TrainingResult) -> None:
         if saved.checkpoint is None:
             return
         self._dropped += [(trial, each) for each in trial.on_checkpoint(saved)]
-        self._journal.update(trial)  # before the files go: a restore must not look for them
-        self._delete_dropped()
         self._tell("on_checkpoint", trial, checkpoint=saved.checkpoint)
         self._tell("on_trial_save", trial)
 

@@ -138,7 +138,8 @@ class TrialWorker:
                 trainable.stop()
 
     def _enter_directory(self, directory: str) -> None:
-        os.makedirs(directory, exist_ok=True)
+        if not os.path.isdir(directory):  # on another host than the driver's
+            os.makedirs(directory, exist_ok=True)
         os.environ.setdefault("TUNE_ORIG_WORKING_DIR", self._home)
         if os.environ.get("RAY_CHDIR_TO_TRIAL_DIR", "1") != "0":
             os.chdir(directory)

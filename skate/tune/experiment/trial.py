@@ -115,6 +115,7 @@ class Trial:
         self._analysis: dict[str, dict[str, Any]] = {}
         self._recent: dict[str, tuple[deque[float], deque[float]]] = {}
         self._counts: dict[str, int] = {}
+        self._made: str | None = None
         self._requested = placement_group_factory
         self.placement_group_factory = placement_group_factory or self._default_resources(
             _setup_default_resource and not stub
@@ -216,8 +217,11 @@ class Trial:
 
     def init_local_path(self) -> None:
         """Make the trial's local directory."""
-        assert self.local_path is not None
-        os.makedirs(self.local_path, exist_ok=True)
+        path = self.local_path
+        assert path is not None
+        if self._made != path:
+            os.makedirs(path, exist_ok=True)
+            self._made = path
 
     init_logdir = init_local_path
 

@@ -1,0 +1,1 @@
+"""The suite of searches: `python -m benchmarks tune --peer ray`."""
