@@ -262,6 +262,7 @@ def start(
         "num_cpus": 0,
         "max_concurrency": ASYNC_CONCURRENCY,
         "max_restarts": -1,
+        "max_task_retries": -1,  # its methods may be called twice: they say what should be, not what to change
     }
     if chosen is not None and chosen.runtime_env:
         options["runtime_env"] = chosen.runtime_env

@@ -87,6 +87,7 @@ def build(
     route_prefix: str | None,
     logging_config: LoggingConfig | None = None,
     overrides: list[DeploymentSchema] | None = None,
+    runtime_env: dict[str, Any] | None = None,
 ) -> AppArgs:
     """What the controller is told of an application.
 
@@ -96,6 +97,7 @@ def build(
         route_prefix: Where it is reached over HTTP.
         logging_config: How its replicas log, where their deployment does not say.
         overrides: Options that a config file sets.
+        runtime_env: The environment of replicas, where their deployment does not say.
 
     Raises:
         ValueError: a config file names a deployment that there is not.
@@ -116,6 +118,9 @@ def build(
         DeployArgs(found, _target(deployment, found == graph.ingress, logging_config))
         for found, deployment in graph.deployments.items()
     ]
+    for each in deployments:
+        if runtime_env:
+            each.target.actor_options.setdefault("runtime_env", runtime_env)
     return AppArgs(name, route_prefix, graph.ingress, deployments, topology=graph.topology)
 
 

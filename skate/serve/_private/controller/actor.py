@@ -78,7 +78,7 @@ class Controller:
         folder: A folder of its own, for Unix sockets and what must survive it.
     """
 
-    def __init__(
+    async def __init__(  # type: ignore[misc]
         self, http: HTTPOptions, grpc: gRPCOptions | None, logging: LoggingConfig | None, folder: str
     ) -> None:
         logs.configure(logging, "controller", str(os.getpid()))
@@ -100,6 +100,11 @@ class Controller:
         self._tasks: list[asyncio.Task[None]] = []
         self._saved: bytes = b""
         self._ended = False
+        self._starting = asyncio.Lock()
+        self._again: asyncio.Task[Any] | None = None
+        if os.path.exists(os.path.join(folder, "controller")):
+            # This is a restart: nobody will call start(), as it was called on the process that has died.
+            self._again = asyncio.create_task(self.start())
 
     async def start(self) -> tuple[str, int] | None:
         """Begin; returns the address of HTTP.
@@ -107,8 +112,13 @@ class Controller:
         Raises:
             OSError: the port is in use.
         """
+        async with self._starting:
+            await self._start()
+        return self._address
+
+    async def _start(self) -> None:
         if self._tasks:
-            return self._address
+            return
         self._restore()
         self._publish()
         if self._serves_http:
@@ -116,7 +126,6 @@ class Controller:
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_load())]
         if self._serves_http:
             self._tasks.append(asyncio.create_task(self._watch_proxy()))
-        return self._address
 
     # -- the loop ----------------------------------------
 
@@ -197,6 +206,8 @@ class Controller:
         Raises:
             RayServeException: another application has the route prefix.
         """
+        if self._again is not None:
+            await self._again  # what was deployed before must be known first
         for app in apps:
             check_route(self._apps, app.name, app.route_prefix)
         for app in apps:
@@ -338,8 +349,14 @@ class Controller:
         """The names of all applications."""
         return list(self._apps)
 
+    async def list_declared(self) -> list[str]:
+        """The names of applications that config files have deployed."""
+        return [name for name, app in self._apps.items() if app.is_declarative]
+
     async def status(self) -> ServeStatus:
         """How everything is."""
+        if self._again is not None:
+            await self._again
         proxies = {}
         if self._serves_http:
             node = skate.get_runtime_context().get_node_id()

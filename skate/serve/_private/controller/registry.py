@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 
@@ -12,7 +13,8 @@ class Registry:
     def __init__(self) -> None:
         self._values: dict[str, tuple[int, Any]] = {}
         self._events: dict[str, asyncio.Event] = {}
-        self._version = 0
+        # Versions of a controller that was restarted must not look like those of the one before.
+        self._version = time.time_ns()
 
     def publish(self, key: str, value: Any) -> bool:
         """Set a value; those who wait for it are told if it has changed."""

@@ -55,6 +55,9 @@ class Proxy:
         """
         host = self._options.host
         assert host is not None
+        if self._listener is not None:  # a controller that was restarted asks again
+            address = self._listener.getsockname()
+            return address[0], address[1]
         self._listener = listen(host, self._options.port)
         self._front = Front(self._options, self._folder)
         self._receiver = Receiver(os.path.join(self._folder, PROXY_SOCKET), self._dispatch_later)

@@ -1,0 +1,189 @@
+"""Config files: read with errors that name the line, and deployed."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+import skate
+from skate.serve import api
+from skate.serve._private import client
+from skate.serve._private.build import build
+from skate.serve._private.controller.actor import AppArgs
+from skate.serve._private.utils import import_attr
+from skate.serve.config import HTTPOptions, gRPCOptions
+from skate.serve.deployment import Application, Deployment
+from skate.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDeploySchema
+
+
+class ConfigError(ValueError):
+    """A config file is wrong; the message names the line."""
+
+
+def read_config(path: str) -> ServeDeploySchema:
+    """Read a config file.
+
+    Raises:
+        ConfigError: it is no YAML, has an unknown key, or a value that does not fit.
+        FileNotFoundError: there is none.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: a mapping with `applications:` is needed, got a {type(found).__name__}.")
+    _check_keys(path, text, found, ServeDeploySchema)
+    for app in found.get("applications") or []:
+        if isinstance(app, dict):
+            _check_keys(path, text, app, ServeApplicationSchema)
+            for deployment in app.get("deployments") or []:
+                if isinstance(deployment, dict):
+                    _check_keys(path, text, deployment, DeploymentSchema)
+    try:
+        return ServeDeploySchema.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        name = next((str(part) for part in reversed(first["loc"]) if isinstance(part, str)), "")
+        raise ConfigError(f"{path}{_line(text, name)}: {where}: {first['msg']}") from error
+
+
+def _check_keys(path: str, text: str, found: dict[str, Any], model: type[BaseModel]) -> None:
+    for key in found:
+        if key not in model.model_fields:
+            near = difflib.get_close_matches(str(key), model.model_fields, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known keys: {', '.join(model.model_fields)}."
+            raise ConfigError(f"{path}{_line(text, str(key))}: unknown key {key!r}.{hint}")
+
+
+def _line(text: str, key: str) -> str:
+    """The first line that sets the key, as `:N`; nothing if there is none."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(rf"[\s-]*[\"']?{re.escape(key)}[\"']?\s*:", line):
+            return f":{number}"
+    return ""
+
+
+def load_application(import_path: str, args: dict[str, Any] | None = None) -> Application:
+    """The application that an import path names: one that is bound, or what a function makes of `args`.
+
+    Raises:
+        TypeError: it names something else.
+    """
+    found = import_attr(import_path)
+    if isinstance(found, Application):
+        if args:
+            raise ValueError(
+                f"{import_path} is an application that is bound already: it takes no arguments, got {args}."
+            )
+        return found
+    if isinstance(found, Deployment):
+        raise TypeError(
+            f"{import_path} is a deployment: name what its .bind() returns, or a function that returns that."
+        )
+    if not callable(found):
+        raise TypeError(
+            f"{import_path} is a {type(found).__name__}: an application is needed, or a function that makes one."
+        )
+    parameters = list(inspect.signature(found).parameters.values())
+    if not parameters:
+        made = found()
+    else:
+        kind = inspect.get_annotations(found, eval_str=True).get(parameters[0].name)
+        typed = inspect.isclass(kind) and issubclass(kind, BaseModel)
+        made = found(kind.model_validate(args or {}) if typed else (args or {}))  # type: ignore[union-attr]
+    if not isinstance(made, Application):
+        raise TypeError(f"{import_path}() returned a {type(made).__name__}: an application is needed.")
+    return made
+
+
+def deploy_config(config: ServeDeploySchema, wait: bool = True) -> None:
+    """Bring what runs to what a config file says: its applications are deployed, and others of config files deleted.
+
+    Raises:
+        RuntimeError: an application failed to deploy.
+    """
+    if not skate.is_initialized():
+        skate.init(preload=["skate.serve.preload"])
+    http = config.http_options
+    given = HTTPOptions(**http.model_dump())
+    if "host" not in http.model_fields_set:
+        given.host = "127.0.0.1"  # listening to other machines is asked for by name
+    api.start(
+        proxy_location=config.proxy_location,
+        http_options=given,
+        grpc_options=gRPCOptions(**config.grpc_options.model_dump()),
+        logging_config=config.logging_config,
+        controller_options=config.controller_options,
+    )
+    apps = [_build(app) for app in config.applications]
+    controller = client.controller()
+    known: list[str] = skate.get(controller.list_declared.remote())
+    skate.get(controller.deploy.remote(apps))
+    skate.get(controller.delete.remote([name for name in known if name not in {app.name for app in apps}]))
+    if wait:
+        for app in apps:
+            api._wait_running(controller, app.name)
+
+
+def _build(app: ServeApplicationSchema) -> AppArgs:
+    made = build(
+        load_application(app.import_path, app.args),
+        app.name,
+        app.route_prefix,
+        app.logging_config,
+        app.deployments,
+        app.runtime_env,
+    )
+    made.config = app
+    made.is_declarative = True
+    made.external_scaler_enabled = app.external_scaler_enabled
+    return made
+
+
+def address() -> tuple[str, int]:
+    """Where the instance is reached over HTTP."""
+    found: tuple[str, int] = skate.get(client.controller().address.remote())
+    return found
+
+
+def config_of(import_paths: list[str]) -> dict[str, Any]:
+    """What a config file for these applications says, to be edited."""
+    from skate.serve._private.build import Graph
+    from skate.serve.deployment import deployment_to_schema
+
+    apps = []
+    for number, path in enumerate(import_paths, 1):
+        graph = Graph(load_application(path), f"app{number}")
+        apps.append(
+            {
+                "name": f"app{number}",
+                "route_prefix": "/" if number == 1 else f"/app{number}",
+                "import_path": path,
+                "runtime_env": {},
+                "deployments": [
+                    deployment_to_schema(deployment).model_dump(mode="json", exclude_unset=True)
+                    for deployment in graph.deployments.values()
+                ],
+            }
+        )
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": "127.0.0.1", "port": 8000},
+        "grpc_options": {"port": 9000, "grpc_servicer_functions": []},
+        "logging_config": {
+            "encoding": "TEXT",
+            "log_level": "INFO",
+            "logs_dir": None,
+            "enable_access_log": True,
+        },
+        "applications": apps,
+    }

@@ -1,0 +1,126 @@
+"""Config files and the command `serve`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from skate import serve
+from skate.serve._private.config_files import ConfigError, deploy_config, read_config
+from skate.serve.schema import ServeDeploySchema
+from skate.serve.scripts import main
+from tests.serve.conftest import address
+
+PROGRAM = """
+import os
+from pydantic import BaseModel
+from skate import serve
+
+class Options(BaseModel):
+    word: str = "hello"
+
+@serve.deployment(user_config={"loud": False})
+class Greeter:
+    def __init__(self, word):
+        self.word = word
+    def reconfigure(self, config):
+        self.loud = config["loud"]
+    def __call__(self, request):
+        return self.word.upper() if self.loud else self.word
+
+app = Greeter.bind("plain")
+
+def make(options: Options):
+    return Greeter.bind(options.word)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "greeting_program.py").write_text(PROGRAM)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("greeting_program", None)
+    return tmp_path
+
+
+def config(program: Path, word: str, loud: bool) -> ServeDeploySchema:
+    text = f"""
+applications:
+  - name: one
+    import_path: greeting_program:make
+    args: {{word: {word}}}
+    runtime_env: {{env_vars: {{PYTHONPATH: {program}}}}}
+    deployments:
+      - name: Greeter
+        user_config: {{loud: {str(loud).lower()}}}
+"""
+    path = program / "config.yaml"
+    path.write_text(text)
+    return read_config(str(path))
+
+
+def test_a_config_is_deployed_changed_and_withdrawn(instance: None, program: Path) -> None:
+    deploy_config(config(program, "good", loud=True))
+    assert httpx.get(address()).text == "GOOD"
+    deploy_config(config(program, "better", loud=False))
+    assert httpx.get(address()).text == "better"
+    deploy_config(ServeDeploySchema(applications=[]))
+    assert "one" not in {
+        name for name, app in serve.status().applications.items() if app.status != "DELETING"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("aplications: []", r":1: unknown key 'aplications'. Did you mean 'applications'"),
+        (
+            "applications:\n- import_path: a:b\n  deployments:\n  - name: D\n    num_replica: 2",
+            r":5: unknown key 'num_replica'. Did you mean 'num_replicas'",
+        ),
+        ("applications:\n- import_path: nothing", r":2: applications.0.import_path"),
+        ("- 1", "a mapping"),
+        ("{", "no YAML"),
+    ],
+)
+def test_a_typo_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_config(str(path))
+
+
+def test_build_writes_what_run_reads(program: Path) -> None:
+    output = program / "built.yaml"
+    assert main(["build", "greeting_program:app", "-d", str(program), "-o", str(output)]) == 0
+    built = read_config(str(output))
+    assert built.applications[0].deployments[0].user_config == {"loud": False}
+    assert yaml.safe_load(output.read_text())["http_options"]["host"] == "127.0.0.1"
+
+
+def test_run_serves_until_it_is_interrupted(program: Path) -> None:
+    command = [sys.executable, "-c", "from skate.serve.scripts import main; raise SystemExit(main())"]
+    process = subprocess.Popen(
+        [*command, "run", "greeting_program:make", "word=shell", "-d", str(program), "-p", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(program), os.getcwd()])},
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert httpx.get(line.split()[3].rstrip(".")).text == "shell"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    process.stdout.close()
+
+
+def test_a_wrong_target_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "no_such_module_anywhere:app"]) == 1
+    assert "no_such_module_anywhere" in capsys.readouterr().err
