@@ -114,8 +114,11 @@ def init(
     """Start a session.
 
     Args:
-        address: None or "local" starts one on this machine; "dask://HOST:PORT" joins the Dask cluster with that scheduler. The
-            address of a `cluster_utils.Cluster` starts one that simulates it.
+        address: "local" starts a session on this machine; "auto" joins the youngest one that runs, and a session's name, folder or
+            address joins that one; "dask://HOST:PORT" joins the Dask cluster with that scheduler. None joins the session that
+            `skate start` has started, if there is one and no argument says what resources there shall be, and else starts one.
+            SKATE_ADDRESS and RAY_ADDRESS in the environment stand in for None. The address of a `cluster_utils.Cluster` starts a
+            session that simulates it.
         num_cpus: CPUs that tasks may hold at once; default: those this process may use.
         num_gpus: GPUs; default: those this process sees.
         resources: Custom resources by name.
@@ -171,15 +174,18 @@ def init(
         if name not in _ENGINES:
             raise ValueError(f"engine={name!r} is not one of {', '.join(map(repr, _ENGINES))}.")
         cluster = _find_cluster(address)
-        if cluster is not None:
-            _refuse_for_cluster(num_cpus, num_gpus, resources, labels, object_store_memory)
-        elif address not in (None, "local", "auto"):
-            raise ConnectionError(
-                f"address={address!r}: joining a running session is not supported yet. Leave address out to start one here."
-            )
-        elif address == "auto":
-            raise ConnectionError(
-                "address='auto': no running session was found. Leave address out to start one here."
+        resources_given = any(
+            each is not None for each in (num_cpus, num_gpus, resources, labels, object_store_memory)
+        )
+        joins = (
+            scheduler
+            if cluster is not None or scheduler is not None
+            else _session_to_join(name, address, resources_given)
+        )
+        if resources_given and (cluster is not None or joins is not None):
+            raise ValueError(
+                "When connecting to an existing cluster, num_cpus, num_gpus, resources, labels and object_store_memory must not be "
+                'provided: they are its own. Leave them out, or start a session of your own with address="local".'
             )
         for unknown in kwargs:
             if not unknown.startswith("_") and unknown not in (
@@ -229,7 +235,7 @@ def init(
 
             tracing_helper.enable(kwargs["_tracing_startup_hook"])
         try:
-            runtime.engine = _start(name, config, scheduler)
+            runtime.engine = _start(name, config, joins)
         except BaseException:
             runtime.tracer = None
             raise
@@ -258,7 +264,34 @@ def _dask_address(address: str | None, engine: str | None) -> str | None:
     return f"tcp://{place}"
 
 
-def _start(name: str, config: InitConfig, scheduler: str | None = None) -> Engine:
+def _session_to_join(engine: str, given: str | None, has_resources: bool) -> str | None:
+    """The address of the session to join; None to start one.
+
+    Raises:
+        ConnectionError: an address that can't be one.
+    """
+    address = given or os.environ.get("SKATE_ADDRESS") or os.environ.get("RAY_ADDRESS") or None
+    if address is None:
+        if engine != "local" or has_resources:
+            return None  # what there shall be describes a session to start
+        from skate.engine.local import standing_session
+
+        return standing_session()
+    if address == "local":
+        return None
+    if address.startswith("ray://"):
+        raise ConnectionError(
+            f"address={address!r}: Ray's client protocol is not spoken here. On the machine of the session use address='auto', or run "
+            "the program there."
+        )
+    if engine != "local":
+        raise ConnectionError(
+            f"address={address!r}: a session of the {engine!r} engine can't be joined. Leave address out to start one."
+        )
+    return address
+
+
+def _start(name: str, config: InitConfig, joins: str | None) -> Engine:
     namespace = config.namespace
     if namespace is None:
         namespace = f"anonymous-{os.urandom(8).hex()}"
@@ -275,25 +308,17 @@ def _start(name: str, config: InitConfig, scheduler: str | None = None) -> Engin
     if name == "dask":
         from skate.engine.dask.driver import DriverEngine
 
-        on_dask: Engine = DriverEngine(config, namespace, scheduler)
+        on_dask: Engine = DriverEngine(config, namespace, joins)
         return on_dask
-    from skate.engine.local import start_session
+    from skate.engine.local import join_session, start_session
 
-    return start_session(config, namespace)
+    return start_session(config, namespace) if joins is None else join_session(config, namespace, joins)
 
 
 def _find_cluster(address: str | None) -> Any:
     if address == "auto" and _clusters:
         return next(reversed(_clusters.values()))
     return None if address is None else _clusters.get(address)
-
-
-def _refuse_for_cluster(*given: Any) -> None:
-    if any(each is not None for each in given):
-        raise ValueError(
-            "When connecting to an existing cluster, num_cpus, num_gpus, resources, labels and object_store_memory must not be "
-            "provided: they are its nodes' own. Give them to Cluster.add_node()."
-        )
 
 
 def _logging_setup(config: Any) -> tuple[tuple[str, tuple[Any, ...]], ...]:

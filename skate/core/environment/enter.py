@@ -6,7 +6,7 @@ import os
 import re
 import site
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
@@ -19,12 +19,22 @@ def enter(env: Mapping[str, Any]) -> None:
     built = env.get("built")
     if built:
         _use_packages(built["site"], built["python"])
+    for path in reversed(env.get("_sys_path") or []):
+        sys.path.insert(0, path)
+    run_setups(env.get("_worker_setup") or [])
     for path in reversed(env.get("py_modules") or []):
         sys.path.insert(0, path)
     folder = env.get("working_dir")
     if folder:
         os.chdir(folder)
         sys.path.insert(0, folder)
+
+
+def run_setups(setups: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
+    """Call what a program wants called in each process that runs its tasks: ("module:function", arguments) pairs."""
+    for setup, arguments in setups:
+        module, _, function = setup.partition(":")
+        getattr(__import__(module, fromlist=[function]), function)(*arguments)
 
 
 def expand(value: str) -> str:

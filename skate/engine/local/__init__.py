@@ -30,14 +30,83 @@ def start_session(config: InitConfig, namespace: str) -> Engine:
     try:
         # While the other processes start, this one imports its half, and what the first call needs.
         from skate.core import serialize
-        from skate.engine.local.driver import DriverEngine
+        from skate.engine.local.driver import StarterEngine
 
         serialize.warm_up()
-        return DriverEngine(config, namespace, session)
+        return StarterEngine(config, namespace, session)
     except BaseException:
         session.node.close()
         launch.stop(session)
         raise
+
+
+def join_session(config: InitConfig, namespace: str, address: str) -> Engine:
+    """Join a session of this machine that runs.
+
+    Raises:
+        ConnectionError: there is none of that address, or it does not answer.
+    """
+    from skate.engine.local import registry
+    from skate.engine.local.driver import join
+
+    return join(config, namespace, registry.find(address))
+
+
+def standing_session() -> str | None:
+    """The address of the youngest session that `skate start` has started; None if there is none."""
+    from skate.engine.local import registry
+
+    found = registry.standing()
+    return None if found is None else found.name
+
+
+def start_standing_session(config: InitConfig) -> str:
+    """Start a session that stands by itself, and wait until it answers. Returns its address.
+
+    Raises:
+        ConnectionError: it does not come up.
+    """
+    import time
+
+    from skate.engine.local import launch, protocol, registry
+
+    settings = launch.start_standing(config)
+    registry.register(settings, settings["driver_pid"])
+    entry = registry.find(settings["session_dir"])
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            observer = registry.Observer(entry)
+        except ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)  # until it listens
+            continue
+        observer.ask(protocol.SYNC)
+        observer.close()
+        return entry.name
+
+
+def stop_session(address: str) -> str:
+    """End a session of this machine, and wait until its processes have ended. Returns its name.
+
+    Raises:
+        ConnectionError: there is none of that address, or it does not end.
+    """
+    import time
+
+    from skate.engine.local import protocol, registry
+
+    entry = registry.find(address)
+    observer = registry.Observer(entry)
+    observer.tell(protocol.STOP_SESSION)
+    observer.close()
+    deadline = time.monotonic() + 10
+    while any(other.name == entry.name for other in registry.sessions()):
+        if time.monotonic() > deadline:
+            raise ConnectionError(f"session {entry.name} (pid {entry.pid}) has not ended within 10 s.")
+        time.sleep(0.01)  # until the last of its processes is gone
+    return entry.name
 
 
 def observe(what: str, address: str | None, timeout: float) -> StateAnswer:

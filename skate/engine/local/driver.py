@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import signal
+import socket
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from skate.core import runtime
-from skate.engine.local import launch, protocol, registry
+from skate.engine.local import launch, protocol, registry, wire
 from skate.engine.local.client.engine import LocalEngine
 
 if TYPE_CHECKING:
@@ -18,18 +20,16 @@ if TYPE_CHECKING:
 
 
 class DriverEngine(LocalEngine):
-    """A session of this machine, which ends with its driver."""
+    """A user's program in a session: what it prints, how it is interrupted, what its forks see."""
 
-    def __init__(self, config: InitConfig, namespace: str, session: launch.Session) -> None:
-        super().__init__(
-            session.node, session.config["first_number"], session.config, session.arena_fd, namespace
-        )
+    def __init__(
+        self, config: InitConfig, namespace: str, node: socket.socket, settings: dict[str, Any], arena_fd: int
+    ) -> None:
+        super().__init__(node, settings["first_number"], settings, arena_fd, namespace)
         self.config = config
-        self.session = session
         self.job_env = dict(config.runtime_env)
         self.print_log = write_log
         self.loop.parked_fd = self.node.fd
-        registry.register(session.config, os.getpid())
         self._old_handler: Any = None
         self._install_handler()
         os.register_at_fork(after_in_child=self._forked)
@@ -55,23 +55,91 @@ class DriverEngine(LocalEngine):
             return
         self.ended = "this process is a fork of the driver; call skate.init() to start a session of its own."
         self.loop.abandon()
-        self.session.life.close()
-        os.close(self.session.arena_fd)
+        os.close(self.objects.arena.fd)
+        self.abandon()
         if runtime.engine is self:
             runtime.engine = None
 
-    def shutdown(self) -> None:
+    def abandon(self) -> None:
+        """In a forked child: let go of what else of the session this process has inherited."""
+
+    def leave(self) -> None:
+        """Tell the node, wait for its farewell, and end what is this process's own."""
         if not self.ended:
             with self.loop.mutex:
                 self.node.send((protocol.STOP,))
                 self.loop.flush(self.node)
             bye: Latch = self.bye
             self.loop.wait(bye, 2.0)
-        registry.unregister(self.session.config["session_dir"])
         self.end("skate.shutdown() was called.")
-        launch.stop(self.session)
+
+    def restore_handler(self) -> None:
+        """Ctrl-C is again what it was before."""
         if self._old_handler is not None and signal.getsignal(signal.SIGINT) == self._on_sigint:
             signal.signal(signal.SIGINT, self._old_handler)
+
+
+class StarterEngine(DriverEngine):
+    """The program that has started the session, which ends with it."""
+
+    def __init__(self, config: InitConfig, namespace: str, session: launch.Session) -> None:
+        super().__init__(config, namespace, session.node, session.config, session.arena_fd)
+        self.session = session
+        registry.register(session.config, os.getpid())
+
+    def abandon(self) -> None:
+        self.session.life.close()
+
+    def shutdown(self) -> None:
+        registry.unregister(self.session.config["session_dir"])
+        self.leave()
+        launch.stop(self.session)
+        self.restore_handler()
+
+
+class JoinedEngine(DriverEngine):
+    """A program in a session that others have started."""
+
+    def __init__(
+        self, config: InitConfig, namespace: str, node: socket.socket, settings: dict[str, Any], arena_fd: int
+    ) -> None:
+        super().__init__(config, namespace, node, settings, arena_fd)
+        # Workers were forked by somebody else's program: for this one they look where it finds its modules.
+        own_path = [
+            os.path.abspath(path) for path in sys.path if path not in settings["sys_path"] or not path
+        ]
+        inside = {"_sys_path": own_path, "_worker_setup": [list(setup) for setup in config.worker_setup]}
+        self.job_env = {
+            **settings["base_env"],
+            **config.runtime_env,
+            **{k: v for k, v in inside.items() if v},
+        }
+        if not config.log_to_driver:
+            self.print_log = lambda *_: None
+        self.tell(protocol.JOIN, namespace, os.getpid(), " ".join(["python", *sys.argv]))
+
+    def shutdown(self) -> None:
+        self.leave()
+        self.restore_handler()
+
+
+def join(config: InitConfig, namespace: str, entry: registry.Entry) -> JoinedEngine:
+    """Become a driver of a session that runs.
+
+    Raises:
+        ConnectionError: it does not answer.
+    """
+    try:
+        sock = wire.connect(entry.node_path, entry.token, protocol.DRIVER)
+        sock.settimeout(10)
+        size, fds, _flags, _address = socket.recv_fds(sock, 4, 1)
+        length = int.from_bytes(size, "little")
+        body = sock.recv(length, socket.MSG_WAITALL) if len(size) == 4 else b""
+        if not fds or len(body) != length:
+            raise ConnectionError("it ended while it answered")
+    except OSError as error:
+        raise ConnectionError(f"session {entry.name} (pid {entry.pid}) can't be joined: {error}.") from error
+    return JoinedEngine(config, namespace, sock, marshal.loads(body), fds[0])
 
 
 def write_log(stream: str, name: str, pid: int, text: bytes) -> None:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _PROGRAM = "import sys; sys.path[:0] = {path!r}; from skate.engine.local.zygote import main; main({fd})"
 
 
+_DETACHED: dict[str, Any] = {
+    "setsid": True,
+    "file_actions": [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)],
+}
+
+
 class Session(NamedTuple):
     """What a driver holds of a session it has started."""
 
@@ -71,8 +77,7 @@ def start(config: InitConfig, namespace: str) -> Session:
     life, zygote_life = socket.socketpair()
     try:
         pid = _spawn(config, zygote_life, (node_end.fileno(), arena_fd))
-        settings = _settings(config, namespace, store, arena_fd, node_end.fileno())
-        settings["memory_limits"] = limits
+        settings = _settings(config, namespace, store, arena_fd, node_end.fileno(), limits)
         body = marshal.dumps(settings, 2)
         life.sendall(len(body).to_bytes(4, "little") + body)
     except BaseException:
@@ -87,7 +92,33 @@ def start(config: InitConfig, namespace: str) -> Session:
     return Session(settings, driver_end, life, arena_fd, pid)
 
 
-def _spawn(config: InitConfig, life: socket.socket, inherited: tuple[int, ...]) -> int:
+def start_standing(config: InitConfig) -> dict[str, Any]:
+    """Start a session that stands by itself: it has no driver, and lasts until it is stopped. Returns its settings.
+
+    The zygote is its root: a session (in the system's sense) of its own, which no terminal ends, and which holds both ends of the
+    socket whose closing would end it.
+    """
+    limits = memory_limits(config.system_config)
+    store = store_bytes(config)
+    arena_fd = arena.create_file(max(store, 4096))
+    life, zygote_life = socket.socketpair()
+    try:
+        pid = _spawn(config, zygote_life, (life.fileno(), arena_fd), detached=True)
+        name = f"standing-{os.urandom(8).hex()}"
+        settings = _settings(config, name, store, arena_fd, -1, limits)
+        settings.update(standing=True, driver_pid=pid, kept_fd=life.fileno())
+        body = marshal.dumps(settings, 2)
+        life.sendall(len(body).to_bytes(4, "little") + body)
+    finally:
+        for sock in (life, zygote_life):
+            sock.close()
+        os.close(arena_fd)
+    return settings
+
+
+def _spawn(
+    config: InitConfig, life: socket.socket, inherited: tuple[int, ...], detached: bool = False
+) -> int:
     for fd in (life.fileno(), *inherited):
         os.set_inheritable(fd, True)
     package_parent = os.path.dirname(
@@ -98,10 +129,18 @@ def _spawn(config: InitConfig, life: socket.socket, inherited: tuple[int, ...]) 
         [sys.executable, "-c", _PROGRAM.format(path=[package_parent], fd=life.fileno())],
         {**os.environ, **config.runtime_env.get("env_vars", {})},
         setsigmask=[],
+        **(_DETACHED if detached else {}),
     )
 
 
-def _settings(config: InitConfig, namespace: str, store: int, arena_fd: int, node_fd: int) -> dict[str, Any]:
+def _settings(
+    config: InitConfig,
+    namespace: str,
+    store: int,
+    arena_fd: int,
+    node_fd: int,
+    limits: tuple[float, float],
+) -> dict[str, Any]:
     """What every process of the session is told; makes the session's folder."""
     import secrets
     import tempfile
@@ -132,6 +171,8 @@ def _settings(config: InitConfig, namespace: str, store: int, arena_fd: int, nod
         "argv": list(sys.argv) if hasattr(sys, "argv") else [""],
         "namespace": namespace,
         "driver_pid": os.getpid(),
+        "standing": False,
+        "memory_limits": limits,
         "base_env": dict(config.runtime_env),
         "system": dict(config.system_config),
         "record": config.record,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+DRIVER = b"1"
+"""What a driver that joins says instead of a number: it is given one, with the session's settings and shared memory."""
 OBSERVER = b"0"
 """How somebody greets the node who only asks about the session, and is no part of it."""
 
@@ -63,6 +65,8 @@ START_ACTOR = 67  # key, [(kind, payload) of each top-level ref], [keys to hold]
 KILL_WORKER = 69  # worker: a lease of ours, whose task must end at once
 RETIRE = 68  # a worker: it ends soon, and takes no new lease
 SYNC = 66  # request: answered once all before it has been done
+JOIN = 78  # a driver that has joined: namespace, pid, command
+STOP_SESSION = 79  # end, whoever is there
 ENV_BROKEN = 71  # a worker: text; it could not put itself into its environment, and ends
 CANCEL_ELSEWHERE = 70  # key, force, recursive: for whoever made the call; passed on to it as it is
 ASK_ALL = 72  # request, what, asked, seconds: a question for every process; answered with what they say
@@ -148,6 +152,8 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     KILL_WORKER: (int,),
     CANCEL_ELSEWHERE: (int, bool, bool),
     ENV_BROKEN: (str,),
+    JOIN: (str, int, str),
+    STOP_SESSION: (),
     ASK_ALL: (int, str, _ANY, float),
     TOLD: (int, bytes),
     HISTORY: (int, bytes),

@@ -13,8 +13,6 @@ import stat
 import time
 from typing import Any, NamedTuple
 
-from skate.engine.local import protocol, wire
-
 
 class Entry(NamedTuple):
     """One session."""
@@ -29,6 +27,8 @@ class Entry(NamedTuple):
     namespace: str
     token: bytes
     command: str
+    standing: bool
+    """Whether it was started by `skate start`, and goes on without a driver."""
 
 
 def _path() -> str:
@@ -57,7 +57,7 @@ def directory() -> str:
 
 
 def register(settings: dict[str, Any], pid: int) -> None:
-    """Enter a session, which lasts as long as the process `pid`.
+    """Enter a session, which lasts no longer than the process `pid`.
 
     Raises:
         OSError: the directory can't be written.
@@ -72,6 +72,7 @@ def register(settings: dict[str, Any], pid: int) -> None:
         f"node_path={settings['node_path']}",
         f"namespace={settings['namespace']}",
         f"token={settings['token'].hex()}",
+        f"standing={int(settings['standing'])}",
         f"command={command}",
     ]
     while True:
@@ -129,6 +130,11 @@ def sessions() -> list[Entry]:
     return sorted(found, key=lambda entry: -entry.started)
 
 
+def standing() -> Entry | None:
+    """The youngest session that `skate start` has started, if there is one."""
+    return next((entry for entry in sessions() if entry.standing), None)
+
+
 def find(address: str | None = None) -> Entry:
     """The session that `address` names: its name, folder or socket; None, "auto" or "local" is the youngest.
 
@@ -161,8 +167,11 @@ class Observer:
     """
 
     def __init__(self, entry: Entry, patience: float = 10.0) -> None:
+        from skate.engine.local import protocol, wire  # a driver that only looks for sessions needs neither
+
         self.entry = entry
         self._patience = patience
+        self._reply = protocol.REPLY
         self._number = 0
         try:
             self._conn = wire.Conn(wire.connect(entry.node_path, entry.token, protocol.OBSERVER))
@@ -190,9 +199,14 @@ class Observer:
             if messages is None:
                 raise ConnectionError(f"session {self.entry.name} has ended.")
             for message in messages:
-                if message[0] == protocol.REPLY and message[1] == self._number:
+                if message[0] == self._reply and message[1] == self._number:
                     return message[2]
         raise ConnectionError(f"session {self.entry.name} gave no answer within {self._patience:g} s.")
+
+    def tell(self, *message: Any) -> None:
+        """Tell the node something that it does not answer."""
+        self._conn.send(message)
+        self._conn.flush()
 
     def close(self) -> None:
         """Let go of the session."""
@@ -212,6 +226,7 @@ def _read(path: str, name: str) -> Entry:
         facts["namespace"],
         bytes.fromhex(facts["token"]),
         facts["command"],
+        facts["standing"] == "1",
     )
 
 

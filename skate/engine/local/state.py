@@ -314,16 +314,14 @@ def jobs(facts: Row, _told: list[Row]) -> list[Row]:
     """A row for each program."""
     rows = []
     for driver in facts["drivers"]:
-        first = driver["number"] == facts["first"]
-        pid = facts["driver_pid"] if first else driver["pid"]
         rows.append(
             {
                 "type": "DRIVER",
                 "job_id": JOB_ID,
                 "submission_id": None,
-                "driver_info": {"id": JOB_ID, "node_ip_address": "127.0.0.1", "pid": str(pid)},
+                "driver_info": {"id": JOB_ID, "node_ip_address": "127.0.0.1", "pid": str(driver["pid"])},
                 "status": "RUNNING",
-                "entrypoint": " ".join(["python", *facts["argv"]]) if first else "",
+                "entrypoint": driver["command"],
                 "message": None,
                 "error_type": None,
                 "start_time": int(facts["start"] * 1000),

@@ -26,13 +26,15 @@ def main(config_fd: int) -> None:
     sys.path[:] = config["sys_path"]
     sys.argv[:] = config["argv"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    driver = socket.socket(fileno=config["driver_fd"])
-    for fd in (config_fd, config["driver_fd"], config["arena_fd"]):
+    driver = None if config["standing"] else socket.socket(fileno=config["driver_fd"])
+    for fd in (config_fd, config["kept_fd" if driver is None else "driver_fd"], config["arena_fd"]):
         os.set_inheritable(fd, False)  # what users' tasks start has no business with these
     node_end, zygote_end = socket.socketpair()
     node_pid = os.fork()
     if node_pid == 0:
         life.close()
+        if driver is None:
+            os.close(config["kept_fd"])
         zygote_end.close()
         _die_with_parent(signal.SIGKILL)
         _leave_group()
@@ -48,15 +50,15 @@ def main(config_fd: int) -> None:
 
                 traceback.print_exc()
             os._exit(code)
-    driver.close()
+    if driver is not None:
+        driver.close()
     node_end.close()
     from skate.core import serialize
+    from skate.core.environment.enter import run_setups
     from skate.engine.local.worker import main as worker_main
 
     serialize.warm_up()
-    for setup, arguments in config["worker_setup"]:
-        module, _, function = setup.partition(":")
-        getattr(__import__(module, fromlist=[function]), function)(*arguments)
+    run_setups(config["worker_setup"])
     for module in config["preload"]:
         __import__(module)
     gc.collect()
@@ -140,6 +142,8 @@ class _Zygote:
         for fd in (*fds, self.wake_read, self.wake_write):
             os.close(fd)
         self.life.close()
+        if self.config["standing"]:
+            os.close(self.config["kept_fd"])
         self.control.close()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)

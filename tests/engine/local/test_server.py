@@ -61,6 +61,8 @@ class Node:
             "log_to_driver": False,
             "system": {},
             "driver_pid": os.getpid(),
+            "argv": ["test.py"],
+            "standing": False,
         }
         self.server = Server(config, driver, zygote, self.arena_fd)
         self.driver = wire.Conn(self.driver_end)

@@ -60,7 +60,7 @@ class Link:
         self.idle_since = now
         self.draining = False
         self.stealing = False
-        self.lost: str | None = None
+        self.lost = False
 
 
 class Lane:
@@ -259,6 +259,10 @@ class Lanes:
         """A leased worker has died."""
         link = self.links.pop(worker, None)
         known = self.conns.pop(worker, None)
+        if link is not None:
+            link.lost = link.draining = (
+                True  # nothing more is sent to it, and there is no lease left to give back
+            )
         if known is not None:
             conn = known[0]
             # What it answered before it died is still in the socket.
@@ -374,7 +378,7 @@ class Lanes:
         if not inflight:
             link.load = 0.0
             link.idle_since = link.progress
-            if link.draining and not conn.closed:
+            if link.draining and not link.lost and not conn.closed:
                 self._release(link)
         lane = link.lane
         if lane.backlog or not inflight:

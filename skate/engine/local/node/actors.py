@@ -41,6 +41,7 @@ class Actors:
             scale(about["creation_demand"]),
             scale(about["running_demand"]),
             home=process.machine,
+            job=process.job,
         )
         holder = table.create(actor)
         if holder is not None:
@@ -138,6 +139,7 @@ class Actors:
         if actor.state == lifecycle.DEAD or worker is None:
             return  # one of the two has ended since; the other is told of it
         process.label = actor.description["class_name"]
+        process.job = actor.job
         gpus = sorted(worker.holding.gpus) if worker.holding else []
         where = actor.description["where"]
         facts = (unscale(actor.running_resources), gpus, actor.restarts, actor.name, actor.namespace, where)

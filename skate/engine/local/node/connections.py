@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import marshal
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,6 @@ from skate.engine.local import protocol, wire
 from skate.engine.local.node.process import Process, readable
 
 if TYPE_CHECKING:
-    import socket
-
     from skate.engine.local.node.server import Server
 
 
@@ -62,6 +62,9 @@ class Connections:
         if hello == protocol.OBSERVER:
             self._admit_observer(greeting)
             return
+        if hello == protocol.DRIVER:
+            self._admit_driver(greeting)
+            return
         process = self.server.processes.get(number)
         if process is None or process.conn is not None or process.is_driver:
             self._refuse(greeting)
@@ -75,6 +78,25 @@ class Connections:
         self.server.poller.remove(greeting.fd)
         process = Process(self.server.workers.new_number(), False, "")
         process.reports = False
+        self.attach(process, greeting.sock)
+
+    def _admit_driver(self, greeting: wire.Greeting) -> None:
+        """Give a driver that joins its number, the session's settings and its shared memory."""
+        del self.greetings[greeting.fd]
+        self.server.poller.remove(greeting.fd)
+        number = self.server.workers.new_number()
+        body = marshal.dumps({**self.server.config, "first_number": number}, 2)
+        greeting.sock.setblocking(True)
+        greeting.sock.settimeout(1.0)  # a few KB, into an empty socket
+        try:
+            socket.send_fds(
+                greeting.sock, [len(body).to_bytes(4, "little") + body], [self.server.config["arena_fd"]]
+            )
+        except OSError:
+            greeting.sock.close()
+            return
+        process = Process(number, True, self.server.config["machine_id"])
+        process.job = number
         self.attach(process, greeting.sock)
 
     def tick(self, now: float) -> None:
@@ -178,7 +200,7 @@ class Connections:
             server.table.owner_died(key)
         if process.is_driver:
             del server.processes[process.number]
-            if not server.drivers():
+            if not server.drivers() and not server.config["standing"]:
                 server.stopping = True
         elif not process.reports:
             del server.processes[process.number]

@@ -161,9 +161,6 @@ class Inquiry:
         return {
             "drivers": [_describe_process(process) for process in self.server.drivers()],
             "start": self.started,
-            "argv": list(config["argv"]),
-            "first": config["first_number"],
-            "driver_pid": config["driver_pid"],
             "machine": config["machine_id"],
             "env": config.get("job_env", {}),
         }
@@ -190,6 +187,7 @@ def _describe_process(process: Process) -> dict[str, Any]:
         "number": process.number,
         "pid": process.pid,
         "driver": process.is_driver,
+        "command": process.command,
         "label": process.label,
         "machine": process.machine,
         "namespace": process.namespace,

@@ -107,7 +107,9 @@ class Leases:
         lease, self._next_lease = self._next_lease, self._next_lease + 1
         if client not in self.server.processes or self.server.processes[client].conn is None:
             return
-        path = self.server.processes[number].path
+        leased_process = self.server.processes[number]
+        leased_process.job = self.server.processes[client].job
+        path = leased_process.path
         mortal = not self.server.scheduler.machines.single
         self.server.connections.send(client, (protocol.GRANT, lane, number, path, gpus, lease, mortal))
 

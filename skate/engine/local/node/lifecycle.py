@@ -31,6 +31,7 @@ class Actor:
         "detached",
         "error",
         "home",
+        "job",
         "key",
         "max_restarts",
         "name",
@@ -57,10 +58,13 @@ class Actor:
         resources: dict[str, int],
         running_resources: dict[str, int],
         home: str = "",
+        job: int = 0,
     ) -> None:
         self.key = key
         self.home = home
         """The machine of the process that created it."""
+        self.job = job
+        """The number of the driver that it works for."""
         self.creator = creator
         self.description = description
         self.name = name

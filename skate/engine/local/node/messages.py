@@ -76,14 +76,23 @@ def cancel_elsewhere(server: Server, _process: Process, key: int, force: bool, r
 
 
 def attach(server: Server, process: Process, path: str, name: str) -> None:
-    """A debugger in a worker wants a terminal: that of the first driver."""
-    driver = server.drivers()[0]
-    server.connections.send(driver.number, (protocol.ATTACH, path, name, process.pid))
+    """A debugger in a worker wants a terminal: that of the program that it works for."""
+    server.connections.send(process.job, (protocol.ATTACH, path, name, process.pid))
+
+
+def join(_server: Server, process: Process, namespace: str, pid: int, command: str) -> None:
+    """A driver that has joined says who it is."""
+    process.namespace, process.pid, process.command = namespace, pid, command
+
+
+def stop_session(server: Server, _process: Process) -> None:
+    """Somebody who has the token ends the session."""
+    server.stopping = True
 
 
 def stop(server: Server, process: Process) -> None:
-    """A driver ends its session."""
-    if len(server.drivers()) <= 1:
+    """A driver ends its session, unless others are in it or it stands by itself."""
+    if len(server.drivers()) <= 1 and not server.config["standing"]:
         server.stopping = True
     else:
         server.connections.left(process)
@@ -137,5 +146,7 @@ HANDLERS: dict[int, Callable[..., Any]] = {
     protocol.INFO: info,
     protocol.KV: key_value,
     protocol.STOP: stop,
+    protocol.JOIN: join,
+    protocol.STOP_SESSION: stop_session,
     protocol.SYNC: sync,
 }

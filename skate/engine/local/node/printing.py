@@ -83,6 +83,8 @@ class Printing:
         connections = self.server.connections
         for name, text in pieces:
             for driver in self.server.drivers():
+                if process.job not in (driver.number, 0):
+                    continue  # it works for another program
                 message = (protocol.LOG, stream, name or process.label or "worker", process.pid, text)
                 connections.send(driver.number, message)
                 connections.flush(driver)

@@ -15,10 +15,12 @@ class Process:
     """A driver or a worker."""
 
     __slots__ = (
+        "command",
         "conn",
         "doomed",
         "ended",
         "is_driver",
+        "job",
         "label",
         "machine",
         "namespace",
@@ -37,6 +39,9 @@ class Process:
         self.machine = machine
         """The id of the machine that it is on."""
         self.pid = 0
+        self.job = 0
+        """The number of the driver that it is, or works for."""
+        self.command = ""
         self.conn: wire.Conn | None = None
         self.path = ""
         self.label = ""

@@ -53,7 +53,7 @@ class Server:
     handlers = HANDLERS
 
     def __init__(
-        self, config: dict[str, Any], driver: socket.socket, zygote: socket.socket, arena_fd: int
+        self, config: dict[str, Any], driver: socket.socket | None, zygote: socket.socket, arena_fd: int
     ) -> None:
         self.config = config
         self.token: bytes = config["token"]
@@ -77,10 +77,13 @@ class Server:
         self.memory = Monitor(machine_memory, *config["memory_limits"])
         self.inquiry = Inquiry(self)
         self.waiting = Waiting(self)
-        process = Process(config["first_number"], True, first.id)
-        process.namespace = config["namespace"]
-        process.pid = config["driver_pid"]
-        self.connections.attach(process, driver)
+        if driver is not None:
+            process = Process(config["first_number"], True, first.id)
+            process.job = process.number
+            process.namespace = config["namespace"]
+            process.pid = config["driver_pid"]
+            process.command = " ".join(["python", *config["argv"]])
+            self.connections.attach(process, driver)
         self.scheduler.prestart(config["prestart"])
         self.carry_out()
 
