@@ -62,7 +62,7 @@ class LongWaits:
         notice = min(_REPORT_AFTER, self.warn_after) if reporter else self.warn_after
         if timeout is not None and timeout <= notice:
             return loop.wait(latch, timeout)
-        if loop.wait(latch, notice) or self.engine.ended:
+        if loop.wait(latch, notice, loose=True) or self.engine.ended:
             return latch.left <= 0
         serial = self._report(latch, refs, needed) if reporter else 0
         try:

@@ -100,6 +100,8 @@ class Loop:
         self.poller.add(self._wake_read)
         self._thread: threading.Thread | None = None
         self.parked = False
+        self._alarm = 0.0
+        """When the background is to end the poll of the thread that drives; 0: never."""
         self._park = threading.Lock()
         self._park.acquire()
         self._nudge_read, self._nudge_write = os.pipe()
@@ -137,25 +139,32 @@ class Loop:
 
     # -- driving ----------------------------------------
 
-    def wait(self, latch: Latch, timeout: float | None) -> bool:
-        """Wait until the latch is down; False after `timeout` seconds."""
+    def wait(self, latch: Latch, timeout: float | None, loose: bool = False) -> bool:
+        """Wait until the latch is down; False after `timeout` seconds.
+
+        A loose timeout may be late by some ms. It is kept by the background, as a poll with a timer costs more than one without.
+        """
         if latch.left <= 0:
             return True
         deadline = None if timeout is None else time.monotonic() + timeout
         if self._owner == threading.get_ident():
-            return self._drive(latch, deadline)  # called from a callback of this very thread
+            return self._drive(latch, deadline, False)  # called from a callback of this very thread
         while latch.left > 0:
             if self._role.acquire(blocking=False):
                 self._owner = threading.get_ident()
                 try:
-                    return self._drive(latch, deadline)
+                    return self._drive(latch, deadline, loose)
                 finally:
+                    self._alarm = 0.0
                     self._leave()
             if not self._follow(latch, deadline):
                 return latch.left <= 0
         return True
 
-    def _drive(self, latch: Latch, deadline: float | None) -> bool:
+    def _drive(self, latch: Latch, deadline: float | None, loose: bool) -> bool:
+        if loose and deadline is not None:
+            self._alarm = deadline
+            self.nudge()
         while latch.left > 0:
             left = None
             if deadline is not None:
@@ -166,7 +175,7 @@ class Loop:
                     return latch.left <= 0
             if self.closed:
                 return False
-            self.step(left)
+            self.step(None if loose else left)
         return True
 
     def _follow(self, latch: Latch, deadline: float | None) -> bool:
@@ -298,12 +307,15 @@ class Loop:
             self._park.acquire(timeout=tick)
             if self.closed:
                 return
-            if not self._busy():
+            if self._alarm and time.monotonic() >= self._alarm:
+                self._alarm = 0.0
+                self.wake()
+            if not self._busy() and not self._alarm:
                 if time.monotonic() - idle_since > _PARK_AFTER:
                     if self.before_park is not None:
                         self.before_park()
                     self.parked = True
-                    if not self._busy() and self._sleep():
+                    if not self._busy() and not self._alarm and self._sleep():
                         self.try_step()
                     self.parked = False
                     idle_since = time.monotonic()
