@@ -69,6 +69,7 @@ from skate.data.extensions import ArrowTensorType, ArrowVariableShapedTensorType
 from skate.data.iterator import DataIterator
 from skate.data.iterator import DataIterator as DatasetIterator
 from skate.data.options import MixStoppingCondition, NodeIdStr, RandomSeedConfig
+from skate.data.preprocessor import Preprocessor
 from skate.data.reading import (
     read_binary_files,
     read_csv,
@@ -104,6 +105,7 @@ __all__ = [
     "MaterializedDataset",
     "MixStoppingCondition",
     "NodeIdStr",
+    "Preprocessor",
     "RandomSeedConfig",
     "ReadTask",
     "ReaderFormat",

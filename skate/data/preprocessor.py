@@ -1,0 +1,267 @@
+"""Preprocessors: what is learnt from a dataset once (`fit`), and applied to it and to later batches."""
+
+from __future__ import annotations
+
+import abc
+import base64
+import enum
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from skate.data import convert
+
+if TYPE_CHECKING:
+    import pandas
+
+    from skate.data.dataset import Dataset
+
+
+class PreprocessorNotFittedException(RuntimeError):
+    """A preprocessor is used before it was fitted."""
+
+
+class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pandas or for NumPy
+    """Base of preprocessors. A subclass implements `_fit`, if it learns something, and `_transform_pandas`.
+
+    Example:
+        >>> import skate.data
+        >>> from skate.data.preprocessors import StandardScaler
+        >>> scaler = StandardScaler(columns=["id"])
+        >>> [row["id"] for row in scaler.fit_transform(skate.data.range(3)).take_all()]
+        [-1.224744871391589, 0.0, 1.224744871391589]
+    """
+
+    class FitStatus(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
+        """Whether there is something to learn, and whether it was learnt."""
+
+        NOT_FITTABLE = "NOT_FITTABLE"
+        NOT_FITTED = "NOT_FITTED"
+        PARTIALLY_FITTED = "PARTIALLY_FITTED"
+        FITTED = "FITTED"
+
+    _is_fittable = True
+    stats_: dict[str, Any] = {}  # noqa: RUF012 - replaced, and never changed
+
+    def fit_status(self) -> Preprocessor.FitStatus:
+        """Whether it can be used."""
+        if not self._is_fittable:
+            return Preprocessor.FitStatus.NOT_FITTABLE
+        return Preprocessor.FitStatus.FITTED if self._fitted else Preprocessor.FitStatus.NOT_FITTED
+
+    @property
+    def _fitted(self) -> bool:
+        return "stats_" in self.__dict__
+
+    def has_stats(self) -> bool:
+        """Whether something was learnt."""
+        return bool(self.__dict__.get("stats_"))
+
+    def fit(self, ds: Dataset) -> Preprocessor:
+        """Learn from a dataset; what was learnt before is forgotten.
+
+        Args:
+            ds: The dataset.
+
+        Returns:
+            Itself.
+        """
+        if self._is_fittable:
+            self._fit(ds)
+        return self
+
+    def fit_transform(
+        self,
+        ds: Dataset,
+        *,
+        transform_num_cpus: float | None = None,
+        transform_memory: float | None = None,
+        transform_batch_size: int | None = None,
+        transform_concurrency: int | None = None,
+    ) -> Dataset:
+        """Learn from a dataset, and apply that to it.
+
+        Args:
+            ds: The dataset.
+            transform_num_cpus: CPUs of each task that applies it.
+            transform_memory: Bytes of memory of each task that applies it.
+            transform_batch_size: Rows of a batch.
+            transform_concurrency: How many tasks apply it at a time.
+        """
+        self.fit(ds)
+        return self.transform(
+            ds,
+            batch_size=transform_batch_size,
+            num_cpus=transform_num_cpus,
+            memory=transform_memory,
+            concurrency=transform_concurrency,
+        )
+
+    def transform(
+        self,
+        ds: Dataset,
+        *,
+        batch_size: int | None = None,
+        num_cpus: float | None = None,
+        memory: float | None = None,
+        concurrency: int | None = None,
+    ) -> Dataset:
+        """Apply it to a dataset.
+
+        Args:
+            ds: The dataset.
+            batch_size: Rows of a batch.
+            num_cpus: CPUs of each task.
+            memory: Bytes of memory of each task.
+            concurrency: How many tasks at a time.
+
+        Raises:
+            PreprocessorNotFittedException: it has to be fitted first.
+        """
+        self._require_fitted(
+            "`fit` must be called before `transform`, or simply use fit_transform() to run both steps"
+        )
+        return ds.map_batches(
+            _Apply(self),
+            batch_format="numpy" if self._is_for_numpy else "pandas",
+            batch_size=batch_size,
+            num_cpus=num_cpus,
+            memory=memory,
+            concurrency=concurrency,
+        )
+
+    def transform_batch(self, data: Any) -> Any:
+        """Apply it to a batch, as when a model is served.
+
+        Args:
+            data: A DataFrame, an Arrow table or a dict of arrays.
+
+        Returns:
+            A batch of the same kind.
+
+        Raises:
+            PreprocessorNotFittedException: it has to be fitted first.
+        """
+        self._require_fitted("`fit` must be called before `transform_batch`.")
+        import pandas
+
+        if isinstance(data, pandas.DataFrame) and not self._is_for_numpy:
+            return self._transform_pandas(data.copy(deep=False))
+        table = convert.table_from_batch(data)
+        if self._is_for_numpy:
+            arrays = self._transform_numpy(convert.table_to_batch(table, "numpy", copy=True))
+            return arrays if isinstance(data, dict) else convert.table_from_batch(arrays)
+        frame = self._transform_pandas(_plain_frame(table))
+        result = convert.table_from_pandas(frame)
+        return convert.table_to_batch(result, "numpy") if isinstance(data, dict) else result
+
+    def _require_fitted(self, message: str) -> None:
+        if self.fit_status() in (Preprocessor.FitStatus.NOT_FITTED, Preprocessor.FitStatus.PARTIALLY_FITTED):
+            raise PreprocessorNotFittedException(message)
+
+    def _fit(self, ds: Dataset) -> Preprocessor:
+        """Learn from a dataset: set `stats_`."""
+        raise NotImplementedError
+
+    def _transform_pandas(self, df: pandas.DataFrame) -> pandas.DataFrame:
+        """Apply it to a DataFrame, which may be changed."""
+        raise NotImplementedError
+
+    def _transform_numpy(self, data: Any) -> Any:
+        """Apply it to a dict of arrays: for subclasses that have no `_transform_pandas`."""
+        raise NotImplementedError
+
+    @property
+    def _is_for_numpy(self) -> bool:
+        kind = type(self)
+        return (
+            kind._transform_pandas is Preprocessor._transform_pandas
+            and kind._transform_numpy is not Preprocessor._transform_numpy
+        )
+
+    def get_input_columns(self) -> list[str]:
+        """The columns that it reads."""
+        return list(getattr(self, "columns", []))
+
+    def get_output_columns(self) -> list[str]:
+        """The columns that it makes."""
+        return list(getattr(self, "output_columns", None) or self.get_input_columns())
+
+    @classmethod
+    def preferred_batch_format(cls) -> str:
+        """The format in which batches reach it."""
+        return "pandas"
+
+    def serialize(self) -> bytes:
+        """Itself as bytes, to be kept with a model."""
+        return bytes(cloudpickle.dumps(self))
+
+    @staticmethod
+    def deserialize(serialized: bytes | str) -> Preprocessor:
+        """A preprocessor from what `serialize` gave. The bytes run code: read only what you have written.
+
+        Raises:
+            TypeError: they hold something else.
+        """
+        data = base64.b64decode(serialized) if isinstance(serialized, str) else serialized
+        found = cloudpickle.loads(data)
+        if not isinstance(found, Preprocessor):
+            raise TypeError(f"deserialize: the bytes hold {type(found)}, which is no preprocessor.")
+        return found
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self._shown_fields())
+        return f"{type(self).__name__}({shown})"
+
+    def _shown_fields(self) -> Sequence[str]:
+        return [name for name in self.__dict__ if not name.startswith("_") and name != "stats_"]
+
+
+SerializablePreprocessorBase = Preprocessor
+
+
+def _shown(value: Any) -> str:
+    return value.__name__ if callable(value) and not isinstance(value, type) else repr(value)
+
+
+def _plain_frame(table: Any) -> Any:
+    return convert.table_to_pandas(table.replace_schema_metadata({b"skate.pandas": b"1"}))
+
+
+class _Apply:
+    """What `transform` gives to `map_batches`."""
+
+    def __init__(self, preprocessor: Preprocessor) -> None:
+        self._preprocessor = preprocessor
+        self.__name__ = type(preprocessor).__name__
+
+    def __call__(self, frame: Any) -> Any:
+        if isinstance(frame, dict):
+            return self._preprocessor._transform_numpy(frame)
+        plain = _plain_frame(convert.table_from_pandas(frame))
+        return self._preprocessor._transform_pandas(plain)
+
+
+def output_names(columns: list[str], output_columns: list[str] | None) -> list[str]:
+    """The columns to make: those given, or the ones that are read.
+
+    Raises:
+        ValueError: there are more or fewer of them.
+    """
+    if output_columns is None:
+        return list(columns)
+    if len(columns) != len(output_columns):
+        raise ValueError(
+            "Invalid output_columns: Got len(columns) != len(output_columns). The length of columns and output_columns "
+            f"must match: {columns} and {output_columns}."
+        )
+    return list(output_columns)
+
+
+__all__ = [
+    "Preprocessor",
+    "PreprocessorNotFittedException",
+    "SerializablePreprocessorBase",
+    "output_names",
+]

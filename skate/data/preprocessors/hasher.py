@@ -1,0 +1,49 @@
+"""The hashing trick: any number of tokens in a vector of fixed size."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skate.data.preprocessor import Preprocessor
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def place_of(token: object, size: int) -> int:
+    """The place of a token in a vector: the same in every process and at any time."""
+    return int(hashlib.sha256(str(token).encode()).hexdigest(), 16) % size
+
+
+class FeatureHasher(Preprocessor):
+    """Makes vectors of columns of counts: each column's name is hashed to a place, where its values are added.
+
+    Args:
+        columns: The columns, one for each token.
+        num_features: The size of the vectors.
+        output_column: The column of vectors.
+    """
+
+    _is_fittable = False
+
+    def __init__(self, columns: list[str], num_features: int, output_column: str) -> None:
+        self.columns = columns
+        self.num_features = num_features
+        self.output_column = output_column
+
+    def get_output_columns(self) -> list[str]:
+        """The column of vectors."""
+        return [self.output_column]
+
+    def _transform_pandas(self, df: pandas.DataFrame) -> pandas.DataFrame:
+        matrix: np.ndarray[Any, Any] = np.zeros((len(df), self.num_features))
+        for column in self.columns:
+            matrix[:, place_of(column, self.num_features)] += df[column].to_numpy(dtype=float)
+        df[self.output_column] = list(matrix)
+        return df
+
+
+__all__ = ["FeatureHasher", "place_of"]

@@ -1,0 +1,50 @@
+"""Texts as lists of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from skate.data.preprocessor import Preprocessor, output_names
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def simple_split_tokenizer(value: str) -> list[str]:
+    """The parts between single spaces."""
+    return value.split(" ")
+
+
+class Tokenizer(Preprocessor):
+    """Splits texts into tokens.
+
+    Args:
+        columns: The columns of text.
+        tokenization_fn: Makes tokens of a text; default: splits at spaces.
+        output_columns: Their names in the result; default: the same.
+    """
+
+    _is_fittable = False
+
+    def __init__(
+        self,
+        columns: list[str],
+        tokenization_fn: Callable[[str], list[str]] | None = None,
+        output_columns: list[str] | None = None,
+    ) -> None:
+        self.columns = columns
+        self.tokenization_fn = tokenization_fn or simple_split_tokenizer
+        self.output_columns = output_names(columns, output_columns)
+
+    def _transform_pandas(self, df: pandas.DataFrame) -> pandas.DataFrame:
+        made = {
+            out: [self.tokenization_fn(text) for text in df[column]]
+            for column, out in zip(self.columns, self.output_columns, strict=True)
+        }
+        for out, tokens in made.items():
+            df[out] = tokens
+        return df
+
+
+__all__ = ["Tokenizer", "simple_split_tokenizer"]
