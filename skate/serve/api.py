@@ -237,7 +237,7 @@ def start(
     if client.controller_or_none() is not None:
         return
     if not skate.is_initialized():
-        skate.init()
+        skate.init(preload=["skate.serve.preload"])
     http = HTTPOptions(**http_options) if isinstance(http_options, dict) else http_options
     http = HTTPOptions() if http is None else http.model_copy()
     if proxy_location is not None:
@@ -414,7 +414,7 @@ def _run_many(
     from skate.serve._private.build import build
 
     if not skate.is_initialized():
-        skate.init()
+        skate.init(preload=["skate.serve.preload"])
     apps = []
     for each in targets:
         logging = each.logging_config

@@ -195,7 +195,7 @@ class Controller:
             config.max_queued_requests,
             state.status != DeploymentStatus.DEPLOY_FAILED or bool(running),
             (config.backpressure_config.status_code, config.backpressure_config.retry_after_s),
-            b"" if router.is_default_request_router() else pickle.dumps(router),
+            b"" if router.is_default_request_router() else cloudpickle.dumps(router),
         )
 
     # -- deploying ----------------------------------------

@@ -6,7 +6,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
 
 import skate
 from skate import exceptions
@@ -19,6 +21,9 @@ from skate.serve._private.routing.request import Request
 from skate.serve._private.routing.watch import Watch
 from skate.serve._private.utils import get_random_string
 from skate.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+if TYPE_CHECKING:
+    from skate.serve._private.routing.custom import CustomChoice
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.2
@@ -60,6 +65,8 @@ class Router:
         self._reported = 0
         self._listeners: list[Callable[[], None]] = []
         self._ended: str | None = None
+        self._custom: CustomChoice | None = None
+        self._custom_from = b""
         self._watch = Watch(f"targets:{deployment.app_name}#{deployment.name}", self._news, self._report)
 
     # -- what is known ----------------------------------------
@@ -99,6 +106,7 @@ class Router:
                 fresh[info.id] = slot
             self.slots = fresh
             self._ready = [slot for slot in fresh.values() if not slot.gone]
+            self._take_custom(targets.router)
         if targets.deleted:
             self._stop(f"{self.deployment} has been deleted.")
             return
@@ -165,8 +173,20 @@ class Router:
         status, after = self._targets.backpressure
         return BackPressureError(waiting, most, status, after)
 
+    def _take_custom(self, pickled: bytes) -> None:
+        """Use the router that the deployment names, if it is not the default one (with the lock held)."""
+        if pickled != self._custom_from:
+            from skate.serve._private.routing.custom import CustomChoice
+
+            self._custom_from = pickled
+            self._custom = CustomChoice(self.deployment, cloudpickle.loads(pickled)) if pickled else None
+        if self._custom is not None:
+            self._custom.update(self._ready)
+
     def _choose(self, request: Request) -> Slot | None:
         candidates = self._ready
+        if self._custom is not None:
+            return self._custom.choose(candidates, request, time.monotonic())
         wanted = request.meta.multiplexed_model_id
         if wanted and len(candidates) > 1:
             # Where the model is loaded, while there is room; otherwise where the fewest are.
@@ -195,6 +215,8 @@ class Router:
             cancelled = request.cancelled
         for callback in callbacks:
             callback()
+        if self._custom is not None:
+            self._custom.routed(slot, request, sent)
         if cancelled:
             skate.cancel(sent)
         done = sent.completed() if request.stream else sent
@@ -208,6 +230,8 @@ class Router:
             self._look_at_failure(slot, request, sent)
         if request.sent is sent:
             request.finish()
+            if self._custom is not None:
+                self._custom.completed(slot, request)
         if self._pending:
             self._pump()
 

@@ -1,0 +1,80 @@
+"""Routers that users write."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from skate import serve
+from skate.serve.config import RequestRouterConfig
+from skate.serve.request_router import PendingRequest, RequestRouter, RunningReplica
+from tests.serve.conftest import until
+
+
+class Sticky(RequestRouter):
+    """Everything to the replica whose name comes first; what has been routed is kept."""
+
+    def initialize_state(self, waits: bool = False, **_kwargs: Any) -> None:
+        self.waits = waits
+        self.routed: list[str] = []
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        if self.waits:
+            await asyncio.sleep(0)
+        assert pending_request is not None
+        return [[min(candidate_replicas, key=lambda replica: replica.replica_id.unique_id)]]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_router_of_ones_own_decides(instance: None, waits: bool) -> None:
+    @serve.deployment(
+        num_replicas=3,
+        request_router_config=RequestRouterConfig(
+            request_router_class=Sticky, request_router_kwargs={"waits": waits}
+        ),
+    )
+    class Who:
+        def __call__(self) -> str:
+            return serve.get_replica_context().replica_tag
+
+    handle = serve.run(Who.bind(), route_prefix=None)
+    assert len({handle.remote().result() for _ in range(10)}) == 1
+
+
+def test_a_router_by_its_path(instance: None) -> None:
+    @serve.deployment(
+        num_replicas=2,
+        request_router_config={"request_router_class": "ray.serve.request_router:RoundRobinRouter"},
+    )
+    class Who:
+        def __call__(self) -> str:
+            return serve.get_replica_context().replica_tag
+
+    handle = serve.run(Who.bind(), route_prefix=None)
+    answers: list[Any] = [handle.remote().result() for _ in range(6)]
+    assert len(set(answers)) == 2
+    assert answers[::2] == [answers[0]] * 3
+
+
+def test_requests_for_a_model_go_where_it_is(instance: None) -> None:
+    @serve.deployment(num_replicas=2)
+    class Models:
+        @serve.multiplexed(max_num_models_per_replica=2)
+        async def get_model(self, model_id: str) -> str:
+            return model_id
+
+        async def __call__(self) -> str:
+            await self.get_model(serve.get_multiplexed_model_id())
+            return serve.get_replica_context().replica_tag
+
+    handle = serve.run(Models.bind(), route_prefix=None)
+    first = handle.options(multiplexed_model_id="a")
+    home = first.remote().result()
+    # The news that the model is there takes a moment; from then on every request for it goes there.
+
+    until(lambda: any("a" in slot.info.model_ids for slot in first._router.slots.values()))
+    assert {first.remote().result() for _ in range(10)} == {home}
