@@ -119,6 +119,8 @@ class JoinedEngine(DriverEngine):
         self.tell(protocol.JOIN, namespace, os.getpid(), " ".join(["python", *sys.argv]))
 
     def shutdown(self) -> None:
+        if not self.ended:
+            self.history.hand_over()  # the session outlives this program, and remembers what it did
         self.leave()
         self.restore_handler()
 
