@@ -40,6 +40,7 @@ _NAMES = {
     "bayesopt": ("bayesopt", "BayesOptSearch"),
     "nevergrad": ("nevergrad", "NevergradSearch"),
     "zoopt": ("zoopt", "ZOOptSearch"),
+    "bohb": ("bohb", "TuneBOHB"),
 }
 
 

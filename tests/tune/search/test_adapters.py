@@ -223,3 +223,30 @@ def test_searchers_by_name() -> None:
         Searcher(metric="a", mode="best")
     with pytest.raises(ValueError, match="as many entries"):
         Searcher(metric=["a", "b"], mode=["min"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bohb_learns_with_its_scheduler(tmp_path: Path) -> None:
+    pytest.importorskip("hpbandster")
+    from skate.tune.schedulers import HyperBandForBOHB
+    from skate.tune.search.bohb import TuneBOHB
+
+    space = {"x": tune.uniform(-5, 5), "n": tune.randint(1, 9), "c": tune.choice(["good", "bad"])}
+    controller, _ = simulate(
+        tmp_path,
+        lambda config, i: (config["x"] - 1) ** 2 + abs(config["n"] - 4) + (config["c"] == "bad") * 5,
+        space,
+        search=SearchGenerator(TuneBOHB(seed=1, points_to_evaluate=[{"x": 0.5, "n": 2, "c": "good"}])),
+        scheduler=HyperBandForBOHB(max_t=9),
+        mode="min",
+        num_samples=40,
+        cpus=4,
+    )
+    trials = controller.get_trials()
+    assert trials[0].config["x"] == 0.5 and len(trials) == 40 and all(trial.is_finished() for trial in trials)
+    scores = [trial.last_result["score"] for trial in trials]
+    assert sum(scores[20:]) < sum(scores[:20])
+    lone = TuneBOHB(metric="score", mode="min", space=space)
+    lone.suggest("0")
+    with pytest.raises(RuntimeError, match="HyperBandForBOHB"):
+        lone.on_trial_result("0", {"score": 1})
