@@ -262,3 +262,33 @@ def test_nothing_is_remembered_that_nobody_holds(cluster: Cluster, log: str) -> 
     assert len(engine.lineage.records) == 2
     del ref
     wait_until(lambda: not engine.lineage.records, _PATIENCE, "the records to go")
+
+
+@ray.remote(max_retries=-1)
+def leaf(number: int) -> list[int]:
+    return [number] * 100_000
+
+
+@ray.remote(max_retries=-1)
+def added(left: list[int], right: list[int]) -> list[int]:
+    return [left[0] + right[0]] * 100_000
+
+
+def test_a_tree_of_tasks_is_right_although_nodes_die_in_the_middle_of_it() -> None:
+    from skate.core import runtime
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
+    ray.init(address=cluster.address)
+    for done in range(4):
+        refs = [leaf.remote(number) for number in range(8)]
+        while len(refs) > 1:
+            refs = [added.remote(*refs[index : index + 2]) for index in range(0, len(refs), 2)]
+        ray.wait(refs, timeout=0.02 * done)  # the node dies at another moment each time
+        cluster.remove_node(nodes.pop(0))
+        nodes.append(cluster.add_node(num_cpus=2))
+        assert ray.get(refs[0], timeout=_PATIENCE)[0] == sum(range(8))
+    del refs
+    engine: Any = runtime.current()
+    wait_until(lambda: not engine.lineage.records and not _stored(), _PATIENCE, "all to be forgotten")
+    cluster.shutdown()

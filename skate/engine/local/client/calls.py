@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
-from skate.core.ref import ObjectRef, Stream
+from skate.core.ref import PENDING, STORED, ObjectRef, Stream
 from skate.engine.local import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NESTED = 6
 """Kind of a result whose `_value` is (payload, keys of the refs inside)."""
@@ -94,15 +96,18 @@ class Call:
         args = self.args
         if self.flag != protocol.ARGS_PLAIN:
             slots = self.slots
-            args = (args, None if slots is None else [(ref._kind, _slot_value(ref)) for ref in slots])
+            args = (args, None if slots is None else [slot(ref) for ref in slots])
         options = self.options.num_returns
         return (op, self.key, target, self.flag, args, options, self.extra)
 
 
-def _slot_value(ref: ObjectRef[Any]) -> Any:
-    from skate.core.ref import STORED
-
-    return ref._key if ref._kind == STORED else ref._value
+def slot(ref: ObjectRef[Any]) -> tuple[int, Any]:
+    """The value of a ref among the arguments, as it is sent: (kind, payload, or the key of what is in the store)."""
+    kind = ref._kind
+    if kind == STORED or kind == PENDING:
+        # Pending again: it was lost while the call waited for its worker, which finds it by its key when it is there again.
+        return STORED, ref._key
+    return kind, ref._value
 
 
 def plain(args: tuple[Any, ...]) -> bool:

@@ -11,6 +11,7 @@ from skate.core.actor import ActorMeta, ActorState, ClassSpec
 from skate.core.options import ActorOptions, MethodOptions
 from skate.core.ref import STORED, ObjectRef
 from skate.engine.local import protocol
+from skate.engine.local.client.calls import slot
 from skate.engine.local.client.objects import ACTOR, Guard
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ class Creation:
         held: list[int] = []
         if call.slots:
             self.engine.submit.name_inner_refs(call)
-            slots = [(r._kind, r._key if r._kind == STORED else r._value) for r in call.slots]
-            held = [r._key for r in call.slots if r._kind == STORED]
+            slots = [slot(ref) for ref in call.slots]
+            held = [key for kind, key in slots if kind == STORED]
             for ref in call.slots:
                 if type(ref._guard) is list:
                     held += [item._key if isinstance(item, ObjectRef) else item.key for item in ref._guard]

@@ -95,7 +95,7 @@ class Lineage:
     def _keep(self, call: Call) -> Record:
         record = Record(call)
         for ref in call.slots or ():
-            if ref._kind == STORED:
+            if ref._kind in (STORED, PENDING):  # pending again, if it has been lost since
                 record.slots.append((ref._key, None))
                 needed = self.records.get(ref._key >> INDEX_BITS << INDEX_BITS)
                 if needed is not None:
