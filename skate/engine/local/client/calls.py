@@ -104,7 +104,7 @@ class Call:
 def slot(ref: ObjectRef[Any]) -> tuple[int, Any]:
     """The value of a ref among the arguments, as it is sent: (kind, payload, or the key of what is in the store)."""
     kind = ref._kind
-    if kind == STORED or kind == PENDING:
+    if kind in (STORED, PENDING):
         # Pending again: it was lost while the call waited for its worker, which finds it by its key when it is there again.
         return STORED, ref._key
     return kind, ref._value
