@@ -274,6 +274,14 @@ def added(left: list[int], right: list[int]) -> list[int]:
     return [left[0] + right[0]] * 100_000
 
 
+def _tree() -> Any:
+    """The sum of eight leaves."""
+    refs = [leaf.remote(number) for number in range(8)]
+    while len(refs) > 1:
+        refs = [added.remote(*refs[index : index + 2]) for index in range(0, len(refs), 2)]
+    return refs[0]
+
+
 def test_a_tree_of_tasks_is_right_although_nodes_die_in_the_middle_of_it() -> None:
     from skate.core import runtime
 
@@ -281,14 +289,12 @@ def test_a_tree_of_tasks_is_right_although_nodes_die_in_the_middle_of_it() -> No
     nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
     ray.init(address=cluster.address)
     for done in range(4):
-        refs = [leaf.remote(number) for number in range(8)]
-        while len(refs) > 1:
-            refs = [added.remote(*refs[index : index + 2]) for index in range(0, len(refs), 2)]
-        ray.wait(refs, timeout=0.02 * done)  # the node dies at another moment each time
+        ref = _tree()
+        ray.wait([ref], timeout=0.02 * done)  # the node dies at another moment each time
         cluster.remove_node(nodes.pop(0))
         nodes.append(cluster.add_node(num_cpus=2))
-        assert ray.get(refs[0], timeout=_PATIENCE)[0] == sum(range(8))
-    del refs
+        assert ray.get(ref, timeout=_PATIENCE)[0] == sum(range(8))
+        del ref
     engine: Any = runtime.current()
     wait_until(lambda: not engine.lineage.records and not _stored(), _PATIENCE, "all to be forgotten")
     cluster.shutdown()
