@@ -32,6 +32,7 @@ from skate.data import datatype as datatype
 from skate.data import exceptions as exceptions
 from skate.data import expressions as expressions
 from skate.data.catalog import Catalog, CatalogAccessMode, ReaderFormat, ResolvedSource
+from skate.data.connectors import read_avro, read_sql, read_webdataset
 from skate.data.context import DataContext, DatasetContext, ExecutionOptions, ExecutionResources
 from skate.data.creation import (
     from_arrow,
@@ -134,6 +135,7 @@ __all__ = [
     "list_stats_summaries",
     "range",
     "range_tensor",
+    "read_avro",
     "read_binary_files",
     "read_csv",
     "read_datasource",
@@ -142,5 +144,7 @@ __all__ = [
     "read_numpy",
     "read_orc",
     "read_parquet",
+    "read_sql",
     "read_text",
+    "read_webdataset",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import base64
 import enum
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -13,6 +12,8 @@ import cloudpickle
 from skate.data import convert
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas
 
     from skate.data.dataset import Dataset

@@ -1,5 +1,6 @@
 """Everything that makes a dataset, under the module name that programs written for Ray import."""
 
+from skate.data.connectors import read_avro, read_sql, read_webdataset
 from skate.data.creation import (
     from_arrow,
     from_arrow_refs,
@@ -53,6 +54,7 @@ __all__ = [
     "from_torch",
     "range",
     "range_tensor",
+    "read_avro",
     "read_binary_files",
     "read_csv",
     "read_datasource",
@@ -61,5 +63,7 @@ __all__ = [
     "read_numpy",
     "read_orc",
     "read_parquet",
+    "read_sql",
     "read_text",
+    "read_webdataset",
 ]

@@ -13,6 +13,8 @@ from skate.data.datasource.file_sinks import (
     ORCDatasink,
     ParquetDatasink,
 )
+from skate.data.datasource.sql import SQLDatasink
+from skate.data.datasource.webdataset import WebDatasetDatasink
 from skate.data.execution.strategies import resolve
 from skate.data.methods.base import DatasetBase
 from skate.data.options import SaveMode
@@ -339,6 +341,67 @@ class WritingMethods(DatasetBase):
             path,
             column,
             file_format,
+            filesystem=filesystem,
+            try_create_dir=try_create_dir,
+            open_stream_args=arrow_open_stream_args,
+            filename_provider=filename_provider,
+            dataset_uuid=self._write_id(),
+            mode=mode,
+        )
+        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+
+    def write_sql(
+        self,
+        sql: str,
+        connection_factory: Callable[[], Any],
+        ray_remote_args: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        """Insert the rows into a database with a Python DB-API driver.
+
+        Args:
+            sql: An INSERT statement, with a placeholder for each column.
+            connection_factory: Opens a connection; it is called in each task that writes.
+            ray_remote_args: Options of the tasks that write.
+            concurrency: How many tasks write at a time.
+        """
+        sink = SQLDatasink(sql, connection_factory)
+        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+
+    def write_webdataset(
+        self,
+        path: str,
+        *,
+        filesystem: Any = None,
+        try_create_dir: bool = True,
+        arrow_open_stream_args: dict[str, Any] | None = None,
+        filename_provider: FilenameProvider | None = None,
+        min_rows_per_file: int | None = None,
+        ray_remote_args: dict[str, Any] | None = None,
+        encoder: Any = True,
+        concurrency: int | None = None,
+        num_rows_per_file: int | None = None,
+        mode: SaveMode = SaveMode.APPEND,
+    ) -> None:
+        """Write WebDataset archives, one for each block: a file for each column of each row.
+
+        Args:
+            path: The folder, or its address.
+            filesystem: An Arrow or fsspec file system; None finds one by the address.
+            try_create_dir: Whether to make the folder.
+            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
+            filename_provider: Names the files.
+            min_rows_per_file: The least number of rows of a file.
+            ray_remote_args: Options of the tasks that write.
+            encoder: True encodes by endings; functions, or a list of them, encode otherwise.
+            concurrency: How many tasks write at a time.
+            num_rows_per_file: The old name of `min_rows_per_file`.
+            mode: What to do where something is already.
+        """
+        sink = WebDatasetDatasink(
+            path,
+            encoder=encoder,
+            min_rows_per_file=min_rows_per_file or num_rows_per_file,
             filesystem=filesystem,
             try_create_dir=try_create_dir,
             open_stream_args=arrow_open_stream_args,

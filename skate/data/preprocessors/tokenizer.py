@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from skate.data.preprocessor import Preprocessor, output_names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,8 @@ from skate.data.interop import require_module
 from skate.data.preprocessor import Preprocessor, output_names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from skate.data.preprocessor import Preprocessor, output_names
@@ -11,6 +10,8 @@ from skate.data.preprocessors.hasher import place_of
 from skate.data.preprocessors.tokenizer import simple_split_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas
 
     from skate.data.dataset import Dataset
