@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ ALWAYS = ("pool", "joblib")
 _SHARED = ("numpy==2.4.6", "psutil==7.2.2")
 _TUNE = ("pandas==3.1.1", "pyarrow==26.0.1", "fsspec==2026.9.0", "requests==2.34.2", "tensorboardX==2.6.5")
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
-    "ray": ("ray==2.60.0", *_SHARED, *_TUNE),
+    "ray": ("ray[serve]==2.60.0", *_SHARED, *_TUNE),
     "dask": ("dask==2026.8.0", "distributed==2026.8.0", *_SHARED),
     "joblib": ("joblib==1.6.0", *_SHARED),
 }
@@ -92,7 +93,7 @@ def versions_of(python: Path, names: tuple[str, ...]) -> dict[str, str | None]:
 
 def distributions(peer: str) -> tuple[str, ...]:
     """Return the names, without versions, of what a peer's environment must hold."""
-    return tuple(requirement.partition("==")[0] for requirement in REQUIREMENTS.get(peer, ()))
+    return tuple(re.split(r"[\[=]", requirement)[0] for requirement in REQUIREMENTS.get(peer, ()))
 
 
 def _missing(peer: str, python: Path) -> list[str]:

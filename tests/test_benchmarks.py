@@ -20,6 +20,7 @@ from benchmarks.processes import alive
 from benchmarks.raw import RawPair
 from benchmarks.rows import OURS, Against, AtMost, Failure, Outcome, Row, Within, format_value, judge
 from benchmarks.runner import PLAIN, Plan, RowResult, run
+from benchmarks.serve.bars import ROWS as SERVE_ROWS
 from benchmarks.session import API_SYSTEMS
 from benchmarks.stats import Figure, Round, quartiles, summarise
 from benchmarks.table import as_json, failed, render
@@ -130,7 +131,8 @@ def test_failed_is_about_ours_and_bars_only() -> None:
 
 def test_every_row_has_its_code_and_sound_bars() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
-    for suite, row in [*(("core", row) for row in ROWS), *(("tune", row) for row in TUNE_ROWS)]:
+    suites = {"core": ROWS, "serve": SERVE_ROWS, "tune": TUNE_ROWS}
+    for suite, row in [(suite, row) for suite, rows in suites.items() for row in rows]:
         assert function_for(suite, row.benchmark, OURS) is not None, row.name
         for bar in row.bars:
             if isinstance(bar, Against):
@@ -178,7 +180,7 @@ def test_compare_marks_changes_beyond_the_spread(tmp_path: Path) -> None:
 
 
 def test_an_interpreter_without_the_peer_is_refused_with_what_to_install() -> None:
-    with pytest.raises(PeerError, match=r"lacks.*ray.*install ray=="):
+    with pytest.raises(PeerError, match=r"lacks.*ray.*install ray\[serve\]=="):
         peer_python("ray", {"ray": Path(sys.executable)})
 
 
