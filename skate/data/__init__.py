@@ -32,7 +32,7 @@ from skate.data import datatype as datatype
 from skate.data import exceptions as exceptions
 from skate.data import expressions as expressions
 from skate.data.catalog import Catalog, CatalogAccessMode, ReaderFormat, ResolvedSource
-from skate.data.connectors import read_avro, read_sql, read_webdataset
+from skate.data.connectors import read_avro, read_sql, read_tfrecords, read_webdataset
 from skate.data.context import DataContext, DatasetContext, ExecutionOptions, ExecutionResources
 from skate.data.creation import (
     from_arrow,
@@ -146,5 +146,6 @@ __all__ = [
     "read_parquet",
     "read_sql",
     "read_text",
+    "read_tfrecords",
     "read_webdataset",
 ]

@@ -1,4 +1,4 @@
-"""Datasets read from other stores and formats: databases, Avro, WebDataset."""
+"""Datasets read from other stores and formats: databases, Avro, TFRecords, WebDataset."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from skate.data.creation import read_source
 from skate.data.datasource.avro import AvroDatasource
 from skate.data.datasource.sql import SQLDatasource
+from skate.data.datasource.tfrecords import TFRecordDatasource
 from skate.data.datasource.webdataset import WebDatasetDatasource
 from skate.data.methods.base import options_of
 from skate.data.reading import _read_files
@@ -166,6 +167,85 @@ def read_avro(
     return _read_files(source, parallelism, override_num_blocks, concurrency, options)
 
 
+def read_tfrecords(
+    paths: Any,
+    *,
+    filesystem: Any = None,
+    parallelism: int = -1,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    arrow_open_stream_args: dict[str, Any] | None = None,
+    partition_filter: PathPartitionFilter | None = None,
+    include_paths: bool = False,
+    ignore_missing_paths: bool = False,
+    tf_schema: Any = None,
+    shuffle: Any = None,
+    file_extensions: list[str] | None = None,
+    concurrency: int | None = None,
+    override_num_blocks: int | None = None,
+    label_selector: dict[str, str] | None = None,
+    fallback_strategy: list[dict[str, Any]] | None = None,
+    max_calls: int | None = None,
+    resources: dict[str, float] | None = None,
+    accelerator_type: str | None = None,
+    runtime_env: dict[str, Any] | None = None,
+    ray_remote_args: dict[str, Any] | None = None,
+) -> Dataset:
+    """Read TFRecord files of `tf.train.Example` messages. TensorFlow is not needed.
+
+    Args:
+        paths: Files, folders or patterns: local paths or addresses.
+        filesystem: An Arrow or fsspec file system; None finds one by the address.
+        parallelism: The old name of `override_num_blocks`; -1 leaves it open.
+        num_cpus: CPUs of each task that reads.
+        num_gpus: GPUs of each task that reads.
+        memory: Bytes of memory of each task that reads.
+        arrow_open_stream_args: Arguments of the file system's `open_input_stream`.
+        partition_filter: Which files to read, by the values in their paths.
+        include_paths: Whether to add the path of the file, as a column `path`.
+        ignore_missing_paths: Whether paths with nothing at them are left out.
+        tf_schema: Accepted for Ray's programs: the messages tell their types.
+        shuffle: `"files"` or a `FileShuffleConfig`: read the files in random order.
+        file_extensions: Endings of names; other files are left out.
+        concurrency: How many tasks read at a time.
+        override_num_blocks: How many blocks to read into.
+        label_selector: Labels of the machine to run on.
+        fallback_strategy: Other options to try.
+        max_calls: After so many calls a worker is replaced.
+        resources: Custom resources of each task that reads.
+        accelerator_type: The kind of accelerator.
+        runtime_env: The environment of each task that reads.
+        ray_remote_args: Further options of the tasks that read.
+
+    Raises:
+        FileNotFoundError: there is nothing at a path.
+    """
+    source = TFRecordDatasource(
+        paths,
+        filesystem=filesystem,
+        open_stream_args=arrow_open_stream_args,
+        partition_filter=partition_filter,
+        include_paths=include_paths,
+        ignore_missing_paths=ignore_missing_paths,
+        shuffle=shuffle,
+        file_extensions=file_extensions,
+    )
+    options = options_of(
+        num_cpus,
+        num_gpus,
+        memory,
+        label_selector,
+        fallback_strategy,
+        max_calls,
+        resources,
+        accelerator_type,
+        runtime_env,
+        **(ray_remote_args or {}),
+    )
+    return _read_files(source, parallelism, override_num_blocks, concurrency, options)
+
+
 def read_webdataset(
     paths: Any,
     *,
@@ -257,4 +337,4 @@ def read_webdataset(
     return _read_files(source, parallelism, override_num_blocks, concurrency, options)
 
 
-__all__ = ["read_avro", "read_sql", "read_webdataset"]
+__all__ = ["read_avro", "read_sql", "read_tfrecords", "read_webdataset"]

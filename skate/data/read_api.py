@@ -1,6 +1,6 @@
 """Everything that makes a dataset, under the module name that programs written for Ray import."""
 
-from skate.data.connectors import read_avro, read_sql, read_webdataset
+from skate.data.connectors import read_avro, read_sql, read_tfrecords, read_webdataset
 from skate.data.creation import (
     from_arrow,
     from_arrow_refs,
@@ -65,5 +65,6 @@ __all__ = [
     "read_parquet",
     "read_sql",
     "read_text",
+    "read_tfrecords",
     "read_webdataset",
 ]

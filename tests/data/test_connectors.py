@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import skate.data
+from skate.data.datasource.tfrecords import make_example, masked_crc, parse_example
 
 
 def test_sql_goes_out_and_comes_back(tmp_path: Path) -> None:
@@ -102,3 +103,34 @@ def test_webdataset_goes_out_and_comes_back(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(ValueError, match=r"x\.tar is no tar archive"):
         skate.data.read_webdataset(str(tmp_path / "x.tar")).take_all()
+
+
+def test_the_checksum_is_that_of_the_format() -> None:
+    # CRC-32C of "123456789" is 0xE3069283, as RFC 3720 has it; the mask is the format's own.
+    crc = 0xE3069283
+    assert masked_crc(b"123456789") == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def test_an_example_is_the_message_that_protocol_buffers_make() -> None:
+    message = bytes.fromhex(
+        "0a0c0a0a0a016112051a030a0103"
+    )  # Example{features{feature{key: "a" int64_list{3}}}}
+    assert make_example({"a": 3}) == message
+    assert parse_example(message) == {"a": [3]}
+    unpacked = bytes.fromhex("0a0b0a090a016112041a020803")  # the same, written by one who does not pack
+    assert parse_example(unpacked) == {"a": [3]}
+
+
+def test_tfrecords_go_out_and_come_back(tmp_path: Path) -> None:
+    rows = [
+        {"i": -1, "x": 0.5, "b": b"\xff", "l": [1, 2], "e": None},
+        {"i": 2**40, "x": 2.0, "b": b"", "l": [3], "e": None},
+    ]
+    folder = str(tmp_path / "out")
+    skate.data.from_items(rows, override_num_blocks=1).write_tfrecords(folder)
+    assert skate.data.read_tfrecords(folder).take_all() == rows
+    (tmp_path / "bad.tfrecords").write_bytes(b"x" * 40)
+    with pytest.raises(ValueError, match=r"bad\.tfrecords is no TFRecord file"):
+        skate.data.read_tfrecords(str(tmp_path / "bad.tfrecords")).take_all()
+    with pytest.raises(ValueError, match="'d' holds"):
+        skate.data.from_items([{"d": {"k": 1}}]).write_tfrecords(folder)

@@ -6,6 +6,7 @@ import asyncio
 import collections.abc
 import inspect
 import traceback
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -334,16 +335,23 @@ class FilterTransform(Transform):
 
 @dataclass
 class SampleTransform(Transform):
-    """Each row with a probability. A seed gives the same rows again, whatever the blocks."""
+    """Each row with a probability. A seed gives the same rows of the same blocks again."""
 
     fraction: float = 1.0
     seed: int | None = None
 
     def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """The tables after this step."""
-        rng = np.random.default_rng(self.seed)
         for table in tables:
+            rng = np.random.default_rng(None if self.seed is None else [self.seed, _fingerprint(table)])
             yield table.filter(pa.array(rng.random(table.num_rows) < self.fraction))
+
+
+def _fingerprint(table: pa.Table) -> int:
+    """A number that differs between blocks, so that one seed does not choose the same places in each."""
+    head = table.slice(0, 8)
+    text = "\n".join(str(column.to_pylist()) for column in head.columns)
+    return zlib.crc32(f"{table.num_rows}\n{text}".encode())
 
 
 def rebatch(tables: Iterator[pa.Table], batch_size: int | None) -> Iterator[pa.Table]:

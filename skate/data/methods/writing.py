@@ -14,6 +14,7 @@ from skate.data.datasource.file_sinks import (
     ParquetDatasink,
 )
 from skate.data.datasource.sql import SQLDatasink
+from skate.data.datasource.tfrecords import TFRecordDatasink
 from skate.data.datasource.webdataset import WebDatasetDatasink
 from skate.data.execution.strategies import resolve
 from skate.data.methods.base import DatasetBase
@@ -401,6 +402,48 @@ class WritingMethods(DatasetBase):
         sink = WebDatasetDatasink(
             path,
             encoder=encoder,
+            min_rows_per_file=min_rows_per_file or num_rows_per_file,
+            filesystem=filesystem,
+            try_create_dir=try_create_dir,
+            open_stream_args=arrow_open_stream_args,
+            filename_provider=filename_provider,
+            dataset_uuid=self._write_id(),
+            mode=mode,
+        )
+        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+
+    def write_tfrecords(
+        self,
+        path: str,
+        *,
+        tf_schema: Any = None,
+        filesystem: Any = None,
+        try_create_dir: bool = True,
+        arrow_open_stream_args: dict[str, Any] | None = None,
+        filename_provider: FilenameProvider | None = None,
+        min_rows_per_file: int | None = None,
+        ray_remote_args: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+        num_rows_per_file: int | None = None,
+        mode: SaveMode = SaveMode.APPEND,
+    ) -> None:
+        """Write TFRecord files of `tf.train.Example` messages, one for each block. TensorFlow is not needed.
+
+        Args:
+            path: The folder, or its address.
+            tf_schema: Accepted for Ray's programs: the values tell their types.
+            filesystem: An Arrow or fsspec file system; None finds one by the address.
+            try_create_dir: Whether to make the folder.
+            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
+            filename_provider: Names the files.
+            min_rows_per_file: The least number of rows of a file.
+            ray_remote_args: Options of the tasks that write.
+            concurrency: How many tasks write at a time.
+            num_rows_per_file: The old name of `min_rows_per_file`.
+            mode: What to do where something is already.
+        """
+        sink = TFRecordDatasink(
+            path,
             min_rows_per_file=min_rows_per_file or num_rows_per_file,
             filesystem=filesystem,
             try_create_dir=try_create_dir,
