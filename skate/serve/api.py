@@ -36,6 +36,7 @@ from skate.serve.context import ReplicaContext
 from skate.serve.deployment import Application, Deployment, make_deployment
 from skate.serve.exceptions import RayServeException
 from skate.serve.handle import DeploymentHandle
+from skate.serve.multiplex import multiplexed as multiplexed
 from skate.serve.schema import LoggingConfig, ServeStatus, TracingConfig
 
 _PATIENCE_S = 60.0
@@ -231,6 +232,7 @@ def start(
     Raises:
         OSError: the port is in use.
         ValueError: an option is wrong.
+        NotImplementedError: an option asks for what is not there yet.
     """
     if kwargs:
         raise TypeError(f"serve.start() got an unexpected keyword argument {next(iter(kwargs))!r}.")
@@ -247,6 +249,15 @@ def start(
     if (http.ssl_keyfile is None) != (http.ssl_certfile is None):
         raise ValueError("Both ssl_keyfile and ssl_certfile must be provided together to serve HTTPS.")
     grpc = gRPCOptions(**grpc_options) if isinstance(grpc_options, dict) else grpc_options
+    if grpc is not None and grpc.grpc_servicer_functions:
+        raise NotImplementedError(
+            "grpc_options with grpc_servicer_functions: gRPC is not supported yet. Serve the deployment over HTTP, or call its handle."
+        )
+    tracing = TracingConfig(**tracing_config) if isinstance(tracing_config, dict) else tracing_config
+    if tracing is not None and tracing.enabled:
+        raise NotImplementedError(
+            "tracing_config with enabled=True: tracing is not supported yet. Leave it out."
+        )
     logging = LoggingConfig(**logging_config) if isinstance(logging_config, dict) else logging_config
     chosen = (
         ControllerOptions(**controller_options)

@@ -12,6 +12,7 @@ import pytest
 
 import skate
 from skate import serve
+from skate.serve._private.common import ReplicaState
 from skate.serve.exceptions import BackPressureError, RayServeException, RequestCancelledError
 from skate.serve.handle import DeploymentHandle
 from tests.serve.conftest import until
@@ -277,6 +278,58 @@ def test_the_destructor_runs_and_running_requests_end_first(instance: None, tmp_
     assert response.result(timeout_s=5) == "done"
     assert (tmp_path / "gone").exists()
     assert serve.status().applications == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"placement_group_bundles": [{"CPU": 1}]},
+        {"max_replicas_per_node": 1},
+        {"gang_scheduling_config": {"gang_size": 2}},
+    ],
+)
+def test_options_without_effect_are_refused(instance: None, options: dict[str, Any]) -> None:
+    with pytest.raises(NotImplementedError, match=next(iter(options))):
+        serve.run(Adder.options(**options).bind(), route_prefix=None)
+
+
+def test_what_is_not_there_yet_is_refused(session: None) -> None:
+    with pytest.raises(NotImplementedError, match="gRPC"):
+        serve.start(grpc_options={"grpc_servicer_functions": ["a.b"]})
+    with pytest.raises(NotImplementedError, match="tracing"):
+        serve.start(tracing_config={"enabled": True})
+
+
+def test_autoscaling_follows_the_load_up_and_down_to_zero(instance: None, tmp_path: Any) -> None:
+    @serve.deployment(
+        max_ongoing_requests=10,
+        autoscaling_config={
+            "min_replicas": 0,
+            "max_replicas": 3,
+            "target_ongoing_requests": 1,
+            "upscale_delay_s": 0,
+            "downscale_delay_s": 0.5,
+            "look_back_period_s": 0.5,
+            "metrics_interval_s": 0.1,
+        },
+    )
+    class Waits:
+        async def __call__(self) -> str:
+            while not (tmp_path / "open").exists():
+                await asyncio.sleep(0.02)
+            return "done"
+
+    def running() -> int:
+        states = serve.status().applications["default"].deployments["Waits"].replica_states
+        return int(states.get(ReplicaState.RUNNING, 0))
+
+    handle = serve.run(Waits.bind(), route_prefix=None)
+    assert running() == 0
+    responses = [handle.remote() for _ in range(6)]
+    until(lambda: running() == 3)
+    (tmp_path / "open").touch()
+    assert {response.result(timeout_s=20) for response in responses} == {"done"}
+    until(lambda: running() == 0)
 
 
 def test_local_testing_mode_needs_no_session() -> None:

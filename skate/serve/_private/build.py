@@ -124,7 +124,29 @@ def build(
     return AppArgs(name, route_prefix, graph.ingress, deployments, topology=graph.topology)
 
 
+def _refuse_what_is_missing(deployment: Deployment) -> None:
+    """Raise for an option that is known and has no effect yet, as a deployment without it would not be what was asked for.
+
+    Raises:
+        NotImplementedError: there is one.
+    """
+    config, replica = deployment._deployment_config, deployment._replica_config
+    asked = {
+        "gang_scheduling_config": config.gang_scheduling_config,
+        "deployment_actors": config.deployment_actors,
+        "placement_group_bundles": replica.placement_group_bundles,
+        "max_replicas_per_node": replica.max_replicas_per_node,
+    }
+    for name, value in asked.items():
+        if value:
+            raise NotImplementedError(
+                f"deployment {deployment.name}: {name}={value!r} is not supported yet. Leave it out; what a replica needs is said in "
+                "ray_actor_options."
+            )
+
+
 def _target(deployment: Deployment, is_ingress: bool, logging_config: LoggingConfig | None) -> Target:
+    _refuse_what_is_missing(deployment)
     config = deployment._deployment_config
     if logging_config is not None and config.logging_config is None:
         config = config.model_copy(update={"logging_config": logging_config})
