@@ -1,7 +1,7 @@
 """The session that code runs in: a trial of Tune, or a worker of Train. Outside of both there is none.
 
-`report`, `get_checkpoint` and the questions about rank, trial and run are answered by the session of this process.
-Tune and Train put theirs in its place with `enter`.
+`report`, `get_checkpoint` and the questions about rank, trial and run are answered by the session of the code that asks.
+Tune and Train put theirs in its place with `inside` or `enter`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,11 +35,14 @@ __all__ = [
     "get_trial_resources",
     "get_world_rank",
     "get_world_size",
+    "inside",
     "report",
     "warn_outside",
 ]
 
+_own: ContextVar[Session | None] = ContextVar("skate_session", default=None)
 _current: Session | None = None
+_open: list[Session] = []
 _lock = threading.Lock()
 _logger = logging.getLogger(__name__)
 _warned: set[str] = set()
@@ -74,12 +80,12 @@ class Session(ABC):
 
 
 def get_session() -> Session | None:
-    """The session that this process is in, or None."""
-    return _current
+    """The session that this code is in, or None."""
+    return _own.get() or _current
 
 
 def enter(session: Session | None) -> Session | None:
-    """Put a session in place; None leaves the present one.
+    """Put a session in place for the whole process; None leaves the present one.
 
     Args:
         session: The session that the code about to run is in.
@@ -91,6 +97,30 @@ def enter(session: Session | None) -> Session | None:
     with _lock:
         before, _current = _current, session
     return before
+
+
+@contextmanager
+def inside(session: Session) -> Iterator[None]:
+    """Be in a session for as long as the block lasts.
+
+    Code that runs in the block's context is in it even if other sessions come and go meanwhile, as they do where several
+    trials share one process. Threads that such code starts are in the session that has been entered last.
+
+    Args:
+        session: The session.
+    """
+    global _current
+    token = _own.set(session)
+    with _lock:
+        _open.append(session)
+        _current = session
+    try:
+        yield
+    finally:
+        _own.reset(token)
+        with _lock:
+            _open.remove(session)
+            _current = _open[-1] if _open else None
 
 
 def warn_outside(name: str) -> None:
@@ -111,25 +141,28 @@ def report(metrics: dict[str, Any], *, checkpoint: Checkpoint | None = None) -> 
         metrics: Values by name.
         checkpoint: A checkpoint that is kept with them.
     """
-    if _current is None:
+    session = get_session()
+    if session is None:
         warn_outside("report")
         return
-    _current.report(metrics, checkpoint)
+    session.report(metrics, checkpoint)
 
 
 def get_checkpoint() -> Checkpoint | None:
     """The checkpoint to go on from, or None if this is a fresh start."""
-    if _current is None:
+    session = get_session()
+    if session is None:
         warn_outside("get_checkpoint")
         return None
-    return _current.get_checkpoint()
+    return session.get_checkpoint()
 
 
 def _ask(attribute: str, function: str) -> Any:
-    if _current is None:
+    session = get_session()
+    if session is None:
         warn_outside(function)
         return None
-    return getattr(_current, attribute)
+    return getattr(session, attribute)
 
 
 def get_experiment_name() -> Any:
@@ -194,7 +227,8 @@ def get_node_rank() -> Any:
 
 def get_dataset_shard(dataset_name: str | None = None) -> Any:
     """This worker's part of a data set."""
-    if _current is None:
+    session = get_session()
+    if session is None:
         warn_outside("get_dataset_shard")
         return None
-    return _current.get_dataset_shard(dataset_name)
+    return session.get_dataset_shard(dataset_name)

@@ -48,6 +48,8 @@ class Fiber(greenlet.greenlet):
         super().__init__(run)
         self.who = who
         self.thread = threading.get_ident()
+        self._inside: greenlet.greenlet | None = None
+        """The greenlet of its own code that gave way, if that has begun some."""
         self.latch: Latch | None = None
         """What it waits for, while it waits."""
         self.pending_error: BaseException | None = None
@@ -63,12 +65,14 @@ class Fiber(greenlet.greenlet):
         if self.dead:
             return
         self.parent = greenlet.getcurrent()
+        inside, self._inside = self._inside or self, None
         with _own_thread_state(), _environment(self):
-            self.switch()
+            inside.switch()
 
     def give_way(self) -> None:
         """Return to whoever schedules, until `go_on` is called again; called in the fiber itself."""
         assert self.parent is not None
+        self._inside = greenlet.getcurrent()
         with _own_thread_state():
             self.parent.switch()
         if self.pending_error is not None:
@@ -78,8 +82,10 @@ class Fiber(greenlet.greenlet):
 
 def current_fiber() -> Fiber | None:
     """The fiber that runs, or None in code that no fiber runs."""
-    found = greenlet.getcurrent()
-    return found if isinstance(found, Fiber) else None
+    found: greenlet.greenlet | None = greenlet.getcurrent()
+    while found is not None and not isinstance(found, Fiber):
+        found = found.parent  # a task's code may have begun greenlets of its own
+    return found
 
 
 @contextmanager

@@ -64,15 +64,14 @@ class FunctionTrainable(Trainable):
             self._begin()
         assert self._function is not None and self._session is not None
         self._session.saved = None
-        self._share_context()
-        before = _session.enter(self._session)
+        self._function.parent = greenlet.getcurrent()  # each step may be called from another
         try:
-            reported: Any = self._function.switch()
+            with _session.inside(self._session):
+                self._share_context()
+                reported: Any = self._function.switch()
         except BaseException:
             self._finished = True
             raise
-        finally:
-            _session.enter(before)
         if not self._function.dead:
             return dict(reported)
         self._finished = True
@@ -198,13 +197,14 @@ class FunctionTrainable(Trainable):
     def cleanup(self) -> None:
         """End the function where it reports; its `finally` blocks run."""
         if self._function is not None and not self._function.dead:
-            before = _session.enter(self._session)
+            assert self._session is not None
+            self._function.parent = greenlet.getcurrent()
             try:
-                self._function.throw(greenlet.GreenletExit)
+                with _session.inside(self._session):
+                    self._share_context()
+                    self._function.throw(greenlet.GreenletExit)
             except Exception:
                 _logger.exception("the trainable raised while it was being stopped")
-            finally:
-                _session.enter(before)
         self._finished = True
 
 
