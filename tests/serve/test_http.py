@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 import skate
 from skate import serve
+from skate.util import list_named_actors
 from tests.serve.conftest import address, until
 
 
@@ -237,6 +238,24 @@ def test_a_client_that_leaves_cancels_its_request(http: httpx.Client, tmp_path: 
     with pytest.raises(httpx.ReadTimeout):
         http.get("/", timeout=0.3)
     until((tmp_path / "cancelled").exists)
+
+
+def test_many_clients_that_leave_hold_no_place(http: httpx.Client) -> None:
+    @serve.deployment(max_ongoing_requests=20)
+    async def slow(request: Request) -> str:
+        if request.url.path == "/slow":
+            await asyncio.sleep(60)
+        return "quick"
+
+    serve.run(slow.bind())
+    url = httpx.URL(address())
+    for _ in range(200):
+        with socket.create_connection((url.host, url.port or 0)) as raw:
+            raw.sendall(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert http.get("/quick").text == "quick"
+    (actor,) = [found for found in list_named_actors(all_namespaces=True) if "#slow#" in found["name"]]
+    replica = skate.get_actor(actor["name"], namespace="serve")
+    until(lambda: skate.get(replica.load.remote())[0] == 0)
 
 
 def test_a_late_answer_is_a_408(session: None) -> None:
