@@ -71,17 +71,9 @@ from skate.data.iterator import DataIterator
 from skate.data.iterator import DataIterator as DatasetIterator
 from skate.data.options import MixStoppingCondition, NodeIdStr, RandomSeedConfig
 from skate.data.preprocessor import Preprocessor
-from skate.data.reading import (
-    read_binary_files,
-    read_csv,
-    read_datasource,
-    read_images,
-    read_json,
-    read_numpy,
-    read_orc,
-    read_parquet,
-    read_text,
-)
+from skate.data.reading import read_csv, read_datasource, read_json, read_orc, read_text
+from skate.data.reading_arrays import read_binary_files, read_images, read_numpy
+from skate.data.reading_parquet import read_parquet
 from skate.data.stats import list_stats_summaries
 from skate.data.summary import DatasetSummary
 

@@ -12,6 +12,7 @@ from skate.data.context import DataContext
 from skate.data.datatype import DataType
 from skate.data.display import describe_plan, describe_table, schema_text
 from skate.data.execution.executor import Execution
+from skate.data.methods.columns import ColumnMethods
 from skate.data.methods.consuming import ConsumingMethods
 from skate.data.methods.mapping import MapMethods
 from skate.data.methods.relational import RelationalMethods
@@ -69,7 +70,13 @@ class Schema:
 
 
 class Dataset(
-    MapMethods, RelationalMethods, SplittingMethods, ConsumingMethods, WritingMethods, SummarisingMethods
+    MapMethods,
+    ColumnMethods,
+    RelationalMethods,
+    SplittingMethods,
+    ConsumingMethods,
+    WritingMethods,
+    SummarisingMethods,
 ):
     """Rows in blocks, computed when they are asked for.
 

@@ -22,17 +22,9 @@ from skate.data.creation import (
     range,
     range_tensor,
 )
-from skate.data.reading import (
-    read_binary_files,
-    read_csv,
-    read_datasource,
-    read_images,
-    read_json,
-    read_numpy,
-    read_orc,
-    read_parquet,
-    read_text,
-)
+from skate.data.reading import read_csv, read_datasource, read_json, read_orc, read_text
+from skate.data.reading_arrays import read_binary_files, read_images, read_numpy
+from skate.data.reading_parquet import read_parquet
 
 __all__ = [
     "from_arrow",

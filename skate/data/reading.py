@@ -5,32 +5,25 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from skate.data.creation import _asked, block_count, read_source
-from skate.data.dataset import Dataset
+from skate.data.creation import read_source
 from skate.data.datasource.file_based import (
-    BinaryDatasource,
     CSVDatasource,
     FileBasedDatasource,
-    ImageDatasource,
     JSONDatasource,
-    NumpyDatasource,
     ORCDatasource,
     TextDatasource,
 )
-from skate.data.datasource.parquet import ParquetDatasource, make_read
 from skate.data.datasource.partitioning import Partitioning, PathPartitionFilter
 from skate.data.methods.base import options_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from skate.data.dataset import Dataset
     from skate.data.datasource.datasource import Datasource
 
 _HIVE = Partitioning("hive")  # type: ignore[arg-type]
 _JSON = [
     "json", "jsonl", "json.gz", "jsonl.gz", "json.br", "jsonl.br", "json.zst", "jsonl.zst", "json.lz4", "jsonl.lz4",
 ]  # fmt: skip
-_IMAGES = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif"]
 
 
 def _read_files(
@@ -48,118 +41,6 @@ def _read_files(
         options=options,
         files=source.files,
     )
-
-
-def read_parquet(
-    paths: Any,
-    *,
-    filesystem: Any = None,
-    catalog: Any = None,
-    columns: list[str] | None = None,
-    parallelism: int = -1,
-    num_cpus: float | None = None,
-    num_gpus: float | None = None,
-    memory: float | None = None,
-    tensor_column_schema: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
-    partition_filter: PathPartitionFilter | None = None,
-    partitioning: Partitioning | None = _HIVE,
-    shuffle: Any = None,
-    include_paths: bool = False,
-    include_row_hash: bool = False,
-    file_extensions: list[str] | None = ["parquet"],  # noqa: B006 - Ray's default, never changed
-    ignore_missing_paths: bool = False,
-    skip_paths: str | list[str] | None = None,
-    concurrency: int | None = None,
-    override_num_blocks: int | None = None,
-    label_selector: dict[str, str] | None = None,
-    fallback_strategy: list[dict[str, Any]] | None = None,
-    max_calls: int | None = None,
-    resources: dict[str, float] | None = None,
-    accelerator_type: str | None = None,
-    runtime_env: dict[str, Any] | None = None,
-    ray_remote_args: dict[str, Any] | None = None,
-    **arrow_parquet_args: Any,
-) -> Dataset:
-    """Read Parquet files. Only the columns and rows that the program uses later are read.
-
-    Args:
-        paths: Files, folders or patterns: local paths or addresses.
-        filesystem: An Arrow or fsspec file system; None finds one by the address.
-        catalog: Resolves `paths` as the name of a table.
-        columns: The columns to read; None for all.
-        tensor_column_schema: Types and shapes of columns that hold tensors as bytes.
-        include_row_hash: Whether to add a hash of each row, as a column `row_hash`.
-        skip_paths: Paths of files to leave out.
-        parallelism: The old name of `override_num_blocks`; -1 leaves it open.
-        num_cpus: CPUs of each task that reads.
-        num_gpus: GPUs of each task that reads.
-        memory: Bytes of memory of each task that reads.
-        partition_filter: Which files to read, by the values in their paths.
-        partitioning: How to read values from paths, as columns.
-        shuffle: `"files"` or a `FileShuffleConfig`: read the files in random order.
-        include_paths: Whether to add the path of the file, as a column `path`.
-        file_extensions: Endings of names; other files are left out.
-        ignore_missing_paths: Whether paths with nothing at them are left out.
-        concurrency: How many tasks read at a time.
-        override_num_blocks: How many blocks to read into.
-        label_selector: Labels of the machine to run on.
-        fallback_strategy: Other options to try.
-        max_calls: After so many calls a worker is replaced.
-        resources: Custom resources of each task that reads.
-        accelerator_type: The kind of accelerator.
-        runtime_env: The environment of each task that reads.
-        ray_remote_args: Further options of the tasks that read.
-        arrow_parquet_args: `filter` and `schema`, as Arrow datasets take them.
-
-    Raises:
-        FileNotFoundError: there is nothing at a path.
-        ValueError: no file is left, or one is no Parquet file.
-    """
-    if catalog is not None:
-        from skate.data.catalog import ReaderFormat
-
-        found = catalog.resolve(paths, reader=ReaderFormat.PARQUET)
-        paths, filesystem = found.path, found.filesystem or filesystem
-    dataset_options = dict(arrow_parquet_args.pop("dataset_kwargs", None) or {})
-    if (
-        partitioning is _HIVE
-        and "partitioning" in dataset_options
-        and dataset_options["partitioning"] is None
-    ):
-        partitioning = None
-    source = ParquetDatasource(
-        paths,
-        columns=columns,
-        filter=arrow_parquet_args.pop("filter", None),
-        schema=arrow_parquet_args.pop("schema", None),
-        block_udf=arrow_parquet_args.pop("_block_udf", None),
-        batch_size=arrow_parquet_args.pop("batch_size", None),
-        tensor_columns=tensor_column_schema,
-        filesystem=filesystem,
-        partition_filter=partition_filter,
-        partitioning=partitioning,
-        include_paths=include_paths,
-        ignore_missing_paths=ignore_missing_paths,
-        shuffle=shuffle,
-        file_extensions=file_extensions,
-    )
-    if skip_paths is not None:
-        skipped = {skip_paths} if isinstance(skip_paths, str) else set(skip_paths)
-        source._files = [pair for pair in source._files if pair[0] not in skipped]
-    options = options_of(
-        num_cpus, num_gpus, memory, label_selector, fallback_strategy, max_calls, resources, accelerator_type,
-        runtime_env, **(ray_remote_args or {}),
-    )  # fmt: skip
-    blocks = block_count(source.estimate_inmemory_data_size(), _asked(override_num_blocks, parallelism))
-    dataset = Dataset(make_read(source, blocks, options=tuple(options.items()), concurrency=concurrency))
-    return dataset.map_batches(_row_hash, batch_format="pyarrow") if include_row_hash else dataset
-
-
-def _row_hash(table: Any) -> Any:
-    import polars as pl
-
-    frame = pl.from_arrow(table)
-    return table.append_column("row_hash", frame.hash_rows(seed=1).to_arrow())  # type: ignore[union-attr]
 
 
 def read_csv(
@@ -435,238 +316,6 @@ def read_text(
     )
 
 
-def read_binary_files(
-    paths: Any,
-    *,
-    include_paths: bool = False,
-    filesystem: Any = None,
-    parallelism: int = -1,
-    num_cpus: float | None = None,
-    num_gpus: float | None = None,
-    memory: float | None = None,
-    arrow_open_stream_args: dict[str, Any] | None = None,
-    partition_filter: PathPartitionFilter | None = None,
-    partitioning: Partitioning | None = None,
-    ignore_missing_paths: bool = False,
-    shuffle: Any = None,
-    file_extensions: list[str] | None = None,
-    concurrency: int | None = None,
-    override_num_blocks: int | None = None,
-    label_selector: dict[str, str] | None = None,
-    fallback_strategy: list[dict[str, Any]] | None = None,
-    max_calls: int | None = None,
-    resources: dict[str, float] | None = None,
-    accelerator_type: str | None = None,
-    runtime_env: dict[str, Any] | None = None,
-    ray_remote_args: dict[str, Any] | None = None,
-) -> Dataset:
-    """Read any files, a row for each, with its content in a column `bytes`.
-
-    Args:
-        paths: Files, folders or patterns: local paths or addresses.
-        include_paths: Whether to add the path of the file, as a column `path`.
-        filesystem: An Arrow or fsspec file system; None finds one by the address.
-        parallelism: The old name of `override_num_blocks`; -1 leaves it open.
-        num_cpus: CPUs of each task that reads.
-        num_gpus: GPUs of each task that reads.
-        memory: Bytes of memory of each task that reads.
-        arrow_open_stream_args: Arguments of the file system's `open_input_stream`.
-        partition_filter: Which files to read, by the values in their paths.
-        partitioning: How to read values from paths, as columns.
-        ignore_missing_paths: Whether paths with nothing at them are left out.
-        shuffle: `"files"` or a `FileShuffleConfig`: read the files in random order.
-        file_extensions: Endings of names; other files are left out.
-        concurrency: How many tasks read at a time.
-        override_num_blocks: How many blocks to read into.
-        label_selector: Labels of the machine to run on.
-        fallback_strategy: Other options to try.
-        max_calls: After so many calls a worker is replaced.
-        resources: Custom resources of each task that reads.
-        accelerator_type: The kind of accelerator.
-        runtime_env: The environment of each task that reads.
-        ray_remote_args: Further options of the tasks that read.
-
-    Raises:
-        FileNotFoundError: there is nothing at a path.
-        ValueError: no file is left.
-    """
-    source = BinaryDatasource(
-        paths,
-        filesystem=filesystem,
-        open_stream_args=arrow_open_stream_args,
-        partition_filter=partition_filter,
-        partitioning=partitioning,
-        include_paths=include_paths,
-        ignore_missing_paths=ignore_missing_paths,
-        shuffle=shuffle,
-        file_extensions=file_extensions,
-    )
-    return _read_files(
-        source,
-        parallelism,
-        override_num_blocks,
-        concurrency,
-        options_of(
-            num_cpus,
-            num_gpus,
-            memory,
-            label_selector,
-            fallback_strategy,
-            max_calls,
-            resources,
-            accelerator_type,
-            runtime_env,
-            **(ray_remote_args or {}),
-        ),
-    )
-
-
-def read_images(
-    paths: Any,
-    *,
-    filesystem: Any = None,
-    parallelism: int = -1,
-    num_cpus: float | None = None,
-    num_gpus: float | None = None,
-    memory: float | None = None,
-    arrow_open_file_args: dict[str, Any] | None = None,
-    partition_filter: PathPartitionFilter | None = None,
-    partitioning: Partitioning | None = None,
-    size: tuple[int, int] | None = None,
-    mode: str | None = None,
-    include_paths: bool = False,
-    ignore_missing_paths: bool = False,
-    shuffle: Any = None,
-    file_extensions: list[str] | None = _IMAGES,
-    concurrency: int | None = None,
-    override_num_blocks: int | None = None,
-    label_selector: dict[str, str] | None = None,
-    fallback_strategy: list[dict[str, Any]] | None = None,
-    max_calls: int | None = None,
-    resources: dict[str, float] | None = None,
-    accelerator_type: str | None = None,
-    runtime_env: dict[str, Any] | None = None,
-    ray_remote_args: dict[str, Any] | None = None,
-) -> Dataset:
-    """Read and decode images, a row for each, in a column `image`.
-
-    Args:
-        paths: Files, folders or patterns: local paths or addresses.
-        filesystem: An Arrow or fsspec file system; None finds one by the address.
-        parallelism: The old name of `override_num_blocks`; -1 leaves it open.
-        num_cpus: CPUs of each task that reads.
-        num_gpus: GPUs of each task that reads.
-        memory: Bytes of memory of each task that reads.
-        arrow_open_file_args: Arguments of the file system's `open_input_stream`.
-        partition_filter: Which files to read, by the values in their paths.
-        partitioning: How to read values from paths, as columns.
-        size: Height and width to resize to.
-        mode: The mode to convert to, as Pillow names it.
-        include_paths: Whether to add the path of the file, as a column `path`.
-        ignore_missing_paths: Whether paths with nothing at them are left out.
-        shuffle: `"files"` or a `FileShuffleConfig`: read the files in random order.
-        file_extensions: Endings of names; other files are left out.
-        concurrency: How many tasks read at a time.
-        override_num_blocks: How many blocks to read into.
-        label_selector: Labels of the machine to run on.
-        fallback_strategy: Other options to try.
-        max_calls: After so many calls a worker is replaced.
-        resources: Custom resources of each task that reads.
-        accelerator_type: The kind of accelerator.
-        runtime_env: The environment of each task that reads.
-        ray_remote_args: Further options of the tasks that read.
-
-    Raises:
-        FileNotFoundError: there is nothing at a path.
-        ValueError: no file is left.
-    """
-    source = ImageDatasource(
-        paths,
-        size,
-        mode,
-        filesystem=filesystem,
-        open_stream_args=arrow_open_file_args,
-        partition_filter=partition_filter,
-        partitioning=partitioning,
-        include_paths=include_paths,
-        ignore_missing_paths=ignore_missing_paths,
-        shuffle=shuffle,
-        file_extensions=file_extensions,
-    )
-    return _read_files(
-        source,
-        parallelism,
-        override_num_blocks,
-        concurrency,
-        options_of(
-            num_cpus,
-            num_gpus,
-            memory,
-            label_selector,
-            fallback_strategy,
-            max_calls,
-            resources,
-            accelerator_type,
-            runtime_env,
-            **(ray_remote_args or {}),
-        ),
-    )
-
-
-def read_numpy(
-    paths: Any,
-    *,
-    filesystem: Any = None,
-    parallelism: int = -1,
-    arrow_open_stream_args: dict[str, Any] | None = None,
-    partition_filter: PathPartitionFilter | None = None,
-    partitioning: Partitioning | None = None,
-    include_paths: bool = False,
-    ignore_missing_paths: bool = False,
-    shuffle: Any = None,
-    file_extensions: list[str] | None = ["npy"],  # noqa: B006 - Ray's default, never changed
-    concurrency: int | None = None,
-    override_num_blocks: int | None = None,
-    allow_pickle: bool = False,
-    **numpy_load_args: Any,
-) -> Dataset:
-    """Read NumPy files, in a column `data`; the first dimension is the rows.
-
-    Args:
-        paths: Files, folders or patterns: local paths or addresses.
-        filesystem: An Arrow or fsspec file system; None finds one by the address.
-        parallelism: The old name of `override_num_blocks`; -1 leaves it open.
-        arrow_open_stream_args: Arguments of the file system's `open_input_stream`.
-        partition_filter: Which files to read, by the values in their paths.
-        partitioning: How to read values from paths, as columns.
-        include_paths: Whether to add the path of the file, as a column `path`.
-        ignore_missing_paths: Whether paths with nothing at them are left out.
-        shuffle: `"files"` or a `FileShuffleConfig`: read the files in random order.
-        file_extensions: Endings of names; other files are left out.
-        concurrency: How many tasks read at a time.
-        override_num_blocks: How many blocks to read into.
-        allow_pickle: Whether arrays of objects may be read, which runs what the file says.
-        numpy_load_args: Further arguments of `numpy.load`.
-
-    Raises:
-        FileNotFoundError: there is nothing at a path.
-        ValueError: no file is left.
-    """
-    source = NumpyDatasource(
-        paths,
-        {"allow_pickle": allow_pickle, **numpy_load_args},
-        filesystem=filesystem,
-        open_stream_args=arrow_open_stream_args,
-        partition_filter=partition_filter,
-        partitioning=partitioning,
-        include_paths=include_paths,
-        ignore_missing_paths=ignore_missing_paths,
-        shuffle=shuffle,
-        file_extensions=file_extensions,
-    )
-    return _read_files(source, parallelism, override_num_blocks, concurrency, {})
-
-
 def read_orc(
     paths: Any,
     *,
@@ -814,14 +463,4 @@ def read_datasource(
     )
 
 
-__all__ = [
-    "read_binary_files",
-    "read_csv",
-    "read_datasource",
-    "read_images",
-    "read_json",
-    "read_numpy",
-    "read_orc",
-    "read_parquet",
-    "read_text",
-]
+__all__ = ["read_csv", "read_datasource", "read_json", "read_orc", "read_text"]

@@ -31,7 +31,7 @@ _BY_BLOCK = (ApproximateQuantile, ApproximateTopK, ValueCounter)
 def is_native(aggs: Sequence[AggregateFn]) -> bool:
     """Whether the native engine computes all of these."""
     return all(
-        type(agg).__module__ == "skate.data.aggregate"
+        type(agg).__module__.startswith("skate.data.aggregates.")
         and isinstance(agg, AggregateFnV2)
         and not isinstance(agg, _BY_BLOCK)
         and not getattr(agg, "_encode_lists", None)
