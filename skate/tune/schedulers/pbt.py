@@ -16,6 +16,7 @@ from skate.tune.error import TuneError
 from skate.tune.logger.logger import JsonEncoder
 from skate.tune.schedulers.comparing import ComparingScheduler
 from skate.tune.schedulers.pbt_explore import Mutations, explore, fill_in, format_changes
+from skate.tune.schedulers.pbt_replay import PopulationBasedTrainingReplay
 from skate.tune.schedulers.trial_scheduler import TrialScheduler
 from skate.tune.search.search_generator import SearchGenerator
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PopulationBasedTraining",
+    "PopulationBasedTrainingReplay",
     "TrialState",
 ]
 
