@@ -1,0 +1,69 @@
+"""HTTPS."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from skate import serve
+from tests.serve.conftest import address
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OPENSSL = shutil.which("openssl")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A key and a certificate for 127.0.0.1."""
+    if _OPENSSL is None:
+        pytest.skip("openssl makes the certificate, and is not installed")
+    key, made = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [
+        _OPENSSL,
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        made,
+        *subject,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return key, made
+
+
+def test_applications_over_tls(session: None, certificate: tuple[str, str]) -> None:
+    key, made = certificate
+    serve.start(http_options={"port": 0, "ssl_keyfile": key, "ssl_certfile": made})
+
+    @serve.deployment
+    def name(request: Request) -> str:
+        return f"{request.url.scheme} {request.url.path}"
+
+    serve.run(name.bind(), name="a", route_prefix="/a")
+    base = address().replace("http", "https")
+    with httpx.Client(verify=ssl.create_default_context(cafile=made), base_url=base) as client:
+        assert client.get("/a").text == "https /a"
+        serve.run(name.bind(), name="b", route_prefix="/b")
+        assert [client.get(path).text for path in ("/a", "/b")] == ["https /a", "https /b"]
+        assert client.get("/c").status_code == 404
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{address()}/a")
+    serve.shutdown()
+
+
+def test_half_of_a_certificate_is_refused(session: None) -> None:
+    with pytest.raises(ValueError, match="together"):
+        serve.start(http_options={"ssl_keyfile": "key.pem"})
