@@ -101,19 +101,17 @@ class ShuffleStrategy(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
 
 @dataclass
 class DataContext:
-    """Settings of the thread's current context. Those that only Ray's engine has are accepted, and do nothing.
+    """Settings of the thread's current context. Those that are not listed here are accepted for Ray's programs, and have no effect.
 
     Attributes:
         target_max_block_size: Blocks are cut to about this many bytes; None leaves them whole.
         target_min_block_size: Small inputs are not cut to less, in bytes.
         read_op_min_num_blocks: Files are read into at least so many blocks, if that makes them no smaller than the
             least size.
-        execution_options: Limits of an execution.
-        enable_progress_bars: Whether a terminal shows progress.
+        default_hash_shuffle_parallelism: Blocks of a `repartition` by keys, where it does not say.
+        execution_options: Limits of an execution: `resource_limits.object_store_memory` bounds what tasks have under way.
         raise_original_map_exception: Raise what a user's function raised, and not a `UserCodeException`.
-        max_errored_blocks: How many inputs of a stage may fail and be left out; -1 for any number.
-        retried_io_errors: Parts of messages of errors after which reading or writing is tried again.
-        in_memory_limit_bytes: The budget of the native engine, above which it uses the disk; None leaves it to the engine.
+        enable_arrow_backed_pandas_conversion: Whether data that did not come from pandas goes to it in Arrow's types.
     """
 
     target_max_block_size: int | None = DEFAULT_TARGET_MAX_BLOCK_SIZE
@@ -184,7 +182,6 @@ class DataContext:
     pandas_block_ignore_metadata: bool = False
     enable_arrow_backed_pandas_conversion: bool = True
     batch_to_block_arrow_format: bool = True
-    in_memory_limit_bytes: int | None = None
     _kv_configs: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
