@@ -439,7 +439,10 @@ def _run_many(
     if wait_for_applications_running:
         for app in apps:
             _wait_running(controller, app.name)
-    return [DeploymentHandle(app.ingress, app.name) for app in apps]
+    handles: list[DeploymentHandle[Any]] = [DeploymentHandle(app.ingress, app.name) for app in apps]
+    for handle in handles:
+        handle._init()
+    return handles
 
 
 def _wait_running(controller: Any, name: str) -> None:

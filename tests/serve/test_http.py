@@ -76,6 +76,17 @@ def test_functions_plain_methods_and_request_bodies(http: httpx.Client) -> None:
     assert http.get("/-/routes").json() == {"/echo": "echo", "/plain": "plain", "/nothing": "nothing"}
 
 
+def test_a_class_for_handles_alone_is_deployed_and_answers_500(http: httpx.Client) -> None:
+    @serve.deployment
+    class Methods:
+        def double(self, x: int) -> int:
+            return 2 * x
+
+    handle = serve.run(Methods.bind())
+    assert handle.double.remote(2).result() == 4
+    assert http.get("/").status_code == 500
+
+
 def test_unknown_paths_errors_and_ids(http: httpx.Client) -> None:
     @serve.deployment
     class Failing:

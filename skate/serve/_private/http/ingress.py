@@ -13,7 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from skate.serve._private.http.convert import to_chunk, to_response
-from skate.serve._private.replica.user import UserCode
+from skate.serve._private.replica.user import Method, UserCode
+from skate.serve.exceptions import RayServeException
 
 ASGI_APP = "__serve_asgi_app__"
 """The attribute in which `@serve.ingress` leaves the app, or the function that makes it."""
@@ -39,6 +40,10 @@ class PlainIngress(Ingress):
 
     def __init__(self, user: UserCode) -> None:
         self._user = user
+        self._method: Method | None = None
+        self._takes_request = self._direct = False
+        if not callable(user.instance):
+            return  # it is there for handles: an HTTP request to it is an error
         self._method = user.method("__call__")
         self._takes_request = _takes_an_argument(self._method.function)
         self._direct = self._method.is_async and not self._method.is_generator
@@ -48,6 +53,8 @@ class PlainIngress(Ingress):
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": "no WebSocket is served here"})
             return
+        if self._method is None:
+            raise RayServeException(f"{self._user.name} has no method __call__, which answers HTTP requests.")
         args: tuple[Any, ...] = (Request(scope, receive, send),) if self._takes_request else ()
         if self._direct:
             value = await self._method.function(*args)
