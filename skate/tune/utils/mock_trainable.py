@@ -14,7 +14,7 @@ MOCK_ERROR_KEY = "mock_error"
 
 
 class MyTrainableClass(_Trainable):
-    """Reports a learning curve. With `mock_error` in its configuration it fails at its fifth step."""
+    """Reports a learning curve. With `mock_error` in its configuration it fails at its second step, once."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin at zero."""
