@@ -58,6 +58,13 @@ def test_a_class_without_concurrency_gets_a_pool() -> None:
     assert skate.data.range(3).map_batches(Scale, fn_constructor_args=(2,)).sum("id") == 6
 
 
+def test_a_pool_leaves_the_cpus_to_the_stage_after_it() -> None:
+    dataset = skate.data.range(12, override_num_blocks=12).map_batches(
+        Scale, fn_constructor_args=(1,), concurrency=2
+    )
+    assert dataset.map(lambda row: {"id": row["id"]}, num_cpus=1).sum("id") == 66
+
+
 def test_strategies_say_where() -> None:
     pool = skate.data.ActorPoolStrategy(size=1)
     rows = (

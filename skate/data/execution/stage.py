@@ -213,8 +213,9 @@ def _in_tasks(
             running.popleft()
             window.learn(made)
     finally:
-        for left in running:
-            skate.cancel(left.items)
+        if skate.is_initialized():  # a stream that is dropped late may outlive the session
+            for left in running:
+                skate.cancel(left.items)
 
 
 class _Window:
@@ -277,8 +278,9 @@ class _Pool:
 
     def __init__(self, name: str, transforms: list[Transform], compute: Compute) -> None:
         least, most, initial = compute.pool or (1, 1, 1)
-        options = dict(compute.options)
-        options.setdefault("num_cpus", 1)
+        options = dict(
+            compute.options
+        )  # without num_cpus an actor holds no CPU, and starves no stage after it
         options.setdefault("max_restarts", -1)
         options.setdefault("max_task_retries", -1)
         self._factory = skate.remote(_PoolWorker).options(**options)
@@ -321,8 +323,9 @@ class _Pool:
 
     def close(self) -> None:
         """End all actors."""
-        for actor in self._actors.values():
-            skate.kill(actor)
+        if skate.is_initialized():
+            for actor in self._actors.values():
+                skate.kill(actor)
         self._actors.clear()
 
 
