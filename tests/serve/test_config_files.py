@@ -12,7 +12,9 @@ import httpx
 import pytest
 import yaml
 
+import skate
 from skate import serve
+from skate.serve._private import client
 from skate.serve._private.config_files import ConfigError, deploy_config, read_config
 from skate.serve.schema import ServeDeploySchema
 from skate.serve.scripts import main
@@ -66,11 +68,20 @@ applications:
     return read_config(str(path))
 
 
+def replica_ids() -> set[str]:
+    details = skate.get(client.controller().instance_details.remote())
+    return {replica.replica_id for replica in details.applications["one"].deployments["Greeter"].replicas}
+
+
 def test_a_config_is_deployed_changed_and_withdrawn(instance: None, program: Path) -> None:
     deploy_config(config(program, "good", loud=True))
     assert httpx.get(address()).text == "GOOD"
     deploy_config(config(program, "better", loud=False))
     assert httpx.get(address()).text == "better"
+    replicas = replica_ids()
+    deploy_config(config(program, "better", loud=True))  # only user_config: the replica stays
+    assert httpx.get(address()).text == "BETTER"
+    assert replica_ids() == replicas
     deploy_config(ServeDeploySchema(applications=[]))
     assert "one" not in {
         name for name, app in serve.status().applications.items() if app.status != "DELETING"

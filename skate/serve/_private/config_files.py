@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,11 @@ def _build(app: ServeApplicationSchema) -> AppArgs:
         app.deployments,
         app.runtime_env,
     )
+    # The same code, arguments and resources are the same version: other options are then handed to the replicas that run.
+    code = json.dumps([app.import_path, app.args, app.runtime_env], sort_keys=True, default=str)
+    for each in made.deployments:
+        resources = json.dumps(each.target.actor_options, sort_keys=True, default=str)
+        each.target.version = hashlib.sha256(f"{code}{resources}".encode()).hexdigest()[:8]
     made.config = app
     made.is_declarative = True
     made.external_scaler_enabled = app.external_scaler_enabled
