@@ -44,10 +44,7 @@ class DriverEngine(LocalEngine):
         self._old_handler = signal.default_int_handler
 
     def _on_sigint(self, number: int, frame: Any) -> None:
-        if self.loop.in_critical:
-            self.loop.interrupted = lambda: signal.default_int_handler(number, frame)
-            return
-        signal.default_int_handler(number, frame)
+        self.loop.interrupt(lambda: signal.default_int_handler(number, frame))
 
     def _forked(self) -> None:
         """A child of the driver is not part of the session."""

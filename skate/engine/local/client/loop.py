@@ -78,8 +78,6 @@ class Loop:
         self.attached = False
         """Whether an asyncio loop reads the sockets."""
         self.closed = False
-        self.in_critical = False
-        self.interrupted: Callable[[], None] | None = None
         self.after_step: Callable[[], None] | None = None
         self.before_park: Callable[[], None] | None = None
         self.parked_fd = -1
@@ -89,6 +87,8 @@ class Loop:
         self._before_poll = before_poll
         self._role = threading.Lock()
         self._owner = 0
+        self._handling = 0
+        self._interrupted: Callable[[], None] | None = None
         self._background = False
         self._wanted = False
         self._followers: deque[Latch] = deque()
@@ -234,7 +234,7 @@ class Loop:
     def handle(self, events: list[tuple[int, int]]) -> None:
         """Handle events that a poll has returned."""
         with self.mutex:
-            self.in_critical = True
+            self._handling = threading.get_ident()
             try:
                 for fd, event in events:
                     conn = self.conns.get(fd)
@@ -258,10 +258,22 @@ class Loop:
                         self.dirty.add(conn)
                 self.flush_dirty()
             finally:
-                self.in_critical = False
-        if self.interrupted is not None:
-            interrupted, self.interrupted = self.interrupted, None
+                self._handling = 0
+                interrupted, self._interrupted = self._interrupted, None
+        if interrupted is not None:
             interrupted()
+
+    def interrupt(self, action: Callable[[], None]) -> None:
+        """Do what a signal asks for, which may raise: now, or as soon as this thread has handled the messages it is at.
+
+        Signals come to the main thread. What another thread handles meanwhile is no matter: to leave the action to that one would
+        raise there, where nobody expects it.
+        """
+        if self._handling == threading.get_ident():
+            self._interrupted = action
+        else:
+            self._interrupted = None
+            action()
 
     def run_deferred(self) -> None:
         """Run the callbacks that users have left, without the mutex."""

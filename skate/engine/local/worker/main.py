@@ -504,14 +504,12 @@ class Worker:
             signal.pthread_kill(self.main_thread, signal.SIGINT)
 
     def _on_sigint(self, _number: int, _frame: Any) -> None:
-        running = self.running.get(self.cancelling)
-        if running is None:
-            return
-        if self.engine.loop.in_critical:
-            self.engine.loop.interrupted = lambda: self._on_sigint(0, None)
-            return
-        self.cancelling = 0
-        raise KeyboardInterrupt
+        self.engine.loop.interrupt(self._interrupt)
+
+    def _interrupt(self) -> None:
+        if self.cancelling in self.running:
+            self.cancelling = 0
+            raise KeyboardInterrupt
 
     # -- orders from the node ----------------------------------------
 

@@ -1,0 +1,80 @@
+"""Who reads the sockets, and where a signal is raised."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from skate.engine.local.client.loop import Latch, Loop
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    """A loop without connections, whose SIGINT raises ``KeyboardInterrupt``."""
+    loop = Loop(lambda _now: None, lambda: True, lambda: None)
+    handler = signal.signal(
+        signal.SIGINT, lambda number, frame: loop.interrupt(lambda: signal.default_int_handler(number, frame))
+    )
+    yield loop
+    signal.signal(signal.SIGINT, handler)
+    loop.close()
+
+
+@contextlib.contextmanager
+def event(loop: Loop, handle: Callable[[], None]) -> Iterator[None]:
+    """Something for the loop to handle."""
+    read, write = os.pipe()
+
+    def once() -> None:
+        os.read(read, 1)
+        handle()
+
+    loop.handlers[read] = once
+    loop.poller.add(read)
+    os.write(write, b".")
+    try:
+        yield
+    finally:
+        loop.poller.remove(read)
+        os.close(read)
+        os.close(write)
+
+
+def interrupt_main() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def test_an_interrupt_while_the_background_handles_messages_is_raised_in_the_main_thread(loop: Loop) -> None:
+    raised = threading.Event()
+    seen: list[bool] = []
+
+    def handle() -> None:
+        interrupt_main()
+        seen.append(raised.wait(10))  # still in the middle of it when the main thread is interrupted
+
+    with event(loop, handle):
+        with pytest.raises(KeyboardInterrupt):
+            loop.nudge()
+            threading.Event().wait(10)
+        raised.set()
+        done = Latch(1)
+        with event(loop, done):
+            assert loop.wait(done, 10), "the background has survived, and gives up the driving"
+    assert seen == [True]
+
+
+def test_an_interrupt_while_the_main_thread_handles_messages_is_raised_after_them(loop: Loop) -> None:
+    steps: list[str] = []
+
+    def handle() -> None:
+        interrupt_main()
+        steps.append("handled to its end")
+
+    with event(loop, handle), pytest.raises(KeyboardInterrupt):
+        loop.step(10)
+    assert steps == ["handled to its end"]
