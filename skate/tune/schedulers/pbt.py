@@ -253,7 +253,7 @@ class PopulationBasedTraining(ComparingScheduler):
         tag = f"{state.orig_tag}@perturbed[{_tag(config, self._hyperparam_mutations)}]"
         if trial.status == "RUNNING":
             tune_controller.pause_trial(trial, should_checkpoint=False)
-        trial.exploit(config, tag, good.last_checkpoint)
+        trial.exploit(config, tag, _still_kept(source, good.last_checkpoint))
         self._num_perturbations += 1
         state.last_score = good.last_score
         state.last_train_time = good.last_train_time if self._synch else state.last_train_time
@@ -315,6 +315,12 @@ class PopulationBasedTraining(ComparingScheduler):
     def debug_string(self) -> str:
         """How many checkpoints and changes there were."""
         return f"PopulationBasedTraining: {self._num_checkpoints} checkpoints, {self._num_perturbations} perturbs"
+
+
+def _still_kept(source: Trial, saved: TrainingResult | None) -> TrainingResult | None:
+    """The checkpoint, or the newest if the other trial has gone on so far that this one is no longer kept."""
+    kept = source.checkpoints.best_and_newest
+    return saved if any(each is saved for each in kept) else source.latest_checkpoint_result
 
 
 def _check_mutations(mutations: Mapping[str, Any]) -> None:
