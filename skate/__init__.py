@@ -37,33 +37,10 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate._api import (
-    ClientContext,
-    available_resources,
-    cancel,
-    cluster_resources,
-    get,
-    get_actor,
-    get_gpu_ids,
-    init,
-    is_initialized,
-    kill,
-    nodes,
-    put,
-    remote,
-    shutdown,
-    wait,
-)
-from skate._api import (
-    _at_shutdown as _at_shutdown,
-)
-from skate._api import (
     _debug as _debug,
 )
 from skate._api import (
     _deregister_serializer as _deregister_serializer,
-)
-from skate._api import (
-    _is_driver as _is_driver,
 )
 from skate._api import (
     _kv as _kv,
@@ -82,6 +59,31 @@ from skate._api import (
 )
 from skate._api import (
     _set_tracer as _set_tracer,
+)
+from skate._api import (
+    available_resources,
+    cancel,
+    cluster_resources,
+    get,
+    get_actor,
+    get_gpu_ids,
+    kill,
+    nodes,
+    put,
+    remote,
+    wait,
+)
+from skate._init import (
+    ClientContext,
+    init,
+    is_initialized,
+    shutdown,
+)
+from skate._init import (
+    _at_shutdown as _at_shutdown,
+)
+from skate._init import (
+    _is_driver as _is_driver,
 )
 from skate._lazy import submodule as _submodule
 from skate._timeline import timeline

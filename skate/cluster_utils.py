@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import skate
-from skate._api import _at_shutdown, _clusters
+from skate._init import _at_shutdown, _clusters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

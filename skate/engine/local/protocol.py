@@ -35,7 +35,6 @@ ARGS_REFS = 3  # args: ((the arguments, of plain types but for the refs, positio
 ARGS_STORED = 2  # args: (key in the store, [(kind, payload) of each top-level ref])
 
 # -- a client to the node
-HELLO = 40  # role, pid, …
 DEMAND = 41  # lane, count, shape (first time: pickled) or None
 RELEASE = 42  # worker
 BLOCKED = 43  # (worker's own) it waits, its CPU is free
@@ -55,7 +54,6 @@ KILL_ACTOR = 56  # key, no_restart
 ACTOR_READY = 57  # key, error payload or None
 ACTOR_EXIT = 58  # key, cause
 FIND_ACTOR = 59  # request, name, namespace
-LIST_ACTORS = 60  # request
 INFO = 61  # request, what
 KV = 62  # request, action, key, value, namespace, overwrite
 READY = 63  # a worker: listening at path
@@ -86,7 +84,6 @@ WAIT_OVER = 76  # serial
 ATTACH_ME = 77  # path, name: a debugger wants a driver's terminal, and listens there
 
 # -- the node to a client
-WELCOME = 80  # client number, facts
 GRANT = 81  # lane, worker, path, gpu ids, lease number, whether machines may die
 RECLAIM = 82  # worker
 OBJECT = 83  # key, kind, payload
