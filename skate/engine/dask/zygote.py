@@ -16,6 +16,7 @@ import socket
 import sys
 
 from skate.core import serialize
+from skate.core.environment.enter import run_setups
 from skate.engine.dask import executor, wire
 
 _PR_SET_PDEATHSIG = 1
@@ -27,9 +28,7 @@ def main(control: socket.socket) -> None:
     sys.path[:] = settings["sys_path"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     serialize.warm_up()
-    for setup in settings["worker_setup"]:
-        module, _colon, function = setup.partition(":")
-        getattr(importlib.import_module(module), function)()
+    run_setups(settings["worker_setup"])
     for module in settings["preload"]:
         importlib.import_module(module)
     libc = ctypes.CDLL(None)
