@@ -195,6 +195,12 @@ def _check(output: DAGNode, order: list[DAGNode], results: list[Any]) -> list[DA
     """Make sure that the graph can be compiled. Returns the nodes that stand for its input."""
     inputs: list[DAGNode] = [node for node in order if isinstance(node, InputNode | InputAttributeNode)]
     for node in order:
+        hint = node.type_hint
+        if hint is not None and hint.transport in ("nccl", "accelerator"):
+            raise ValueError(
+                f"with_tensor_transport({hint.transport!r}): compiled graphs move tensors through shared memory alone, not from "
+                "GPU to GPU. Ask for 'auto' or 'shm'; device='gpu' puts them on the reader's GPU."
+            )
         if isinstance(node, FunctionNode):
             raise NotImplementedError(
                 f"Compiled DAGs currently only support actor method nodes, and the graph has a task: {node.body_line()}. Make it "

@@ -96,7 +96,7 @@ class DAGNode(DAGNodeBase):
         """Say how a compiled graph moves this node's tensors. Returns the node itself.
 
         Args:
-            transport: "auto" or "shm" (shared memory); "nccl" needs GPUs.
+            transport: "auto" or "shm" (shared memory); a graph that asks for "nccl" or "accelerator" can't be compiled.
             device: "default" leaves tensors on the device that they are on, "cpu" moves them to memory, "gpu" or "cuda" to
                 the reader's GPU.
 

@@ -476,6 +476,7 @@ def _unused() -> Any:
         (_unused, ValueError, "unused"),
         (lambda: Stage.remote().echo.bind(1), ValueError, "No InputNode found"),
         (lambda: dag.InputNode().__enter__(), ValueError, "result"),
+        (lambda: chain(Stage.remote().echo).with_tensor_transport("nccl"), ValueError, "shared memory alone"),
     ],
 )
 def test_what_cannot_be_compiled(node: Any, error: type[Exception], words: str) -> None:
