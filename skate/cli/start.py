@@ -71,3 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
         signal.sigwait(signals)
         stop_session(name)
     return 0
+
+
+__all__ = ["add_arguments", "run"]
