@@ -234,11 +234,19 @@ class Holds(RuleBasedStateMachine):
 
     @rule()
     def somebody_joins(self) -> None:
-        for client in {1, 2, 3} - self.live:
+        # No number is used twice: whose objects are still known does not come back.
+        for client in {1, 2, 3} - self.live - {key >> OWNER_SHIFT for key in self.state}:
             self.directory.client_joined(client)
             self.live.add(client)
 
     # -- what always holds ---------------------------------------------------------------------------------
+
+    @invariant()
+    def what_a_client_is_said_to_have_it_has(self) -> None:
+        for client, keys in self.directory.clients.items():
+            for key in keys:
+                entry = self.directory.entries[key]
+                assert client in entry.holders or client in entry.pins or client in entry.waiters
 
     @invariant()
     def nobody_waits_for_what_is_lost_or_there(self) -> None:

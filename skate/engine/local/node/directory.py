@@ -239,6 +239,7 @@ class Directory:
             entry.pins[client] -= 1
             if not entry.pins[client]:
                 del entry.pins[client]
+                self._forget_if_unheld(client, key, entry)
             self._drop_if_free(key, entry)
 
     def hold(self, keys: tuple[int, ...]) -> None:
@@ -299,8 +300,11 @@ class Directory:
             self.clients[client].add(key)
         else:
             entry.holders.pop(client, None)
-            if client not in entry.pins and client not in entry.waiters:
-                self.clients[client].discard(key)
+            self._forget_if_unheld(client, key, entry)
+
+    def _forget_if_unheld(self, client: int, key: int, entry: Entry) -> None:
+        if client not in entry.holders and client not in entry.pins and client not in entry.waiters:
+            self.clients[client].discard(key)
 
     def _fill(self, key: int, entry: Entry, kind: int, payload: Any, nested: tuple[int, ...]) -> None:
         entry.kind = kind
@@ -318,7 +322,9 @@ class Directory:
         waiters = entry.waiters
         if waiters:
             entry.waiters = set()
-            self.out.extend(("object", client, key) for client in waiters)
+            for client in waiters:
+                self.out.append(("object", client, key))
+                self._forget_if_unheld(client, key, entry)
 
     def _lose(self, key: int, entry: Entry) -> None:
         self._free_memory(key, entry)
