@@ -72,9 +72,7 @@ class Conn:
         if out:
             self.out = []
             body = marshal.dumps(out, 2)
-            if len(body) > MAX_FRAME:
-                raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {MAX_FRAME}.")
-            frame = _HEADER.pack(MAGIC, len(body)) + body
+            frame = _HEADER.pack(MAGIC, len(body)) + body if len(body) <= MAX_FRAME else _halved(out)
             if self._unsent:
                 self._unsent.append(memoryview(frame))
             else:
@@ -162,6 +160,21 @@ class Conn:
         """Close the socket; queued messages are lost."""
         self.closed = True
         self.sock.close()
+
+
+def _halved(messages: list[Any]) -> bytes:
+    """Messages that are too many for one frame, as several."""
+    frames = b""
+    half = len(messages) // 2
+    for part in (messages[:half], messages[half:]):
+        body = marshal.dumps(part, 2)
+        if len(body) <= MAX_FRAME:
+            frames += _HEADER.pack(MAGIC, len(body)) + body
+        elif len(part) == 1:
+            raise ProtocolError(f"a message of {len(body)} bytes is over the limit of {MAX_FRAME}.")
+        else:
+            frames += _halved(part)
+    return frames
 
 
 def _parse(body: memoryview) -> list[Any]:

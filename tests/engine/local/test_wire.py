@@ -252,3 +252,22 @@ def test_a_listening_socket_is_its_users_alone(tmp_path: Path) -> None:
 def test_connecting_to_nobody_closes_the_socket(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         wire.connect(str(tmp_path / "nobody"), TOKEN)
+
+
+def test_messages_that_are_too_many_for_a_frame_travel_in_several(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MAX_FRAME", 300)
+    sender, receiver = (Conn(sock) for sock in pair)
+    sent = [(number, bytes(40)) for number in range(100)]
+    for message in sent:
+        sender.send(message)
+    assert sender.flush()
+    received: list[Any] = []
+    while len(received) < len(sent):
+        received += receiver.receive() or []
+    assert received == sent
+    sender.send((1, bytes(400)))
+    sender.send((2,))
+    with pytest.raises(ProtocolError, match="a message of"):
+        sender.flush()
