@@ -32,6 +32,19 @@ def test_a_task_waiting_for_its_arguments() -> None:
     gate.open.remote()
 
 
+def test_a_call_of_a_threaded_actor_waiting_for_its_arguments() -> None:
+    @ray.remote(max_concurrency=2)
+    class Threaded:
+        def same(self, x: Any) -> Any:
+            return x
+
+    gate, actor = Gate.remote(), Threaded.remote()
+    ref = actor.same.remote(gate.wait.remote())
+    ray.cancel(ref)
+    assert_cancelled(ref)
+    gate.open.remote()
+
+
 def test_a_task_waiting_for_resources(start: Any, tmp_path: Path) -> None:
     start(num_cpus=1, resources={"seat": 1})
     gate, tally = Gate.remote(), Tally(tmp_path / "runs")

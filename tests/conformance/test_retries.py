@@ -222,3 +222,19 @@ def test_a_retried_task_gets_the_same_arguments(tmp_path: Path) -> None:
         return items, ref_value
 
     assert get(stumble.remote([1], ray.put("r"))) == ([1, 9], "r")
+
+
+def test_an_exception_to_be_retried_may_hold_refs(tmp_path: Path) -> None:
+    class Holds(Exception):
+        pass
+
+    tally = Tally(tmp_path / "runs")
+
+    @ray.remote(max_retries=2, retry_exceptions=[Holds])
+    def fail() -> None:
+        tally.add()
+        raise Holds([ray.put([1])])
+
+    with pytest.raises(Holds):
+        get(fail.remote())
+    assert tally.count == 3

@@ -50,6 +50,10 @@ class Cancels:
                 link.queue.remove(call)
                 self.engine.results.fail(call, error)
                 return
+            if call.waiting_for:
+                # Of an actor without an order: the call queues up only once its arguments are there.
+                self.engine.results.fail(call, error)
+                return
         elif call.link is None:
             if call in call.lane.backlog:
                 call.lane.backlog.remove(call)

@@ -282,7 +282,13 @@ class Loop:
                 callback, argument = self.deferred.popleft()
             except IndexError:
                 return
-            callback(argument)
+            try:
+                callback(argument)
+            except Exception:
+                # Not this thread's fault, which drives for all: it goes on.
+                import logging
+
+                logging.getLogger("skate").exception("a callback for a result raised an exception.")
 
     def try_step(self) -> None:
         """Poll without waiting, unless another thread drives."""

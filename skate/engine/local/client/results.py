@@ -39,7 +39,12 @@ class Results:
 
     def finish(self, call: Call, kind: int, value: Any) -> None:
         """A result has come (with the mutex held)."""
-        if kind == ERROR and call.retries and self._should_retry(call, value):
+        if kind == ERROR and call.retries and call.options.retry_exceptions and not call.cancelled:
+            if call.options.retry_exceptions is True:
+                self._retry(call)
+            else:
+                # Which exception it is must be unpickled: the user's code, for which the mutex has to be free.
+                self.engine.loop.deferred.append((self._retry_or_finish, (call, value)))
             return
         self.engine.pending.pop(call.key, None)
         if self.engine.lineage.on:
@@ -71,23 +76,29 @@ class Results:
         self.finish(call, ERROR, error)
 
     def _should_retry(self, call: Call, value: Any) -> bool:
-        wanted = call.options.retry_exceptions
-        if not wanted or call.cancelled:
-            return False
-        if wanted is not True:
-            try:
-                error = serialize.unpack(value)
-            except Exception:
-                return False
-            cause = getattr(error, "cause", None)
-            if not isinstance(cause, wanted):
-                return False
+        try:
+            error = serialize.unpack(value)
+        except Exception:
+            return False  # no class that the options could name
+        return isinstance(getattr(error, "cause", None), call.options.retry_exceptions)
+
+    def _retry_or_finish(self, given: tuple[Call, Any]) -> None:
+        """A call with a list of exceptions to be retried has raised one (without the mutex)."""
+        call, value = given
+        wanted = self._should_retry(call, value)
+        with self.engine.loop.mutex:
+            if call.key not in self.engine.pending:
+                return  # the session has ended meanwhile
+            if wanted and not call.cancelled:
+                self._retry(call)
+            else:
+                call.retries = 0
+                self.finish(call, ERROR, value)
+            self.engine.flush_all()
+
+    def _retry(self, call: Call) -> None:
         call.retries -= 1
         call.attempts += 1
-        self._again(call)
-        return True
-
-    def _again(self, call: Call) -> None:
         call.link = None
         if call.actor is not None:
             self.engine.actor_calls.retry(call)

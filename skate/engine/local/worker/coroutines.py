@@ -153,7 +153,9 @@ class AsyncActor:
 
     async def _stream(self, execution: Execution, generator: Any) -> None:
         worker = self.worker
-        stream = worker.open_stream(execution.key, (execution.extra or {}).get("backpressure"))
+        stream = worker.open_stream(
+            execution.conn, execution.key, (execution.extra or {}).get("backpressure")
+        )
         index = 0
         try:
             async for item in generator:

@@ -122,6 +122,8 @@ def _attach(worker: Worker, name: str) -> Terminal | None:
             greeting = wire.Greeting(sock, deadline)
             try:
                 while greeting.receive(worker.settings["token"]) is None:
+                    if time.monotonic() > deadline:
+                        raise wire.ProtocolError("the peer says nothing.")
                     select.select([sock], [], [], 1.0)
             except wire.ProtocolError:
                 sock.close()

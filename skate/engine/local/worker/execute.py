@@ -288,7 +288,7 @@ class Execution:
     def stream(self, generator: Any) -> None:
         """Send a generator's items as they come."""
         worker = self.worker
-        stream = worker.open_stream(self.key, (self.extra or {}).get("backpressure"))
+        stream = worker.open_stream(self.conn, self.key, (self.extra or {}).get("backpressure"))
         try:
             for index, item in enumerate(generator):
                 kind, payload = result(worker, self.conn.peer, self.key + index + 1, item)

@@ -42,7 +42,8 @@ def run(settings: dict[str, Any], number: int) -> int:
 class OutStream:
     """A generator that this worker runs for a caller."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, conn: wire.Conn, limit: int | None) -> None:
+        self.conn = conn
         self.limit = limit
         self.taken = 0
         self.dropped = False
@@ -341,9 +342,9 @@ class Worker:
 
     # -- generators ----------------------------------------
 
-    def open_stream(self, key: int, limit: int | None) -> OutStream:
+    def open_stream(self, conn: wire.Conn, key: int, limit: int | None) -> OutStream:
         """A generator starts."""
-        stream = self.streams[key] = OutStream(limit)
+        stream = self.streams[key] = OutStream(conn, limit)
         return stream
 
     def close_stream(self, key: int) -> None:
@@ -480,7 +481,9 @@ class Worker:
         self.engine.loop.remove(conn)
         self.inbox = deque(item for item in self.inbox if item[0] is not conn)
         for stream in self.streams.values():
-            stream.changed()
+            if stream.conn is conn:
+                stream.dropped = True
+                stream.changed()
 
     # -- cancelling ----------------------------------------
 
