@@ -38,3 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     if not names:
         print("no session runs that `skate start` has started")
     return code
+
+
+__all__ = ["add_arguments", "run"]
