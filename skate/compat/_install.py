@@ -8,7 +8,7 @@ from skate._version import RAY_VERSION
 from skate.compat._finder import RayFinder
 from skate.core import runtime
 
-_WORKER_SETUP = ("skate.compat:install", ())
+_WORKER_SETUP = ("skate.compat._install:stand_in", ())
 
 
 def install() -> None:
@@ -27,16 +27,21 @@ def install() -> None:
         (True, '2.60.0')
         >>> skate.compat.uninstall()
     """
+    if not installed() and runtime.engine is not None and runtime.engine.name != "inline":
+        raise RuntimeError(
+            "A session runs already, and its workers have no module ray: call skate.compat.install() before skate.init()."
+        )
+    stand_in()
+
+
+def stand_in() -> None:
+    """Do it in this process: a worker of a standing session is part of that before it gets to know what a program needs."""
     if installed():
         return
     if "ray" in sys.modules:
         where = getattr(sys.modules["ray"], "__file__", None)
         raise RuntimeError(
             f"Ray itself has been imported already ({where}): call skate.compat.install() before anything imports ray."
-        )
-    if runtime.engine is not None and runtime.engine.name != "inline":
-        raise RuntimeError(
-            "A session runs already, and its workers have no module ray: call skate.compat.install() before skate.init()."
         )
     sys.meta_path.insert(0, RayFinder())
     runtime.worker_setup.append(_WORKER_SETUP)

@@ -206,7 +206,9 @@ ray.shutdown()
 """
 
 
-@pytest.mark.parametrize("options", ["{}", "{'local_mode': True}", "{'preload': ['ray.util.queue']}"])
+@pytest.mark.parametrize(
+    "options", ["{}", "{'local_mode': True}", "{'preload': ['ray.util.queue']}", "{'engine': 'dask'}"]
+)
 def test_workers_have_it_when_the_driver_has(options: str) -> None:
     printed = run_code(_SESSION.replace("OPTIONS", options))
     assert printed == "['2.60.0', '2.60.0', '2.60.0'] ['2.60.0']\n"

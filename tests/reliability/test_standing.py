@@ -98,6 +98,17 @@ def test_workers_find_the_modules_of_each_program(session: str, folder: Path) ->
         assert f"own {name}" in output(program(folder / name, body))
 
 
+def test_a_program_that_says_ray_joins(session: str, folder: Path) -> None:
+    (folder / "program.py").write_text(
+        "import ray\nray.init()\n@ray.remote\nclass Actor:\n    def version(self): return ray.__version__\n"
+        "print(ray.get(Actor.remote().version.remote()), ray.get(ray.remote(lambda: ray.__name__).remote()))\n"
+    )
+    assert "2.60.0 ray" in skate("run", str(folder / "program.py"))
+    assert "count 1" in output(program(folder, KEEPER)), (
+        "programs that do not say ray still have workers of theirs"
+    )
+
+
 def test_each_program_is_shown_what_its_own_tasks_print(session: str, folder: Path) -> None:
     body = """
 import skate as ray, sys
