@@ -1,25 +1,62 @@
-"""Training on several workers. For now: what a training function shares with a trial of `skate.tune`."""
+"""Training on several workers.
+
+    v2/api/        the public classes: DataParallelTrainer, Result, errors, callbacks
+    torch/         TorchTrainer, and what a training loop of PyTorch needs
+    collective/    small values and barriers between workers
+    backend.py     how workers are prepared for a framework
+    context.py     what a training function can ask about its run
+    _config.py     how a run is configured
+    _data_config.py  how data sets are split
+    _functions.py  what a training function calls
+    _run/          how a run is driven
+"""
 
 from __future__ import annotations
 
 from skate.air._checkpoint import Checkpoint
 from skate.air.config import SyncConfig
-from skate.air.result import Result
+from skate.air.constants import TRAIN_DATASET_KEY
 from skate.train._config import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-from skate.train._functions import get_checkpoint, get_context, report
+from skate.train._data_config import DataConfig
+from skate.train._functions import (
+    get_all_reported_checkpoints,
+    get_checkpoint,
+    get_context,
+    get_dataset_shard,
+    report,
+)
+from skate.train.backend import BackendConfig
 from skate.train.context import TrainContext
+from skate.train.v2.api.callback import UserCallback
+from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
+from skate.train.v2.api.report_config import CheckpointConsistencyMode, CheckpointUploadMode
+from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint, ReportedCheckpointStatus
+from skate.train.v2.api.result import Result
 
 __all__ = [
+    "TRAIN_DATASET_KEY",
+    "BackendConfig",
     "Checkpoint",
     "CheckpointConfig",
+    "CheckpointConsistencyMode",
+    "CheckpointUploadMode",
+    "ControllerError",
+    "DataConfig",
     "FailureConfig",
     "LoggingConfig",
+    "ReportedCheckpoint",
+    "ReportedCheckpointStatus",
     "Result",
     "RunConfig",
     "ScalingConfig",
     "SyncConfig",
     "TrainContext",
+    "TrainingFailedError",
+    "UserCallback",
+    "WorkerGroupError",
+    "get_all_reported_checkpoints",
     "get_checkpoint",
     "get_context",
+    "get_dataset_shard",
     "report",
 ]

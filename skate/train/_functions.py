@@ -6,32 +6,59 @@ from typing import TYPE_CHECKING, Any
 
 from skate.air import session as _session
 from skate.train.context import TrainContext
+from skate.train.v2.api.report_config import CheckpointConsistencyMode, CheckpointUploadMode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skate.air._checkpoint import Checkpoint
+    from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint
 
 
 def _present(name: str) -> _session.Session:
     session = _session.get_session()
     if session is None:
         raise RuntimeError(
-            f"`train.{name}` cannot be used outside of a training function: call it in a function that a trainer or "
+            f"`{name}` cannot be used outside of a training function: call it in a function that a trainer or "
             "a Tuner runs."
         )
     return session
 
 
-def report(metrics: dict[str, Any], checkpoint: Checkpoint | None = None, **options: Any) -> None:
+def report(
+    metrics: dict[str, Any],
+    checkpoint: Checkpoint | None = None,
+    checkpoint_dir_name: str | None = None,
+    checkpoint_upload_mode: CheckpointUploadMode = CheckpointUploadMode.SYNC,
+    delete_local_checkpoint_after_upload: bool | None = None,
+    checkpoint_upload_fn: Callable[[Checkpoint, str], Checkpoint] | None = None,
+    validation: Any = False,
+) -> None:
     """Report metrics and, if there is one, a checkpoint. Every worker of a run has to call it equally often.
 
     Args:
         metrics: Values by name.
-        checkpoint: A checkpoint that is kept with them.
-        **options: How the checkpoint is kept, where the session knows of choices.
+        checkpoint: A checkpoint that is kept with them. What several workers pass is put together as one.
+        checkpoint_dir_name: The name of its directory; default: one with the time.
+        checkpoint_upload_mode: When it is copied to the run's storage.
+        delete_local_checkpoint_after_upload: Whether the directory is removed then; default: if it is copied in the
+            background.
+        checkpoint_upload_fn: Copies it, instead: called with the checkpoint and the directory's name, it returns the
+            checkpoint that it has made.
+        validation: Not supported yet.
 
     Raises:
         RuntimeError: called where no training function runs.
+        NotImplementedError: `validation` was given.
     """
+    if validation:
+        raise NotImplementedError("report(validation=…) is not supported yet: validate in the training function.")
+    options: dict[str, Any] = {
+        "checkpoint_dir_name": checkpoint_dir_name,
+        "checkpoint_upload_mode": checkpoint_upload_mode,
+        "delete_local_checkpoint_after_upload": delete_local_checkpoint_after_upload,
+        "checkpoint_upload_fn": checkpoint_upload_fn,
+    }
     _present("report").report(metrics, checkpoint, **options)
 
 
@@ -47,3 +74,37 @@ def get_checkpoint() -> Checkpoint | None:
 def get_context() -> TrainContext:
     """What the training function can ask about its run."""
     return TrainContext()
+
+
+def get_dataset_shard(dataset_name: str | None = None) -> Any:
+    """This worker's part of a data set that the trainer was given.
+
+    Args:
+        dataset_name: Its name; default: "train".
+
+    Raises:
+        RuntimeError: called where no training function runs.
+        KeyError: the trainer was given none of this name.
+    """
+    return _present("get_dataset_shard").get_dataset_shard(dataset_name)
+
+
+def get_all_reported_checkpoints(
+    consistency_mode: CheckpointConsistencyMode = CheckpointConsistencyMode.VALIDATED,
+    timeout_s: float | None = None,
+) -> list[ReportedCheckpoint]:
+    """All checkpoints that this run has kept. Every worker of the run has to call it.
+
+    Args:
+        consistency_mode: Accepted for Ray's programs: there is no validation yet.
+        timeout_s: Accepted for Ray's programs.
+
+    Returns:
+        The checkpoints with their metrics, the newest last.
+
+    Raises:
+        RuntimeError: called outside of a trainer's training function.
+    """
+    from skate.train._run.session import present_worker
+
+    return present_worker("get_all_reported_checkpoints").reported_checkpoints(consistency_mode)

@@ -1,0 +1,164 @@
+"""The actors of one attempt: where they are placed, and which ranks they have."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import skate
+from skate.train._run.worker import TrainWorker
+from skate.util.placement_group import placement_group, remove_placement_group
+from skate.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+__all__ = [
+    "Member",
+    "WorkerGroup",
+    "rank_members",
+]
+
+_logger = logging.getLogger(__name__)
+_PATIENCE = 30.0
+
+
+@dataclass
+class Member:
+    """A worker with its ranks."""
+
+    actor: Any
+    node_id: str
+    gpu_ids: list[int]
+    local_rank: int = 0
+    local_world_size: int = 1
+    node_rank: int = 0
+
+
+def rank_members(members: Sequence[Member]) -> list[Member]:
+    """Give ranks: hosts in the order in which they first come, on each host by GPU, then as they were placed.
+
+    Args:
+        members: The workers, as they were placed.
+
+    Returns:
+        The same workers; the place in the list is the world rank.
+    """
+    hosts: dict[str, list[Member]] = {}
+    for member in members:
+        hosts.setdefault(member.node_id, []).append(member)
+    ranked: list[Member] = []
+    for node_rank, on_host in enumerate(hosts.values()):
+        for local_rank, member in enumerate(sorted(on_host, key=lambda one: one.gpu_ids)):
+            member.local_rank, member.local_world_size, member.node_rank = local_rank, len(on_host), node_rank
+            ranked.append(member)
+    return ranked
+
+
+class WorkerGroup:
+    """Workers that train together.
+
+    Args:
+        size: How many.
+        resources: What each holds.
+        strategy: How they are spread over hosts.
+        runtime_env: Their environment, if they have one of their own.
+
+    Raises:
+        ValueError: the session has not as much as they need.
+    """
+
+    def __init__(self, size: int, resources: dict[str, float], strategy: str, runtime_env: Any = None) -> None:
+        self.members: list[Member] = []
+        _check_feasible(size, resources)
+        self._placement = placement_group([dict(resources) for _ in range(size)], strategy=strategy)
+        try:
+            while not self._placement.wait(_PATIENCE):
+                _logger.warning(
+                    "Train waits for %d workers with %s each: the session has that much, but others hold it.",
+                    size,
+                    resources,
+                )
+            self._start(size, resources, runtime_env)
+        except BaseException:
+            self.shut_down()
+            raise
+
+    def _start(self, size: int, resources: dict[str, float], runtime_env: Any) -> None:
+        custom = {name: amount for name, amount in resources.items() if name not in ("CPU", "GPU", "memory")}
+        options: dict[str, Any] = {
+            "num_cpus": resources.get("CPU", 0),
+            "num_gpus": resources.get("GPU", 0),
+            "resources": custom,
+            "max_concurrency": 4,
+        }
+        if "memory" in resources:
+            options["memory"] = resources["memory"]
+        if runtime_env:
+            options["runtime_env"] = runtime_env
+        remote = skate.remote(TrainWorker)
+        actors = [
+            remote.options(
+                **options,
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    self._placement, placement_group_bundle_index=index
+                ),
+            ).remote()
+            for index in range(size)
+        ]
+        self.members = [Member(actor, "", []) for actor in actors]  # known, so that they are ended whatever happens
+        found = skate.get([actor.describe.remote() for actor in actors])
+        self.members = rank_members(
+            [Member(actor, *facts) for actor, facts in zip(actors, found, strict=True)]
+        )
+
+    @property
+    def num_workers(self) -> int:
+        """How many workers there are."""
+        return len(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def execute_async(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Call a function on every worker.
+
+        Returns:
+            A ref for each, in the order of ranks.
+        """
+        return [member.actor.execute.remote(function, *args, **kwargs) for member in self.members]
+
+    def execute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Call a function on every worker, and wait.
+
+        Returns:
+            What each has returned, in the order of ranks.
+        """
+        return list(skate.get(self.execute_async(function, *args, **kwargs)))
+
+    def execute_single_async(
+        self, rank: int, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call a function on one worker; returns a ref."""
+        return self.members[rank].actor.execute.remote(function, *args, **kwargs)
+
+    def execute_single(self, rank: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function on one worker, and wait for what it returns."""
+        return skate.get(self.execute_single_async(rank, function, *args, **kwargs))
+
+    def shut_down(self) -> None:
+        """End the workers, whatever they do, and give back what they hold."""
+        for member in self.members:
+            skate.kill(member.actor)
+        self.members = []
+        remove_placement_group(self._placement)
+
+
+def _check_feasible(size: int, resources: dict[str, float]) -> None:
+    there = skate.cluster_resources()
+    for name, amount in resources.items():
+        if amount * size > there.get(name, 0) + 1e-9:
+            raise ValueError(
+                f"{size} workers with {resources} each need {amount * size:g} {name}, but the session has "
+                f"{there.get(name, 0):g}. Ask for fewer workers or less for each (ScalingConfig), or start a session with "
+                "more (init)."
+            )

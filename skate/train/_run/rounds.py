@@ -1,0 +1,105 @@
+"""Which ranks have reached a point that all must reach together. Decides only: no I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "Arrival",
+    "Rounds",
+    "RoundsDiffer",
+]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A rank that has come to a point.
+
+    Args:
+        kind: What it has called, such as "report".
+        where: File and line of the call.
+        value: What it brings.
+    """
+
+    kind: str
+    where: str
+    value: Any = None
+
+
+class RoundsDiffer(Exception):
+    """Ranks have called different things, or one has ended while others wait for it.
+
+    Args:
+        message: What differs.
+        ranks: Those to blame.
+    """
+
+    def __init__(self, message: str, ranks: list[int]) -> None:
+        super().__init__(message)
+        self.ranks = ranks
+
+
+class Rounds:
+    """Collects the arrivals of one round after another.
+
+    Args:
+        world_size: How many ranks there are.
+    """
+
+    def __init__(self, world_size: int) -> None:
+        self._world_size = world_size
+        self._waiting: dict[int, Arrival] = {}
+        self._ended: set[int] = set()
+        self._done = 0
+
+    def arrive(self, rank: int, arrival: Arrival) -> list[Arrival] | None:
+        """Take note of an arrival.
+
+        Returns:
+            The arrivals of all ranks, in their order, if this was the last that was missing; else None.
+
+        Raises:
+            RoundsDiffer: another rank waits in another call, or has ended.
+        """
+        self._waiting[rank] = arrival
+        for other, its in sorted(self._waiting.items()):
+            if its.kind != arrival.kind:
+                raise RoundsDiffer(
+                    f"rank {other} has called {its.kind}() at {its.where} where rank {rank} has called "
+                    f"{arrival.kind}() at {arrival.where}. Every rank must make the same calls in the same order.",
+                    sorted((rank, other)),
+                )
+        self._check_ended()
+        if len(self._waiting) < self._world_size:
+            return None
+        arrivals = [self._waiting[rank] for rank in range(self._world_size)]
+        self._waiting.clear()
+        self._done += 1
+        return arrivals
+
+    def end(self, rank: int) -> None:
+        """Take note that a rank's function has returned.
+
+        Raises:
+            RoundsDiffer: others wait for it.
+        """
+        self._ended.add(rank)
+        self._check_ended()
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether every rank's function has returned."""
+        return len(self._ended) == self._world_size
+
+    def _check_ended(self) -> None:
+        if not (self._ended and self._waiting):
+            return
+        ended = ", ".join(map(str, sorted(self._ended)))
+        rank, its = min(self._waiting.items())
+        raise RoundsDiffer(
+            f"the training function has returned on rank {ended} after {self._done} calls of report and the "
+            f"collectives, while rank {rank} waits in call {self._done + 1}, {its.kind}() at {its.where}. Every rank "
+            "must make the same calls: report without a checkpoint on the ranks that have none.",
+            sorted(self._ended),
+        )

@@ -1,0 +1,225 @@
+"""What a training function talks to, in the process of its worker."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloudpickle
+
+from skate.air._checkpoint import Checkpoint
+from skate.air.session import Session, get_session
+from skate.train._run.rounds import Arrival
+from skate.train._run.storage import RunStorage
+from skate.train.v2.api.report_config import CheckpointUploadMode
+
+__all__ = [
+    "ReportValue",
+    "WorkerFacts",
+    "WorkerSession",
+    "present_worker",
+]
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@dataclass(frozen=True)
+class ReportValue:
+    """What one rank brings to a report.
+
+    Args:
+        metrics: Its metrics, pickled.
+        has_checkpoint: Whether it brings files.
+        dir_name: The name that it asks for, if any.
+        in_place: The checkpoint, if it is not to be copied.
+    """
+
+    metrics: bytes
+    has_checkpoint: bool
+    dir_name: str | None
+    in_place: Checkpoint | None = None
+
+
+@dataclass
+class WorkerFacts:
+    """What a worker is told about itself and its run."""
+
+    storage: RunStorage
+    world_size: int
+    world_rank: int
+    local_rank: int
+    local_world_size: int
+    node_rank: int
+    checkpoint: Checkpoint | None
+    shards: dict[str, Any] = field(default_factory=dict)
+
+
+class WorkerSession(Session):
+    """Brings what a training function reports to the controller, and waits where all ranks must meet.
+
+    Args:
+        facts: What this worker is told.
+        post: Sends a message to the controller.
+        wait: Waits for the controller's next answer.
+    """
+
+    def __init__(
+        self, facts: WorkerFacts, post: Callable[[tuple[Any, ...]], None], wait: Callable[[], Any]
+    ) -> None:
+        self.world_size, self.world_rank = facts.world_size, facts.world_rank
+        self.local_rank, self.local_world_size = facts.local_rank, facts.local_world_size
+        self.node_rank = facts.node_rank
+        self.storage = facts.storage
+        self.experiment_name = self.trial_name = self.trial_id = facts.storage.name
+        self.trial_dir = facts.storage.path
+        self._shards = facts.shards
+        self._checkpoint = facts.checkpoint
+        self._post, self._wait = post, wait
+        self._one_at_a_time = threading.Lock()
+        self._background: ThreadPoolExecutor | None = None
+        self._uploads: list[Future[None]] = []
+
+    def meet(self, kind: str, value: Any = None) -> Any:
+        """Wait until every rank has made the same call.
+
+        Args:
+            kind: The call's name.
+            value: What this rank brings.
+
+        Returns:
+            The controller's answer.
+        """
+        with self._one_at_a_time:
+            self._post(("arrive", Arrival(kind, _where(), value)))
+            return self._wait()
+
+    def report(self, metrics: dict[str, Any], checkpoint: Checkpoint | None = None, **options: Any) -> None:
+        """Report metrics and, if there is one, a checkpoint; returns when every rank has.
+
+        Raises:
+            TypeError: the metrics are no dictionary, or the checkpoint is none.
+            FileNotFoundError: the checkpoint's directory does not exist.
+        """
+        self._report(metrics, checkpoint, **options)
+
+    def _report(
+        self,
+        metrics: dict[str, Any],
+        checkpoint: Checkpoint | None,
+        checkpoint_dir_name: str | None = None,
+        checkpoint_upload_mode: CheckpointUploadMode = CheckpointUploadMode.SYNC,
+        delete_local_checkpoint_after_upload: bool | None = None,
+        checkpoint_upload_fn: Callable[[Checkpoint, str], Checkpoint] | None = None,
+    ) -> None:
+        if not isinstance(metrics, dict):
+            raise TypeError(
+                f"report() takes a dictionary of metrics, not {type(metrics).__name__}: {metrics!r}. Write "
+                'report({"loss": value}).'
+            )
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            raise TypeError(
+                f"report(checkpoint=…) takes a Checkpoint, not {type(checkpoint).__name__}: make one with "
+                "Checkpoint.from_directory(path)."
+            )
+        if checkpoint is not None and not checkpoint._store.exists(checkpoint.path):
+            raise FileNotFoundError(
+                f"report(checkpoint={checkpoint!r}): there is no such directory. Save the files before report is called."
+            )
+        stays = checkpoint is not None and checkpoint_upload_mode is CheckpointUploadMode.NO_UPLOAD
+        value = ReportValue(
+            cloudpickle.dumps(metrics), checkpoint is not None, checkpoint_dir_name, checkpoint if stays else None
+        )
+        name = self.meet("report", value)
+        if checkpoint is None or stays:
+            if stays:
+                self._checkpoint = checkpoint
+            return
+        delete = delete_local_checkpoint_after_upload
+        if delete is None:
+            delete = checkpoint_upload_mode._default_delete_local_checkpoint_after_upload()
+        work = (name, checkpoint, delete, checkpoint_upload_fn)
+        if checkpoint_upload_mode is CheckpointUploadMode.ASYNC:
+            if self._background is None:
+                self._background = ThreadPoolExecutor(1, thread_name_prefix="train-upload")
+            self._uploads.append(self._background.submit(self._upload, *work))
+        else:
+            self._upload(*work)
+
+    def _upload(
+        self,
+        name: str,
+        checkpoint: Checkpoint,
+        delete: bool,
+        upload_fn: Callable[[Checkpoint, str], Checkpoint] | None,
+    ) -> None:
+        kept: Checkpoint | None = None
+        if upload_fn is not None:
+            kept = upload_fn(checkpoint, name)
+            if not isinstance(kept, Checkpoint):
+                raise TypeError(
+                    f"checkpoint_upload_fn must return the Checkpoint that it has made, not {type(kept).__name__}."
+                )
+        else:
+            with checkpoint.as_directory() as directory:
+                self.storage.bring(directory, name)
+        self._checkpoint = kept or self.storage.checkpoint(name)
+        self._post(("uploaded", name, kept))
+        if delete and checkpoint._store.is_local:
+            shutil.rmtree(checkpoint.path, ignore_errors=True)
+
+    def finish(self) -> None:
+        """Wait for uploads in the background, and raise what any of them failed with."""
+        if self._background is not None:
+            self._background.shutdown(wait=True)
+            for upload in self._uploads:
+                upload.result()
+
+    def get_checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint that this worker has reported, or else the one to go on from."""
+        return self._checkpoint
+
+    def get_dataset_shard(self, name: str | None = None) -> Any:
+        """This worker's part of a data set.
+
+        Raises:
+            KeyError: the trainer was given none of this name.
+        """
+        name = "train" if name is None else name
+        if name not in self._shards:
+            raise KeyError(
+                f"Dataset {name!r} not found. Available datasets: {sorted(self._shards)}. "
+                f"Pass it to the trainer: datasets={{{name!r}: …}}."
+            )
+        return self._shards[name]
+
+    def reported_checkpoints(self, mode: Any) -> list[Any]:
+        """All checkpoints that the run has kept."""
+        return list(pickle.loads(self.meet("get_all_reported_checkpoints", mode)))
+
+
+def present_worker(name: str) -> WorkerSession:
+    """The session of this process.
+
+    Raises:
+        RuntimeError: this is no training function of a trainer.
+    """
+    session = get_session()
+    if not isinstance(session, WorkerSession):
+        raise RuntimeError(
+            f"`{name}` cannot be used outside of a training function: call it in the function that a trainer runs."
+        )
+    return session
+
+
+def _where() -> str:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,95 @@
+"""The actor that runs the training function of one rank."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+import skate
+from skate.air.session import enter
+from skate.train._run.session import WorkerFacts, WorkerSession
+
+__all__ = [
+    "TrainWorker",
+]
+
+
+class TrainWorker:
+    """Runs the training function in a thread, so that the controller's calls are answered meanwhile."""
+
+    def __init__(self) -> None:
+        self._outgoing: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def describe(self) -> tuple[str, list[int]]:
+        """The host's id, and the GPUs that this worker holds."""
+        context = skate.get_runtime_context()
+        return context.get_node_id(), [int(gpu) for gpu in context.get_accelerator_ids().get("GPU", [])]
+
+    def address(self) -> str:
+        """An address under which other workers reach this host."""
+        return socket.gethostbyname(socket.gethostname())
+
+    def execute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function here."""
+        return function(*args, **kwargs)
+
+    def start(self, facts: WorkerFacts, function: Callable[[], Any]) -> None:
+        """Begin to run the training function."""
+        session = WorkerSession(facts, self._outgoing.put, self._answers.get)
+        enter(session)
+        os.environ.setdefault("RAY_TRAIN_RANK", str(facts.world_rank))
+        threading.Thread(target=self._run, args=(session, function), name="training", daemon=True).start()
+
+    def _run(self, session: WorkerSession, function: Callable[[], Any]) -> None:
+        try:
+            value = function()
+            session.finish()
+            message: tuple[Any, ...] = ("ended", cloudpickle.dumps(value if session.world_rank == 0 else None))
+        except BaseException as error:
+            message = ("failed", _pickled(error), _text(error))
+        enter(None)
+        self._outgoing.put(message)
+
+    def exchange(self) -> list[tuple[Any, ...]]:
+        """Wait for messages of the training function.
+
+        Returns:
+            All that there are, at least one.
+        """
+        messages = [self._outgoing.get()]
+        while not self._outgoing.empty():
+            messages.append(self._outgoing.get())
+        return messages
+
+    def reply(self, answer: Any) -> None:
+        """Answer the call in which the training function waits."""
+        self._answers.put(answer)
+
+
+def _text(error: BaseException) -> str:
+    """The traceback from the user's own code on."""
+    entries = error.__traceback__
+    while (
+        entries is not None and entries.tb_next is not None
+        and entries.tb_frame.f_globals.get("__name__", "").startswith("skate.train._run")
+    ):
+        entries = entries.tb_next
+    return "".join(traceback.format_exception(type(error), error, entries)).rstrip()
+
+
+def _pickled(error: BaseException) -> bytes:
+    """The error, or one that says the same if it cannot be pickled."""
+    try:
+        data = cloudpickle.dumps(error)
+        cloudpickle.loads(data)
+    except Exception:  # whatever its own code raises
+        data = cloudpickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+    return bytes(data)

@@ -1,0 +1,1 @@
+"""The present generation of Train, under the module paths that programs import it from."""

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from skate.train._run.rounds import Arrival, Rounds, RoundsDiffer
+
+
+def test_a_round_is_complete_when_all_have_come() -> None:
+    rounds = Rounds(2)
+    assert rounds.arrive(1, Arrival("report", "a.py:1", "b")) is None
+    done = rounds.arrive(0, Arrival("report", "a.py:1", "a"))
+    assert done is not None and [arrival.value for arrival in done] == ["a", "b"]
+    assert rounds.arrive(0, Arrival("barrier", "a.py:2")) is None, "a new round"
+
+
+def test_different_calls_are_named_with_their_lines() -> None:
+    rounds = Rounds(2)
+    rounds.arrive(1, Arrival("barrier", "a.py:7"))
+    with pytest.raises(RoundsDiffer, match=r"rank 1 has called barrier\(\) at a.py:7 where rank 0") as caught:
+        rounds.arrive(0, Arrival("report", "a.py:9"))
+    assert caught.value.ranks == [0, 1]
+
+
+@pytest.mark.parametrize("end_first", [True, False])
+def test_a_rank_that_has_ended_is_not_waited_for(end_first: bool) -> None:
+    rounds = Rounds(2)
+    if end_first:
+        rounds.end(1)
+        with pytest.raises(RoundsDiffer, match=r"returned on rank 1 .* rank 0 waits in call 1, report"):
+            rounds.arrive(0, Arrival("report", "a.py:9"))
+    else:
+        rounds.arrive(0, Arrival("report", "a.py:9"))
+        with pytest.raises(RoundsDiffer, match="returned on rank 1") as caught:
+            rounds.end(1)
+        assert caught.value.ranks == [1]
+
+
+def test_all_may_end() -> None:
+    rounds = Rounds(2)
+    rounds.end(0)
+    assert not rounds.all_ended
+    rounds.end(1)
+    assert rounds.all_ended
