@@ -1,14 +1,14 @@
 """Training on several workers.
 
-    v2/api/        the public classes: DataParallelTrainer, Result, errors, callbacks
-    torch/         TorchTrainer, and what a training loop of PyTorch needs
-    collective/    small values and barriers between workers
-    backend.py     how workers are prepared for a framework
-    context.py     what a training function can ask about its run
-    _config.py     how a run is configured
-    _data_config.py  how data sets are split
-    _functions.py  what a training function calls
-    _run/          how a run is driven
+v2/api/        the public classes: DataParallelTrainer, Result, errors, callbacks
+torch/         TorchTrainer, and what a training loop of PyTorch needs
+collective/    small values and barriers between workers
+backend.py     how workers are prepared for a framework
+context.py     what a training function can ask about its run
+_config.py     how a run is configured
+_data_config.py  how data sets are split
+_functions.py  what a training function calls
+_run/          how a run is driven
 """
 
 from __future__ import annotations

@@ -133,3 +133,23 @@ class ScalingConfig(_shared.ScalingConfig):
     use_tpu: bool = False
     topology: str | None = None
     elastic_resize_monitor_interval_s: float = 60.0
+
+    @property
+    def elasticity_enabled(self) -> bool:
+        """Whether the number of workers is a range."""
+        return isinstance(self.num_workers, tuple)
+
+    @property
+    def min_workers(self) -> int:
+        """The least number of workers."""
+        return int(self.num_workers[0] if isinstance(self.num_workers, tuple) else self.num_workers)
+
+    @property
+    def max_workers(self) -> int:
+        """The largest number of workers."""
+        return int(self.num_workers[1] if isinstance(self.num_workers, tuple) else self.num_workers)
+
+    @property
+    def num_tpus_per_worker(self) -> float:
+        """TPUs that each worker holds."""
+        return self._resources_per_worker_not_none.get("TPU", 0)

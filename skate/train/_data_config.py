@@ -60,7 +60,8 @@ class DataConfig:
             TypeError: one is no `skate.data.Dataset`.
         """
         shards: list[dict[str, Any]] = [{} for _ in range(world_size)]
-        for name, dataset in datasets.items():
+        for name, given in datasets.items():
+            dataset = given
             if not hasattr(dataset, "streaming_split"):
                 raise TypeError(
                     f"datasets[{name!r}] is a {type(dataset).__name__}, not a skate.data.Dataset: make one, for example "

@@ -52,7 +52,9 @@ def report(
         NotImplementedError: `validation` was given.
     """
     if validation:
-        raise NotImplementedError("report(validation=…) is not supported yet: validate in the training function.")
+        raise NotImplementedError(
+            "report(validation=…) is not supported yet: validate in the training function."
+        )
     options: dict[str, Any] = {
         "checkpoint_dir_name": checkpoint_dir_name,
         "checkpoint_upload_mode": checkpoint_upload_mode,

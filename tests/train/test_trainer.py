@@ -194,8 +194,15 @@ def test_more_than_the_session_has(run_config: train.RunConfig) -> None:
         _fit(lambda: None, run_config, scaling_config=train.ScalingConfig(num_workers=3))
 
 
+def test_a_range_of_workers_begins_with_as_many_as_there_is_room_for(run_config: train.RunConfig) -> None:
+    scaling = train.ScalingConfig(num_workers=(1, 8))
+    assert (scaling.min_workers, scaling.max_workers, scaling.elasticity_enabled) == (1, 8, True)
+    result = _fit(lambda: train.get_context().get_world_size(), run_config, scaling_config=scaling)
+    assert result.return_value == 2
+
+
 def test_collectives(run_config: train.RunConfig) -> None:
-    def function() -> tuple[Any, bool]:
+    def function() -> dict[str, int]:
         rank = train.get_context().get_world_rank()
         collective.barrier()
         value = collective.broadcast_from_rank_zero({"from": rank})
@@ -257,7 +264,7 @@ def test_what_can_be_seen_before_the_run() -> None:
     with pytest.raises(TypeError, match="not a callable"):
         DataParallelTrainer(5, run_config=None).fit()  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="0 or 1 required arguments, but it accepts 2"):
-        DataParallelTrainer(lambda a, b: None).fit()  # type: ignore[arg-type,misc]
+        DataParallelTrainer(lambda a, b: None).fit()  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least one worker"):
         DataParallelTrainer(lambda: None, scaling_config=train.ScalingConfig(num_workers=0))
     with pytest.raises(DeprecationWarning, match="deprecated"):

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skate.air._checkpoint import Checkpoint
 from skate.air.checkpoint_manager import CheckpointManager, TrainingResult
-from skate.train._run.storage import RunStorage
 from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint
 from skate.train.v2.api.result import Result
 
+if TYPE_CHECKING:
+    from skate.air._checkpoint import Checkpoint
+    from skate.train._run.storage import RunStorage
+
 __all__ = [
     "KeptCheckpoints",
+    "Report",
 ]
 
 
 @dataclass
-class _Report:
+class Report:
+    """What all ranks have reported together.
+
+    Args:
+        metrics: What each has reported.
+        name: The name of the checkpoint's directory, or None if there is no checkpoint.
+        missing: How many ranks have not brought their files yet.
+        checkpoint: The checkpoint, once it is whole.
+    """
+
     metrics: list[dict[str, Any]]
     name: str | None
     missing: int
@@ -36,7 +48,7 @@ class KeptCheckpoints:
     def __init__(self, storage: RunStorage, config: Any) -> None:
         self._storage = storage
         self._manager = CheckpointManager(config)
-        self._reports: list[_Report] = []
+        self._reports: list[Report] = []
 
     @property
     def latest(self) -> Checkpoint | None:
@@ -76,9 +88,9 @@ class KeptCheckpoints:
         Returns:
             The name of the checkpoint's directory.
         """
-        name = name or f"checkpoint_{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"
+        name = name or f"checkpoint_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S.%f}"
         missing = 0 if in_place is not None else bringing
-        self._reports.append(_Report(metrics, name if bringing else None, missing, in_place))
+        self._reports.append(Report(metrics, name if bringing else None, missing, in_place))
         return name
 
     def uploaded(self, name: str, checkpoint: Checkpoint | None) -> None:
@@ -93,21 +105,21 @@ class KeptCheckpoints:
         if checkpoint is not None:
             report.checkpoint = checkpoint
 
-    def take_committed(self) -> list[tuple[list[dict[str, Any]], Checkpoint | None]]:
+    def take_committed(self) -> list[Report]:
         """Keep what is whole, in the order of reports.
 
         Returns:
-            The metrics of all ranks and the checkpoint of each report that is complete.
+            The reports that are complete.
         """
         done = []
         while self._reports and not self._reports[0].missing:
             report = self._reports.pop(0)
             if report.name is not None:
                 self._keep(report, report.name)
-            done.append((report.metrics, report.checkpoint))
+            done.append(report)
         return done
 
-    def _keep(self, report: _Report, name: str) -> None:
+    def _keep(self, report: Report, name: str) -> None:
         if report.checkpoint is None:
             self._storage.commit(name)
             report.checkpoint = self._storage.checkpoint(name)

@@ -9,19 +9,21 @@ import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 import skate
-from skate.air._checkpoint import Checkpoint
 from skate.train._run.checkpoints import KeptCheckpoints
 from skate.train._run.group import WorkerGroup
 from skate.train._run.rounds import Arrival, Rounds, RoundsDiffer
 from skate.train._run.session import WorkerFacts
-from skate.train._run.storage import RunStorage
-from skate.train.backend import BackendConfig
 from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
+
+if TYPE_CHECKING:
+    from skate.air._checkpoint import Checkpoint
+    from skate.train._run.storage import RunStorage
+    from skate.train.backend import BackendConfig
 
 __all__ = [
     "Controller",
@@ -106,15 +108,15 @@ class Controller:
         try:
             self._storage.prepare()
             self._kept.load()
-        except Exception as error:
-            raise ControllerError(error) from error
+        except Exception as failure:
+            raise ControllerError(failure) from failure
         while True:
             try:
                 self._attempt()
                 break
             except _WorkersFailed as failed:
                 error = failed.as_error()
-                self._call_back("after_exception", error.worker_failures)
+            self._call_back("after_exception", error.worker_failures)
             limit = self._context.run_config.failure_config.max_failures
             failures += 1
             if 0 <= limit < failures:
@@ -127,7 +129,7 @@ class Controller:
         self._kept.forget_pending()
         try:
             group = WorkerGroup(
-                scaling.num_workers if isinstance(scaling.num_workers, int) else scaling.num_workers[1],
+                _size(scaling.num_workers, scaling._resources_per_worker_not_none),
                 scaling._resources_per_worker_not_none,
                 scaling.placement_strategy,
                 self._context.run_config.worker_runtime_env,
@@ -145,7 +147,7 @@ class Controller:
             except (_WorkersFailed, TrainingFailedError):
                 raise
             except skate.exceptions.RayActorError as error:
-                raise _WorkersFailed({0: (error, str(error))}) from error
+                raise _WorkersFailed({group.rank_of(error): (error, str(error))}) from error
             except Exception as error:
                 raise ControllerError(error) from error
         finally:
@@ -171,7 +173,7 @@ class Controller:
                 shards=shards[rank],
             )
             starts.append(member.actor.start.remote(facts, function))
-        skate.get(starts)
+        group.wait(starts)
 
     def _shards(self, group: WorkerGroup) -> list[dict[str, Any]]:
         if not self._context.datasets:
@@ -214,6 +216,7 @@ class _Attempt:
         self._rounds = Rounds(len(group))
         self._failures: dict[int, tuple[Exception, str]] = {}
         self._pending: dict[Any, int] = {}
+        self._awaiting: dict[str | None, list[int]] = {}  # who waits until a checkpoint is whole
 
     def drive(self) -> None:
         for rank in range(len(self._group)):
@@ -251,7 +254,10 @@ class _Attempt:
                 if arrivals is not None:
                     self._complete(arrivals)
             elif kind == "uploaded":
-                self._kept.uploaded(*rest)
+                name, checkpoint, waits = rest
+                if waits:
+                    self._awaiting.setdefault(name, []).append(rank)
+                self._kept.uploaded(name, checkpoint)
                 self._announce()
             elif kind == "failed":
                 self._failures[rank] = (pickle.loads(rest[0]), rest[1])
@@ -284,13 +290,25 @@ class _Attempt:
         self._announce()
 
     def _announce(self) -> None:
-        for metrics, checkpoint in self._kept.take_committed():
-            self._controller.reported(metrics, checkpoint)
+        for report in self._kept.take_committed():
+            for rank in self._awaiting.pop(report.name, ()):
+                self._group.members[rank].actor.reply.remote(None)
+            self._controller.reported(report.metrics, report.checkpoint)
 
 
 def _within(make_context: Callable[[], Any], function: Callable[[], Any]) -> Any:
     with make_context():
         return function()
+
+
+def _size(num_workers: int | tuple[int, int], resources: dict[str, float]) -> int:
+    """How many workers an attempt begins with: of a range, as many as the session has resources for."""
+    if isinstance(num_workers, int):
+        return num_workers
+    least, most = num_workers
+    there = skate.cluster_resources()
+    fits = min((there.get(name, 0) / amount + 1e-9 for name, amount in resources.items()), default=most)
+    return max(least, min(most, int(fits)))
 
 
 def _count(limit: int) -> str:

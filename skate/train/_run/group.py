@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ class Member:
     actor: Any
     node_id: str
     gpu_ids: list[int]
+    actor_id: str = ""
     local_rank: int = 0
     local_world_size: int = 1
     node_rank: int = 0
@@ -67,7 +69,9 @@ class WorkerGroup:
         ValueError: the session has not as much as they need.
     """
 
-    def __init__(self, size: int, resources: dict[str, float], strategy: str, runtime_env: Any = None) -> None:
+    def __init__(
+        self, size: int, resources: dict[str, float], strategy: str, runtime_env: Any = None
+    ) -> None:
         self.members: list[Member] = []
         _check_feasible(size, resources)
         self._placement = placement_group([dict(resources) for _ in range(size)], strategy=strategy)
@@ -105,11 +109,18 @@ class WorkerGroup:
             ).remote()
             for index in range(size)
         ]
-        self.members = [Member(actor, "", []) for actor in actors]  # known, so that they are ended whatever happens
+        self.members = [
+            Member(actor, "", []) for actor in actors
+        ]  # known, so that they are ended whatever happens
         found = skate.get([actor.describe.remote() for actor in actors])
         self.members = rank_members(
             [Member(actor, *facts) for actor, facts in zip(actors, found, strict=True)]
         )
+
+    def rank_of(self, error: skate.exceptions.RayActorError) -> int:
+        """The rank of the worker whose end an error tells of; 0 if it says none."""
+        ids = [member.actor_id for member in self.members]
+        return ids.index(error.actor_id) if error.actor_id in ids else 0
 
     @property
     def num_workers(self) -> int:
@@ -133,11 +144,9 @@ class WorkerGroup:
         Returns:
             What each has returned, in the order of ranks.
         """
-        return list(skate.get(self.execute_async(function, *args, **kwargs)))
+        return self.wait(self.execute_async(function, *args, **kwargs))
 
-    def execute_single_async(
-        self, rank: int, function: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Any:
+    def execute_single_async(self, rank: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function on one worker; returns a ref."""
         return self.members[rank].actor.execute.remote(function, *args, **kwargs)
 
@@ -145,12 +154,45 @@ class WorkerGroup:
         """Call a function on one worker, and wait for what it returns."""
         return skate.get(self.execute_single_async(rank, function, *args, **kwargs))
 
+    @staticmethod
+    def wait(refs: list[Any]) -> list[Any]:
+        """Wait for calls that were made together; the first that fails ends the wait, whatever the others do.
+
+        Args:
+            refs: What `execute_async` and `execute_single_async` have returned.
+
+        Returns:
+            What they have returned, in their order.
+        """
+        pending = list(refs)
+        while pending:
+            ready, pending = skate.wait(pending, num_returns=1)
+            skate.get(ready)
+        return list(skate.get(refs))
+
+    def share_gpus(self, by_host: dict[str, list[int]]) -> None:
+        """Let each worker see all GPUs that the run holds on its host, so that they can exchange data directly.
+
+        Args:
+            by_host: The GPUs by the host's id.
+        """
+        self.wait(
+            [
+                member.actor.execute.remote(_see_gpus, ",".join(map(str, by_host[member.node_id])))
+                for member in self.members
+            ]
+        )
+
     def shut_down(self) -> None:
         """End the workers, whatever they do, and give back what they hold."""
         for member in self.members:
             skate.kill(member.actor)
         self.members = []
         remove_placement_group(self._placement)
+
+
+def _see_gpus(visible: str) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible
 
 
 def _check_feasible(size: int, resources: dict[str, float]) -> None:

@@ -10,15 +10,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from skate.air._checkpoint import Checkpoint
 from skate.air.session import Session, get_session
 from skate.train._run.rounds import Arrival
-from skate.train._run.storage import RunStorage
 from skate.train.v2.api.report_config import CheckpointUploadMode
+
+if TYPE_CHECKING:
+    from skate.train._run.storage import RunStorage
 
 __all__ = [
     "ReportValue",
@@ -134,7 +136,10 @@ class WorkerSession(Session):
             )
         stays = checkpoint is not None and checkpoint_upload_mode is CheckpointUploadMode.NO_UPLOAD
         value = ReportValue(
-            cloudpickle.dumps(metrics), checkpoint is not None, checkpoint_dir_name, checkpoint if stays else None
+            cloudpickle.dumps(metrics),
+            checkpoint is not None,
+            checkpoint_dir_name,
+            checkpoint if stays else None,
         )
         name = self.meet("report", value)
         if checkpoint is None or stays:
@@ -143,14 +148,15 @@ class WorkerSession(Session):
             return
         delete = delete_local_checkpoint_after_upload
         if delete is None:
-            delete = checkpoint_upload_mode._default_delete_local_checkpoint_after_upload()
+            delete = checkpoint_upload_mode.default_delete_local_checkpoint_after_upload()
         work = (name, checkpoint, delete, checkpoint_upload_fn)
         if checkpoint_upload_mode is CheckpointUploadMode.ASYNC:
             if self._background is None:
                 self._background = ThreadPoolExecutor(1, thread_name_prefix="train-upload")
-            self._uploads.append(self._background.submit(self._upload, *work))
+            self._uploads.append(self._background.submit(self._upload, *work, waits=False))
         else:
-            self._upload(*work)
+            with self._one_at_a_time:
+                self._upload(*work, waits=True)
 
     def _upload(
         self,
@@ -158,6 +164,7 @@ class WorkerSession(Session):
         checkpoint: Checkpoint,
         delete: bool,
         upload_fn: Callable[[Checkpoint, str], Checkpoint] | None,
+        waits: bool,
     ) -> None:
         kept: Checkpoint | None = None
         if upload_fn is not None:
@@ -170,7 +177,9 @@ class WorkerSession(Session):
             with checkpoint.as_directory() as directory:
                 self.storage.bring(directory, name)
         self._checkpoint = kept or self.storage.checkpoint(name)
-        self._post(("uploaded", name, kept))
+        self._post(("uploaded", name, kept, waits))
+        if waits:
+            self._wait()  # until the files of all ranks are there: what was reported is not lost any more
         if delete and checkpoint._store.is_local:
             shutil.rmtree(checkpoint.path, ignore_errors=True)
 

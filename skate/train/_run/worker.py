@@ -28,10 +28,11 @@ class TrainWorker:
         self._outgoing: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def describe(self) -> tuple[str, list[int]]:
-        """The host's id, and the GPUs that this worker holds."""
+    def describe(self) -> tuple[str, list[int], str]:
+        """The host's id, the GPUs that this worker holds, and the actor's id."""
         context = skate.get_runtime_context()
-        return context.get_node_id(), [int(gpu) for gpu in context.get_accelerator_ids().get("GPU", [])]
+        gpus = [int(gpu) for gpu in context.get_accelerator_ids().get("GPU", [])]
+        return context.get_node_id(), gpus, str(context.get_actor_id())
 
     def address(self) -> str:
         """An address under which other workers reach this host."""
@@ -52,8 +53,11 @@ class TrainWorker:
         try:
             value = function()
             session.finish()
-            message: tuple[Any, ...] = ("ended", cloudpickle.dumps(value if session.world_rank == 0 else None))
-        except BaseException as error:
+            message: tuple[Any, ...] = (
+                "ended",
+                cloudpickle.dumps(value if session.world_rank == 0 else None),
+            )
+        except BaseException as error:  # SystemExit too: the controller is told of whatever ends the function
             message = ("failed", _pickled(error), _text(error))
         enter(None)
         self._outgoing.put(message)
@@ -78,7 +82,8 @@ def _text(error: BaseException) -> str:
     """The traceback from the user's own code on."""
     entries = error.__traceback__
     while (
-        entries is not None and entries.tb_next is not None
+        entries is not None
+        and entries.tb_next is not None
         and entries.tb_frame.f_globals.get("__name__", "").startswith("skate.train._run")
     ):
         entries = entries.tb_next

@@ -2,42 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-import cloudpickle
-
-from skate.train._run.session import present_worker
+from skate.train.collective.collectives import barrier, broadcast_from_rank_zero
 
 __all__ = [
     "barrier",
     "broadcast_from_rank_zero",
 ]
-
-T = TypeVar("T")
-
-
-def broadcast_from_rank_zero(data: T) -> T:
-    """Give every worker what rank 0 passes. Every worker has to call it.
-
-    Args:
-        data: On rank 0, what the others are to have; a small value that can be pickled.
-
-    Returns:
-        What rank 0 has passed.
-
-    Raises:
-        RuntimeError: called outside of a training function.
-    """
-    session = present_worker("broadcast_from_rank_zero")
-    given = cloudpickle.dumps(data) if session.world_rank == 0 else None
-    value: T = cloudpickle.loads(session.meet("broadcast_from_rank_zero", given))
-    return value
-
-
-def barrier() -> None:
-    """Wait until every worker has called it.
-
-    Raises:
-        RuntimeError: called outside of a training function.
-    """
-    present_worker("barrier").meet("barrier")

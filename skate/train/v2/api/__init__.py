@@ -1,1 +1,5 @@
 """The public names of Train, one concept a module."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -121,7 +121,7 @@ class DataParallelTrainer:
         if not skate.is_initialized():
             skate.init()
         config = self.run_config
-        config.name = config.name or f"ray_train_run-{datetime.now():%Y-%m-%d_%H-%M-%S}"
+        config.name = config.name or f"ray_train_run-{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         context = RunContext(
             config,
             self.train_loop_config,

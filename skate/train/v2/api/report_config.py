@@ -20,7 +20,8 @@ class CheckpointUploadMode(Enum):
     NO_UPLOAD = "NO_UPLOAD"
     """Never: it lies on storage that outlives the worker already."""
 
-    def _default_delete_local_checkpoint_after_upload(self) -> bool:
+    def default_delete_local_checkpoint_after_upload(self) -> bool:
+        """Whether the local directory is removed after the copy if nothing is said."""
         return self is CheckpointUploadMode.ASYNC
 
 

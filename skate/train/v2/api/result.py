@@ -6,11 +6,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from skate.air import result as _shared
-from skate.air._checkpoint import Checkpoint
 from skate.air.storage import resolve
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from skate.air._checkpoint import Checkpoint
 
 __all__ = [
     "Result",
@@ -29,6 +30,8 @@ class Result(_shared.Result):
         best_checkpoints: The checkpoints that were kept, with the metrics that came with each.
         return_value: What the training function has returned on rank 0.
     """
+
+    return_value: Any = None
 
     def __init__(
         self,
@@ -73,7 +76,9 @@ class Result(_shared.Result):
         if not store.exists(place):
             raise RuntimeError(f"Experiment folder {place} doesn't exist.")
         if not store.exists(f"{place}/{SNAPSHOT}"):
-            raise RuntimeError(f"Experiment folder {place} has no {SNAPSHOT}: no run has kept a checkpoint there.")
+            raise RuntimeError(
+                f"Experiment folder {place} has no {SNAPSHOT}: no run has kept a checkpoint there."
+            )
         root, name = os.path.split(place)
         storage = RunStorage(root, name, None if store.is_local else store.filesystem)
         kept = KeptCheckpoints(storage, CheckpointConfig())

@@ -1,0 +1,19 @@
+"""What a training function calls, under another module path."""
+
+from __future__ import annotations
+
+from skate.train._functions import (
+    get_all_reported_checkpoints,
+    get_checkpoint,
+    get_context,
+    get_dataset_shard,
+    report,
+)
+
+__all__ = [
+    "get_all_reported_checkpoints",
+    "get_checkpoint",
+    "get_context",
+    "get_dataset_shard",
+    "report",
+]
