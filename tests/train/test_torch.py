@@ -74,7 +74,9 @@ def test_workers_stay_equal_and_share_the_samples(run_config: train.RunConfig) -
                 torch.nn.functional.mse_loss(model(a), b).backward()
                 optimizer.step()
         assert type(model).__name__ == "DistributedDataParallel" and len(loader) == 2
-        return _everyone([parameter.item() for parameter in model.parameters()]), sum(_everyone(seen), [])
+        return _everyone([parameter.item() for parameter in model.parameters()]), [
+            each for part in _everyone(seen) for each in part
+        ]
 
     weights, seen = _fit(function, run_config).return_value
     assert weights[0] == weights[1] and sorted(seen) == list(range(8))
