@@ -1,0 +1,13 @@
+"""Training with XGBoost: `pip install xgboost`."""
+
+from __future__ import annotations
+
+from skate.train.xgboost.callback import RayTrainReportCallback
+from skate.train.xgboost.config import XGBoostConfig
+from skate.train.xgboost.xgboost_trainer import XGBoostTrainer
+
+__all__ = [
+    "RayTrainReportCallback",
+    "XGBoostConfig",
+    "XGBoostTrainer",
+]
