@@ -19,4 +19,5 @@ How the package is laid out:
     compare.py    two saved runs side by side
     core/         the suite of tasks, actors and objects: bars.py is its table, the rest its work
     tune/         the suite of searches
+    train/        the suite of training runs
 """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-SUITES = ("core", "tune", "serve")
+SUITES = ("core", "tune", "train", "serve")
 _RESULTS = Path(__file__).resolve().parent / "results"
 
 

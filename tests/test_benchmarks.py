@@ -24,6 +24,7 @@ from benchmarks.serve.bars import ROWS as SERVE_ROWS
 from benchmarks.session import API_SYSTEMS
 from benchmarks.stats import Figure, Round, quartiles, summarise
 from benchmarks.table import as_json, failed, render
+from benchmarks.train.bars import ROWS as TRAIN_ROWS
 from benchmarks.tune.bars import ROWS as TUNE_ROWS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +132,7 @@ def test_failed_is_about_ours_and_bars_only() -> None:
 
 def test_every_row_has_its_code_and_sound_bars() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
-    suites = {"core": ROWS, "serve": SERVE_ROWS, "tune": TUNE_ROWS}
+    suites = {"core": ROWS, "serve": SERVE_ROWS, "train": TRAIN_ROWS, "tune": TUNE_ROWS}
     for suite, row in [(suite, row) for suite, rows in suites.items() for row in rows]:
         assert function_for(suite, row.benchmark, OURS) is not None, row.name
         for bar in row.bars:

@@ -74,7 +74,12 @@ def get_checkpoint() -> Checkpoint | None:
 
 
 def get_context() -> TrainContext:
-    """What the training function can ask about its run."""
+    """What the training function can ask about its run.
+
+    Raises:
+        RuntimeError: called where no training function runs.
+    """
+    _present("get_context")
     return TrainContext()
 
 

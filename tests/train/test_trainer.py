@@ -274,6 +274,8 @@ def test_what_can_be_seen_before_the_run() -> None:
 def test_outside_of_a_run() -> None:
     with pytest.raises(RuntimeError, match="`report` cannot be used outside"):
         train.report({})
+    with pytest.raises(RuntimeError, match="`get_context` cannot be used outside"):
+        train.get_context()
     with pytest.raises(RuntimeError, match="`barrier` cannot be used outside"):
         collective.barrier()
 
