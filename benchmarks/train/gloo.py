@@ -31,7 +31,7 @@ def _run(module: Any) -> float:
         value = torch.ones(1) * (train.get_context().get_world_rank() + 1)
         dist.all_reduce(value)
         train.report({"sum": value.item()})
-        return value.item()
+        return float(value.item())
 
     directory = tempfile.mkdtemp(prefix="bench-train-")
     try:

@@ -32,7 +32,9 @@ class TuneReportCallback(_UserCallback):
     def __init__(self) -> None:
         session = _get_session()
         if session is None:
-            raise RuntimeError("TuneReportCallback must be used in a Tune session: make it inside the function that Tune runs.")
+            raise RuntimeError(
+                "TuneReportCallback must be used in a Tune session: make it inside the function that Tune runs."
+            )
         self._session = session
 
     def after_report(
