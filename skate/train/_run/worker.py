@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import socket
 import threading
 import traceback
 from collections.abc import Callable
@@ -34,10 +32,6 @@ class TrainWorker:
         gpus = [int(gpu) for gpu in context.get_accelerator_ids().get("GPU", [])]
         return context.get_node_id(), gpus, str(context.get_actor_id())
 
-    def address(self) -> str:
-        """An address under which other workers reach this host."""
-        return socket.gethostbyname(socket.gethostname())
-
     def execute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function here."""
         return function(*args, **kwargs)
@@ -46,7 +40,6 @@ class TrainWorker:
         """Begin to run the training function."""
         session = WorkerSession(facts, self._outgoing.put, self._answers.get)
         enter(session)
-        os.environ.setdefault("RAY_TRAIN_RANK", str(facts.world_rank))
         threading.Thread(target=self._run, args=(session, function), name="training", daemon=True).start()
 
     def _run(self, session: WorkerSession, function: Callable[[], Any]) -> None:
