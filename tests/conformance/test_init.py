@@ -212,8 +212,9 @@ def test_handles_of_an_ended_session_are_no_use(start: Any) -> None:
     assert get(keeper.ping.remote()) == "pong"
     ray.shutdown()
     start()
-    with pytest.raises(ray.exceptions.RayError):
+    with pytest.raises(ray.exceptions.RayError) as caught:
         ray.get(keeper.ping.remote(), timeout=5)
+    assert not isinstance(caught.value, ray.exceptions.GetTimeoutError), "it is no use to wait"
 
 
 # Arguments

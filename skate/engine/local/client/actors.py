@@ -187,6 +187,12 @@ class ActorCalls:
         )
         return dump_error(exceptions.ActorDiedError(context))
 
+    def end(self) -> None:
+        """The session is over here: a handle that is used later must not wait for news of its actor."""
+        for link in self.links.values():
+            link.state, link.error, link.restarts = "DEAD", None, 0
+            link.cause = "its session has ended, or this program has left it. Create the actor again, or find it with get_actor()."
+
     def conn_lost(self, conn: wire.Conn) -> bool:
         """A connection broke; the node will say whether the actor restarts. False if it was not an actor's."""
         link = conn.peer

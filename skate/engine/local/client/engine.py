@@ -421,6 +421,7 @@ class LocalEngine(Engine):
         with self.loop.mutex:
             self.ended = self.ended or why
             self.results.fail_all()
+            self.actor_calls.end()
         self.loop.run_deferred()
         self.loop.close()
         self.lanes.close()
