@@ -12,6 +12,7 @@ from skate.core import serialize
 from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
+from skate.engine.local.worker import ending
 from skate.engine.local.worker.execute import Execution, arguments, result
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class AsyncActor:
             worker.async_running.pop(execution.key, None)
             current_task.set(None)
         if exiting is not None:
-            worker.exit_from_code(exiting)
+            ending.exit_from_code(worker, exiting)
         worker.reply(conn, answer)
         del self.tasks[execution.key]
         group.running -= 1

@@ -15,7 +15,7 @@ from skate.core.ref import BYTES, ERROR, STORED, VALUE, DynamicObjectRefGenerato
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import NESTED, unpack_args
 from skate.engine.local.client.running import current_task
-from skate.engine.local.worker import breakpoints
+from skate.engine.local.worker import breakpoints, ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -313,7 +313,7 @@ class Execution:
                 self.started,
             )
         if isinstance(error, SystemExit):
-            worker.exit_from_code(error)
+            ending.exit_from_code(worker, error)
         if worker.post_mortem and isinstance(error, Exception):
             breakpoints.look_at(worker, error)
         if worker.settings["record"] and worker.actor is None:

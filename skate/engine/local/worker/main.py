@@ -1,18 +1,13 @@
-"""The worker's process: its connections, its queue of work, its end."""
+"""The worker's process: its queue of work, what runs, and how answers go out."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
-import pickle
 import signal
-import socket
-import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import runtime, serialize
@@ -22,8 +17,10 @@ from skate.engine.local import protocol, wire
 from skate.engine.local.client.engine import LocalEngine
 from skate.engine.local.client.loop import Latch
 from skate.engine.local.client.running import current_task
-from skate.engine.local.worker import breakpoints, stdio
-from skate.engine.local.worker.execute import Execution, Running, arguments, call_on_instance, error_payload
+from skate.engine.local.worker import breakpoints, ending, hosting, stdio
+from skate.engine.local.worker.callers import Callers
+from skate.engine.local.worker.execute import Execution, Running, call_on_instance, error_payload
+from skate.engine.local.worker.outstream import OutStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,38 +34,6 @@ _HOLD = 0.0005
 def run(settings: dict[str, Any], number: int) -> int:
     """Be a worker until told to end; the exit code."""
     return Worker(settings, number).serve()
-
-
-class OutStream:
-    """A generator that this worker runs for a caller."""
-
-    def __init__(self, conn: wire.Conn, limit: int | None) -> None:
-        self.conn = conn
-        self.limit = limit
-        self.taken = 0
-        self.dropped = False
-        self.latch: Latch | None = None
-        self.on_change: Callable[[], Any] | None = None
-
-    def has_room(self, produced: int) -> bool:
-        """Whether another item may be made."""
-        return self.limit is None or produced - self.taken < self.limit
-
-    def wait_for_room(self, worker: Worker, produced: int) -> bool:
-        """Wait until another item may be made; False if nobody wants more."""
-        while not self.dropped and not self.has_room(produced):
-            latch = self.latch = Latch(1)
-            if self.dropped or self.has_room(produced):
-                break
-            worker.engine.waits.until(latch, None)
-        return not self.dropped
-
-    def changed(self) -> None:
-        """Items were taken, or nobody wants more."""
-        if self.latch is not None:
-            self.latch(None)
-        if self.on_change is not None:
-            self.on_change()
 
 
 class Worker:
@@ -107,6 +72,7 @@ class Worker:
         self.method_groups: dict[str, str] = {}
         self._runner: Any = None
         self.pools: dict[str, Any] = {}
+        self.pools_latch: Latch | None = None
         self.coroutines: Any = None
         self.streams: dict[int, OutStream] = {}
         self.running: dict[int, Running] = {}
@@ -116,15 +82,8 @@ class Worker:
         self.last_flush = 0.0
         self.main_thread = threading.get_ident()
         self.cancelling = 0
-        self.greetings: dict[int, wire.Greeting] = {}
         self.path = os.path.join(settings["session_dir"], f"w{number}")
-        self.listener = wire.listen(self.path)
-        loop = self.engine.loop
-        loop.handlers[self.listener.fileno()] = self._accept
-        loop.poller.add(self.listener.fileno())
-        self.callers: set[wire.Conn] = set()
-        self._plain_lost = loop.on_lost
-        loop.on_lost = self._conn_lost
+        self.callers = Callers(self, self.path)
         signal.signal(signal.SIGINT, self._on_sigint)
         stdio.install(self._who)
 
@@ -143,7 +102,7 @@ class Worker:
         while not self.exiting:
             if self.coroutines is not None:
                 self.coroutines.run()
-                self.finish("its work was done.")
+                ending.finish(self, "its work was done.")
             if not self.inbox:
                 self._await_work()
                 continue
@@ -216,7 +175,7 @@ class Worker:
                 with self.engine.loop.mutex:
                     keys = [m[1] for c, m in self.inbox if c is conn]
                     conn.send((protocol.EXITING, keys))
-                self.finish("it had made max_calls calls.")
+                ending.finish(self, "it had made max_calls calls.")
 
     def _running_now(self) -> list[tuple[int, float, str]]:
         running = [*self.running.values(), *self.async_running.values()]
@@ -299,7 +258,7 @@ class Worker:
         """Answer a call; answers that come close together share a write."""
         loop = self.engine.loop
         objects = self.engine.objects
-        if (objects.adds or objects.changes) and self._borrowed():
+        if (objects.adds or objects.changes) and self.borrowed():
             self.engine.ask(protocol.SYNC)
         now = time.perf_counter()
         with loop.mutex:
@@ -315,7 +274,7 @@ class Worker:
             else:
                 loop.dirty.add(conn)
 
-    def _borrowed(self) -> bool:
+    def borrowed(self) -> bool:
         """Whether refs of others are still held here that the node has not been told of."""
         objects = self.engine.objects
         with self.engine.loop.mutex:
@@ -325,7 +284,7 @@ class Worker:
     def send_item(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         """Send a generator's item at once."""
         objects = self.engine.objects
-        if (objects.adds or objects.changes) and self._borrowed():
+        if (objects.adds or objects.changes) and self.borrowed():
             self.engine.ask(protocol.SYNC)
         with self.engine.loop.mutex:
             if not conn.closed:
@@ -359,71 +318,23 @@ class Worker:
         if self.actor is None:
             with self.engine.loop.mutex:
                 self.blocked = True
-                self._give_back()
+                self.callers.give_back()
         return True
 
     def _after_block(self) -> None:
         self.blocked = False
 
-    def _give_back(self) -> None:
-        """Return the tasks that have not started: others can run them (with the mutex held)."""
-        by_conn: dict[wire.Conn, list[int]] = {}
-        for conn, message in list(self.inbox):
-            if conn is not None:
-                by_conn.setdefault(conn, []).append(message[1])
-        self.inbox = deque(item for item in self.inbox if item[0] is None)
-        for conn, keys in by_conn.items():
-            conn.send((protocol.STOLEN, keys))
-            self.engine.loop.flush(conn)
+    # -- from the node and from callers (all with the mutex held) ----------------------------------------
 
-    # -- messages (all with the mutex held) ----------------------------------------
-
-    def _on_caller(self, conn: wire.Conn, messages: list[Any]) -> None:
-        try:
-            for message in messages:
-                protocol.check(message, protocol.TO_WORKER)
-        except protocol.MalformedMessage:
-            self._conn_lost(conn)  # broken or hostile: cut off, without harm to the others
-            return
-        inbox = self.inbox
-        for message in messages:
-            op = message[0]
-            if op == protocol.TASK or op == protocol.CALL:
-                inbox.append((conn, message))
-            elif op == protocol.FUNCTION:
-                self.functions[message[1]] = (message[3],)
-                self.function_names[message[1]] = message[2]
-            elif op == protocol.LEASE:
-                self._lease(message[1], message[2], message[4])
-            elif op == protocol.CANCEL:
-                self._cancel(message[1], message[2], message[3])
-            elif op == protocol.STEAL:
-                keys = [m[1] for c, m in inbox if c is conn]
-                self.inbox = inbox = deque(item for item in inbox if item[0] is not conn)
-                conn.send((protocol.STOLEN, keys))
-                self.engine.loop.dirty.add(conn)
-            elif op == protocol.TAKEN:
-                stream = self.streams.get(message[1])
-                if stream is not None:
-                    stream.taken = message[2]
-                    stream.changed()
-            elif op == protocol.DROP:
-                stream = self.streams.get(message[1])
-                if stream is not None:
-                    stream.dropped = True
-                    stream.changed()
-        if inbox:
-            if self.blocked:
-                self._give_back()
-            self._notify()
-
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """There is something in the inbox."""
         if self.coroutines is not None:
             self.coroutines.notify()
         elif self.idle is not None:
             self.idle(None)
 
-    def _lease(self, resources: dict[str, float], gpus: list[int], where: Where) -> None:
+    def lease(self, resources: dict[str, float], gpus: list[int], where: Where) -> None:
+        """What runs from now on may use these."""
         self.resources = resources
         self.engine.groups.enter(where)
         if gpus != self.gpus or "GPU" in self.settings["resources"]:
@@ -435,59 +346,14 @@ class Worker:
         op = message[0]
         if op in (protocol.HOST, protocol.EXIT):
             self.inbox.append((None, message))
-            self._notify()
+            self.notify()
         elif op == protocol.BYE:
             os._exit(0)  # the node is gone: there is nobody left to work for
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _address = self.listener.accept()
-            except OSError:
-                return
-            greeting = wire.Greeting(sock, time.monotonic() + 5)
-            self.greetings[greeting.fd] = greeting
-            self.engine.loop.handlers[greeting.fd] = functools.partial(self._greet, greeting)
-            self.engine.loop.poller.add(greeting.fd)
-            self._greet(greeting)
-
-    def _greet(self, greeting: wire.Greeting) -> None:
-        try:
-            hello = greeting.receive(self.settings["token"])
-            if hello is None:
-                return
-            caller = int(hello.decode())
-        except (wire.ProtocolError, ValueError):
-            self._end_greeting(greeting)
-            greeting.sock.close()
-            return
-        self._end_greeting(greeting)
-        greeting.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        conn = wire.Conn(greeting.sock, caller)
-        conn.on_messages = self._on_caller
-        self.callers.add(conn)
-        self.engine.loop.add(conn)
-
-    def _end_greeting(self, greeting: wire.Greeting) -> None:
-        del self.greetings[greeting.fd]
-        del self.engine.loop.handlers[greeting.fd]
-        self.engine.loop.poller.remove(greeting.fd)
-
-    def _conn_lost(self, conn: wire.Conn) -> None:
-        if conn not in self.callers:
-            self._plain_lost(conn)
-            return
-        self.callers.discard(conn)
-        self.engine.loop.remove(conn)
-        self.inbox = deque(item for item in self.inbox if item[0] is not conn)
-        for stream in self.streams.values():
-            if stream.conn is conn:
-                stream.dropped = True
-                stream.changed()
-
     # -- cancelling ----------------------------------------
 
-    def _cancel(self, key: int, force: bool, recursive: bool) -> None:
+    def cancel(self, key: int, force: bool, recursive: bool) -> None:
+        """A caller wants a call stopped."""
         if recursive:
             self.engine.cancels.cancel_children(key, force)
         for item in self.inbox:
@@ -518,124 +384,13 @@ class Worker:
 
     def _on_order(self, message: tuple[Any, ...]) -> None:
         if message[0] == protocol.EXIT:
-            if any(pool.unfinished for pool in self.pools.values()):
-                self.engine.loop.deferred.append((self._exit_later, None))
-                self._await_pools()
-            self.finish("all its handles are gone.")
+            ending.await_pools(self)
+            ending.finish(self, "all its handles are gone.")
         elif message[0] == protocol.HOST:
-            self._host(*message[1:])
-
-    def _exit_later(self, _nothing: Any) -> None:
-        self._notify()
-
-    def _await_pools(self) -> None:
-        while any(pool.unfinished for pool in self.pools.values()):
-            latch = self.pools_latch = Latch(1)
-            if any(pool.unfinished for pool in self.pools.values()):
-                self.engine.loop.wait(latch, 0.1)
-
-    pools_latch: Latch | None = None
+            hosting.host(self, *message[1:])
 
     def pool_idle(self) -> None:
         """A pool has nothing to do any more."""
         if self.pools_latch is not None:
             self.pools_latch(None)
             self.engine.loop.wake()
-
-    def _host(self, key: int, host: tuple[Any, ...], slots: Any, facts: tuple[Any, ...]) -> None:
-        """Become an actor."""
-        (_number, name, payload, flag, args, concurrency, groups, is_asyncio, meta_pickle, _backpressure) = (
-            host
-        )
-        resources, gpus, self.restarts, self.actor_name, self.engine.namespace, where = facts
-        self._lease(resources, gpus, where)
-        self.class_name = name
-        meta = pickle.loads(meta_pickle)
-        state = self.engine.restore_actor(key, meta)
-        # An actor's handle to itself must not keep it alive: dropping the guard takes back the count that restoring announced.
-        state._guard = None
-        self.actor = state
-        self.method_groups = {
-            m.name: m.options.concurrency_group for m in meta.methods.values() if m.options.concurrency_group
-        }
-        self.groups = set(groups)
-        running = Running(self, None, key, f"{name}.__init__", f"{name}.__init__")
-        current_task.set(running)
-        error = None
-        self.enter(running)
-        try:
-            stored = payload if type(payload) is not int else self.engine.objects.read(payload)
-            cls = serialize.unpack(stored)
-            positional, named = arguments(self, flag, args if flag == protocol.ARGS_PLAIN else (args, slots))
-            if inspect.iscoroutinefunction(cls.__init__):
-                # Python would refuse a constructor that returns a coroutine; its body runs in the actor's own loop.
-                self.instance = cls.__new__(cls, *positional, **named)
-                self.runner().run(cls.__init__(self.instance, *positional, **named))
-            else:
-                self.instance = cls(*positional, **named)
-            del positional, named
-        except BaseException as failure:
-            error = self._creation_error(name, failure)
-        finally:
-            self.leave(running)
-        current_task.set(None)
-        if self._borrowed():
-            self.engine.ask(protocol.SYNC)
-        self.engine.tell(protocol.ACTOR_READY, key, error)
-        if error is not None:
-            return
-        if is_asyncio:
-            from skate.engine.local.worker.coroutines import AsyncActor
-
-            self.coroutines = AsyncActor(self, concurrency, groups)
-        elif concurrency > 1 or groups:
-            from skate.engine.local.worker.threaded import Pool
-
-            self.pools = {group: Pool(self, size, group) for group, size in groups.items()}
-            self.pools[""] = Pool(self, concurrency, "calls")
-
-    def _creation_error(self, name: str, failure: BaseException) -> Any:
-        inner = serialize.unpack(error_payload(self, f"{name}.__init__", failure))
-        try:
-            return serialize.pack(exceptions.ActorDiedError(inner)).inline()
-        except Exception as problem:
-            text = f"The {name} actor's constructor raised {type(failure).__name__}: {failure} ({problem})"
-            return serialize.pack(
-                exceptions.ActorDiedError(exceptions.ActorDiedErrorContext(error_message=text))
-            ).inline()
-
-    # -- the end ----------------------------------------
-
-    def exit_from_code(self, error: BaseException) -> NoReturn:
-        """`exit_actor()`, or `sys.exit()` in user code: the process ends."""
-        if isinstance(error, ActorExit):
-            self.finish("it ended by exit_actor() or __ray_terminate__.")
-        code = error.code if isinstance(error, SystemExit) else 1
-        if self.actor is not None:
-            self.finish(f"its method called sys.exit({code!r}).")
-        self._flush_all()
-        os._exit(code if isinstance(code, int) else 1)
-
-    def finish(self, cause: str) -> NoReturn:
-        """End the process, after what it has said has been written."""
-        self.exiting = True
-        self.engine.history.hand_over()
-        # Answers first: once the node has told of the end, callers look for no more.
-        self._flush_all()
-        if self.actor is not None:
-            self.engine.tell(protocol.ACTOR_EXIT, self.actor.key, cause)
-        instance, self.instance = self.instance, None
-        del instance
-        os._exit(0)
-
-    def _flush_all(self) -> None:
-        with self.engine.loop.mutex:
-            self.engine.flush_all()
-            for conn in [self.engine.node, *self.callers]:
-                if conn.closed:
-                    continue
-                conn.sock.setblocking(True)
-                conn.sock.settimeout(5)
-                conn.flush()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
