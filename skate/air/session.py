@@ -36,6 +36,7 @@ __all__ = [
     "get_world_rank",
     "get_world_size",
     "inside",
+    "present",
     "report",
     "warn_outside",
 ]
@@ -82,6 +83,23 @@ class Session(ABC):
 def get_session() -> Session | None:
     """The session that this code is in, or None."""
     return _own.get() or _current
+
+
+def present(name: str) -> Session:
+    """The session that this process is in.
+
+    Args:
+        name: The function that needs it, for the error.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    if (session := get_session()) is None:
+        raise RuntimeError(
+            f"`{name}` cannot be used outside of a training function: call it in a function that a trainer or "
+            "a Tuner runs."
+        )
+    return session
 
 
 def enter(session: Session | None) -> Session | None:

@@ -21,12 +21,11 @@ from skate.train._data_config import DataConfig
 from skate.train._functions import (
     get_all_reported_checkpoints,
     get_checkpoint,
-    get_context,
     get_dataset_shard,
     report,
 )
 from skate.train.backend import BackendConfig
-from skate.train.context import TrainContext
+from skate.train.context import TrainContext, get_context
 from skate.train.v2.api.callback import UserCallback
 from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
 from skate.train.v2.api.report_config import CheckpointConsistencyMode, CheckpointUploadMode

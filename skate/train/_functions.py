@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate.air import session as _session
-from skate.train.context import TrainContext
 from skate.train.v2.api.report_config import CheckpointConsistencyMode, CheckpointUploadMode
 
 if TYPE_CHECKING:
@@ -13,16 +12,6 @@ if TYPE_CHECKING:
 
     from skate.air._checkpoint import Checkpoint
     from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint
-
-
-def _present(name: str) -> _session.Session:
-    session = _session.get_session()
-    if session is None:
-        raise RuntimeError(
-            f"`{name}` cannot be used outside of a training function: call it in a function that a trainer or "
-            "a Tuner runs."
-        )
-    return session
 
 
 def report(
@@ -61,7 +50,7 @@ def report(
         "delete_local_checkpoint_after_upload": delete_local_checkpoint_after_upload,
         "checkpoint_upload_fn": checkpoint_upload_fn,
     }
-    _present("report").report(metrics, checkpoint, **options)
+    _session.present("report").report(metrics, checkpoint, **options)
 
 
 def get_checkpoint() -> Checkpoint | None:
@@ -70,17 +59,7 @@ def get_checkpoint() -> Checkpoint | None:
     Raises:
         RuntimeError: called where no training function runs.
     """
-    return _present("get_checkpoint").get_checkpoint()
-
-
-def get_context() -> TrainContext:
-    """What the training function can ask about its run.
-
-    Raises:
-        RuntimeError: called where no training function runs.
-    """
-    _present("get_context")
-    return TrainContext()
+    return _session.present("get_checkpoint").get_checkpoint()
 
 
 def get_dataset_shard(dataset_name: str | None = None) -> Any:
@@ -93,7 +72,7 @@ def get_dataset_shard(dataset_name: str | None = None) -> Any:
         RuntimeError: called where no training function runs.
         KeyError: the trainer was given none of this name.
     """
-    return _present("get_dataset_shard").get_dataset_shard(dataset_name)
+    return _session.present("get_dataset_shard").get_dataset_shard(dataset_name)
 
 
 def get_all_reported_checkpoints(

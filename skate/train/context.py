@@ -8,6 +8,7 @@ from skate.air import session
 
 __all__ = [
     "TrainContext",
+    "get_context",
 ]
 
 
@@ -61,3 +62,13 @@ class TrainContext:
     def get_trial_dir(self) -> Any:
         """The directory of the trial that the run is."""
         return session.get_trial_dir()
+
+
+def get_context() -> TrainContext:
+    """What the training function can ask about its run.
+
+    Raises:
+        RuntimeError: called where no training function runs.
+    """
+    session.present("get_context")
+    return TrainContext()

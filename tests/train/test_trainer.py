@@ -284,3 +284,26 @@ def test_nothing_is_held_afterwards(run_config: train.RunConfig) -> None:
     _fit(lambda: None, run_config)
     assert skate.cluster_resources()["CPU"] == 2
     _fit(lambda: None, run_config)
+
+
+def test_storage_that_cannot_rename(run_config: train.RunConfig, tmp_path: Path) -> None:
+    fs = pytest.importorskip("pyarrow.fs")
+
+    def function() -> bool:
+        fresh = train.get_checkpoint() is None
+        for step in range(2):
+            _report({"step": step}, str(step))
+        return fresh
+
+    run_config.storage_filesystem = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    run_config.storage_path = "bucket/runs"
+    run_config.checkpoint_config = train.CheckpointConfig(num_to_keep=1)
+    assert _fit(function, run_config).return_value is True
+    result = _fit(function, run_config)
+    assert result.return_value is False and result.path == "bucket/runs/run"
+    assert result.checkpoint is not None
+    with result.checkpoint.as_directory() as place:
+        assert sorted(os.listdir(place)) == ["rank0.txt", "rank1.txt"]
+    assert len(list((tmp_path / "bucket/runs/run").glob("checkpoint_*"))) == 2, "one, and the list of them"
+    again = train.Result.from_path(result.path, storage_filesystem=run_config.storage_filesystem)
+    assert again.checkpoint == result.checkpoint

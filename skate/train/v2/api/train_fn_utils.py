@@ -5,10 +5,10 @@ from __future__ import annotations
 from skate.train._functions import (
     get_all_reported_checkpoints,
     get_checkpoint,
-    get_context,
     get_dataset_shard,
     report,
 )
+from skate.train.context import get_context
 
 __all__ = [
     "get_all_reported_checkpoints",
