@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from skate import _at_shutdown, _is_driver
+from skate import _at_shutdown, _is_driver, is_initialized
 
 RAY_TQDM_MAGIC = "__ray_tqdm_magic_token__"
 """Begins a line of output that is a bar's state."""
@@ -120,7 +120,7 @@ class tqdm:  # noqa: N801 -- its name in the API
             "pid": os.getpid(),
             "closed": self._closed,
         }
-        if _is_driver():
+        if _is_driver() or not is_initialized():
             instance().process_state_update(state)
         else:
             sys.stdout.write(f"{RAY_TQDM_MAGIC}{json.dumps(state)}\n")
