@@ -38,8 +38,6 @@ except ImportError as _error:
 
 from skate.serve.api import (
     RunTarget,
-    _run,
-    _run_many,
     delete,
     deployment,
     get_app_handle,
@@ -54,6 +52,8 @@ from skate.serve.api import (
     start,
     status,
 )
+from skate.serve.api import _run as _run
+from skate.serve.api import _run_many as _run_many
 from skate.serve.batching import batch
 from skate.serve.config import ControllerOptions, HTTPOptions
 from skate.serve.deployment import Application, Deployment
@@ -67,8 +67,6 @@ __all__ = [
     "HTTPOptions",
     "RunTarget",
     "TracingConfig",
-    "_run",
-    "_run_many",
     "batch",
     "delete",
     "deployment",

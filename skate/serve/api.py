@@ -39,6 +39,27 @@ from skate.serve.handle import DeploymentHandle
 from skate.serve.multiplex import multiplexed as multiplexed
 from skate.serve.schema import LoggingConfig, ServeStatus, TracingConfig
 
+__all__ = [
+    "ASYNC_CONCURRENCY",
+    "RunTarget",
+    "SERVE_CONTROLLER_NAME",
+    "SERVE_DEFAULT_APP_NAME",
+    "SERVE_NAMESPACE",
+    "delete",
+    "deployment",
+    "get_app_handle",
+    "get_deployment_handle",
+    "get_multiplexed_model_id",
+    "get_replica_context",
+    "ingress",
+    "run",
+    "run_many",
+    "shutdown",
+    "shutdown_async",
+    "start",
+    "status",
+]
+
 _PATIENCE_S = 60.0
 
 

@@ -391,4 +391,4 @@ def _decorate(function: Callable[..., Any], settings: _Settings) -> Callable[...
     return decorated
 
 
-__all__ = ["batch"]
+__all__ = ["BatchQueue", "batch"]

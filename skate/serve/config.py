@@ -30,6 +30,29 @@ from skate.serve._private.constants import (
 )
 from skate.serve._private.utils import import_attr
 
+__all__ = [
+    "AggregationFunction",
+    "AutoscalingConfig",
+    "AutoscalingContext",
+    "AutoscalingPolicy",
+    "BackpressureConfig",
+    "ControllerOptions",
+    "DEFAULT_AUTOSCALING_POLICY_NAME",
+    "DEFAULT_GRPC_PORT",
+    "DEFAULT_HTTP_HOST",
+    "DEFAULT_HTTP_PORT",
+    "DEFAULT_REQUEST_ROUTER_PATH",
+    "DEFAULT_TARGET_ONGOING_REQUESTS",
+    "DeploymentActorConfig",
+    "GangPlacementStrategy",
+    "GangRuntimeFailurePolicy",
+    "GangSchedulingConfig",
+    "HTTPOptions",
+    "ProxyLocation",
+    "RequestRouterConfig",
+    "gRPCOptions",
+]
+
 DEFAULT_AUTOSCALING_POLICY_NAME = "skate.serve.autoscaling_policy:default_autoscaling_policy"
 DEFAULT_REQUEST_ROUTER_PATH = "skate.serve.request_router:PowerOfTwoChoicesRequestRouter"
 

@@ -14,6 +14,8 @@ from skate.serve.schema import ReplicaRank
 if TYPE_CHECKING:
     from skate.serve._private.config import DeploymentConfig
 
+__all__ = ["ReplicaContext", "RequestContext", "get_replica_context"]
+
 
 @dataclass
 class ReplicaContext:

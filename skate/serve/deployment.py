@@ -20,6 +20,8 @@ from skate.serve.config import (
 )
 from skate.serve.schema import DeploymentSchema, LoggingConfig, RayActorOptionsSchema
 
+__all__ = ["Application", "Deployment", "deployment_to_schema", "make_deployment", "schema_to_deployment"]
+
 _REPLICA_OPTIONS = (
     "ray_actor_options",
     "placement_group_bundles",

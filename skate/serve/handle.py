@@ -19,6 +19,16 @@ from skate.serve._private.utils import DEFAULT, given, in_asyncio_loop
 from skate.serve.context import _serve_request_context
 from skate.serve.exceptions import RequestCancelledError
 
+__all__ = [
+    "DeploymentBroadcastResponse",
+    "DeploymentHandle",
+    "DeploymentResponse",
+    "DeploymentResponseGenerator",
+    "R",
+    "SERVE_DEFAULT_APP_NAME",
+    "T",
+]
+
 T = TypeVar("T")
 R = TypeVar("R")
 

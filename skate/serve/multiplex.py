@@ -154,4 +154,4 @@ def multiplexed(
     return load
 
 
-__all__ = ["multiplexed"]
+__all__ = ["ModelCache", "loaded_models", "multiplexed", "unload_all"]

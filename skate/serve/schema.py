@@ -41,6 +41,42 @@ from skate.serve.config import (
     RequestRouterConfig,
 )
 
+__all__ = [
+    "APIType",
+    "ApplicationDetails",
+    "ApplicationStatusOverview",
+    "AutoscalingMetricsHealth",
+    "AutoscalingStatus",
+    "DEFAULT_GRPC_PORT",
+    "DEFAULT_HTTP_PORT",
+    "DeploymentAutoscalingDetail",
+    "DeploymentDetails",
+    "DeploymentNode",
+    "DeploymentSchema",
+    "DeploymentStatusOverview",
+    "DeploymentTopology",
+    "EncodingType",
+    "HTTPOptionsSchema",
+    "LoggingConfig",
+    "ProxyDetails",
+    "ProxyStatus",
+    "RayActorOptionsSchema",
+    "ReplicaDetails",
+    "ReplicaRank",
+    "SERVE_DEFAULT_APP_NAME",
+    "ScaleDeploymentRequest",
+    "ScalingDecision",
+    "ServeActorDetails",
+    "ServeApplicationSchema",
+    "ServeDeploySchema",
+    "ServeInstanceDetails",
+    "ServeStatus",
+    "Target",
+    "TargetGroup",
+    "TracingConfig",
+    "gRPCOptionsSchema",
+]
+
 _UNSET: Any = DEFAULT.VALUE
 """The default of an option that a config file leaves as it is in the code."""
 

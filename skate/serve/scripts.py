@@ -15,6 +15,8 @@ import yaml
 from skate.serve import api
 from skate.serve._private import config_files
 
+__all__ = ["main"]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `serve COMMAND …`; returns the exit code."""

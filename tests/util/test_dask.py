@@ -28,7 +28,7 @@ def test_delayed(session: str) -> None:
     total = add(add(1, 2), add(3, [4][0]))
     assert total.compute(scheduler=get) == 10
     pid = dask.delayed(os.getpid)()
-    assert (pid.compute(scheduler=get) != os.getpid()) == (session == "local")
+    assert (pid.compute(scheduler=get) != os.getpid()) == (session != "inline")
 
 
 def test_nested_arguments() -> None:

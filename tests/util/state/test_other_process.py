@@ -98,6 +98,7 @@ def test_an_entry_whose_process_is_gone_is_removed(tmp_path: Path, monkeypatch: 
         "namespace": "n",
         "token": b"t",
         "argv": ["x"],
+        "standing": False,
     }
     registry.register(settings, ended.pid)
     assert list(tmp_path.iterdir())
