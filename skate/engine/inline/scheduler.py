@@ -12,6 +12,7 @@ import itertools
 import logging
 import random
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -287,7 +288,7 @@ class Scheduler:
             self._home_idle = self._home_idle or me == self.home
             self._idle_for_ever += endless
             try:
-                if endless and self._idle_for_ever >= threading.active_count():
+                if endless and self._idle_for_ever >= _threads_that_may_act():
                     raise exceptions.DeadlockError(self._deadlock(latch))
                 if endless and time.monotonic() >= warn_at > time.monotonic() - 1:
                     logging.getLogger("skate").warning(
@@ -369,3 +370,18 @@ def _ended() -> BaseException:
     from greenlet import GreenletExit
 
     return GreenletExit()
+
+
+def _threads_that_may_act() -> int:
+    """How many threads may do something yet: all but those of a thread pool that wait for work, which somebody must give them."""
+    pools = sys.modules.get("concurrent.futures.thread")
+    idle = 0
+    if pools is not None:
+        frames = sys._current_frames()
+        waits = pools._worker.__code__
+        idle = sum(
+            frame.f_code is waits
+            for thread in threading.enumerate()
+            if (frame := frames.get(thread.ident or 0)) is not None
+        )
+    return threading.active_count() - idle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -106,3 +107,11 @@ def test_resources_that_are_held_are_waited_for(start: Callable[..., Any]) -> No
         skate.get(waiting)
     skate.kill(first)
     assert skate.get(waiting) == "pong"
+
+
+@pytest.mark.usefixtures("session")
+def test_an_idle_thread_of_a_pool_is_no_hope() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        with pytest.raises(RaySystemError, match="Deadlock"):
+            skate.get(Never.remote().come.remote())
