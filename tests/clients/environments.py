@@ -25,7 +25,17 @@ class Client(NamedTuple):
 
 CLIENTS = {
     "modin": Client(
-        ("pandas==2.3.3", "psutil>=5.8", "fsspec", "packaging", "typing-extensions"), ("modin==0.37.1",)
+        # Of these, polars and pyarrow are for skate.data, which modin imports.
+        (
+            "pandas==2.3.3",
+            "psutil>=5.8",
+            "fsspec",
+            "packaging",
+            "typing-extensions",
+            "polars>=2.1",
+            "pyarrow>=18",
+        ),
+        ("modin==0.37.1",),
     ),
     "scikit_learn": Client(("scikit-learn==1.9.1", "joblib==1.6.0")),
     "hiclass": Client(("scikit-learn==1.9.1", "networkx", "requests"), ("hiclass==5.0.8",)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -20,8 +19,6 @@ pytestmark = [pytest.mark.client, pytest.mark.timeout(600)]
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_the_library_runs_unedited(name: str, tmp_path: Path) -> None:
-    if name == "modin" and importlib.util.find_spec("skate.data") is None:
-        pytest.skip("modin imports ray.data, which is not there yet")
     python = python_of(name)
     finished = subprocess.run(
         [python, "-m", "skate", "run", _PROGRAMS / f"run_{name}.py", tmp_path],
