@@ -207,6 +207,13 @@ def test_label_selectors_and_what_to_fall_back_to(three: Three) -> None:
 
 
 def test_spread_goes_round(three: Three) -> None:
+    # Each node has a worker that is ready: otherwise those that are take what the others would have had.
+    _get(
+        [
+            where.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, False)).remote()
+            for node in three.names
+        ]
+    )
     spread = where.options(scheduling_strategy="SPREAD")
     found = [three.names[node] for node in _get([spread.remote() for _ in range(9)])]
     assert set(found) == {"head", "a", "b"}
