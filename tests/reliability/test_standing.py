@@ -118,7 +118,7 @@ class Gate:
     def __init__(self): self.there = 0
     def arrive(self): self.there += 1
     def count(self): return self.there
-gate = Gate.options(name="gate", namespace="both", get_if_exists=True).remote()
+gate = Gate.options(name="gate", namespace="both", lifetime="detached", get_if_exists=True).remote()
 @ray.remote
 def say(): print("I work for", NAME)
 ray.get(say.remote())

@@ -212,6 +212,8 @@ class Loop:
 
     def step(self, timeout: float | None) -> None:
         """Poll once and handle what comes. The caller drives."""
+        if self.closed:
+            return
         self._steps += 1
         self._before_poll()
         if self.housekeeping_due:
@@ -380,11 +382,15 @@ class Loop:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2)
+        # Who drives may be about to poll: the descriptors stay until it has left, unless it is at a user's callback.
+        left = self._owner != threading.get_ident() and self._role.acquire(timeout=2)
         with self.mutex:
             for conn in list(self.conns.values()):
                 self.remove(conn)
         self.poller.close()
         self._close_pipes()
+        if left:
+            self._leave()
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's sockets without a word."""
