@@ -48,7 +48,7 @@ def fail(message: str) -> None:
 def meet(folder: Path, processes: int) -> int:
     """This process, once so many have come."""
     (folder / str(os.getpid())).touch()
-    wait_until(lambda: len(list(folder.iterdir())) >= processes, "every process works")
+    wait_until(lambda: len(list(folder.iterdir())) >= processes, what="every process works")
     return os.getpid()
 
 
