@@ -8,6 +8,7 @@ The map:
     skate.compat        `ray` and `ray.x.y` as names of Skate, for programs that stay as they are
     skate.cli           the command `skate`
     skate.serve         models online: deployments, handles, HTTP
+    skate.job_submission programs submitted to a session that stands
     skate.dag           graphs of calls: bind, execute, compile
     skate.data          datasets that stream: read, transform, group, join, write, train
     skate.tune          searches for the best of many trials
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
         util,
     )
     from skate._logging_config import LoggingConfig
+    from skate.client_builder import ClientBuilder, client
 
 ObjectID = ObjectRef
 
@@ -131,6 +133,7 @@ SCRIPT_MODE, WORKER_MODE, LOCAL_MODE = 0, 1, 2
 __all__ = [
     "ActorClassID",
     "ActorID",
+    "ClientBuilder",
     "ClientContext",
     "DynamicObjectRefGenerator",
     "FunctionID",
@@ -152,6 +155,7 @@ __all__ = [
     "air",
     "available_resources",
     "cancel",
+    "client",
     "cloudpickle",
     "cluster_resources",
     "dag",
@@ -185,7 +189,9 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "ClientBuilder": ("skate.client_builder", "ClientBuilder"),
     "LoggingConfig": ("skate._logging_config", "LoggingConfig"),
+    "client": ("skate.client_builder", "client"),
     "logger": ("skate._private.log", "logger"),
     "ray_constants": ("skate._private", "ray_constants"),
     "state": ("skate._private", "state"),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+from skate._addresses import host_in, is_here
 from skate._version import RAY_VERSION
 from skate.core import runtime
 from skate.core.environment import settle
@@ -15,6 +16,7 @@ from skate.engine.base import Engine, InitConfig
 _ENGINES = ("local", "inline", "dask")
 _atexit_installed = False
 _driver_pid = 0
+_joined = False
 _shutdown_callbacks: list[Callable[[], object]] = []
 _clusters: dict[str, Any] = {}
 """Simulated clusters of this process (`cluster_utils.Cluster`), by address."""
@@ -108,8 +110,8 @@ def init(
     """Start a session.
 
     Args:
-        address: "local" starts a session on this machine; "auto" joins the youngest one that runs, and a session's name, folder or
-            address joins that one; "dask://HOST:PORT" joins the Dask cluster with that scheduler. None joins the session that
+        address: "local" starts a session on this machine; "auto" joins the youngest one that runs, as "ray://HOST:PORT" and
+            "HOST:PORT" of this machine do, and a session's name, folder or address joins that one; "dask://HOST:PORT" joins the Dask cluster with that scheduler. None joins the session that
             `skate start` has started, if there is one and no argument says what resources there shall be, and else starts one.
             SKATE_ADDRESS and RAY_ADDRESS in the environment stand in for None. The address of a `cluster_utils.Cluster` starts a
             session that simulates it.
@@ -200,7 +202,7 @@ def init(
             raise ValueError(
                 "job_config: default_actor_lifetime='detached' is not supported: give options(lifetime='detached') to the actors."
             )
-        env = dict(runtime_env or getattr(job_config, "runtime_env", None) or {})
+        env = _with_job_env(dict(runtime_env or getattr(job_config, "runtime_env", None) or {}))
         space = namespace or getattr(job_config, "ray_namespace", None)
         config = InitConfig(
             num_cpus=_amount("num_cpus", num_cpus),
@@ -235,7 +237,8 @@ def init(
             raise
         if cluster is not None:
             cluster._joined(runtime.engine)
-        global _driver_pid
+        global _driver_pid, _joined
+        _joined = joins is not None
         _driver_pid = os.getpid()
         global _atexit_installed
         if not _atexit_installed:
@@ -275,6 +278,11 @@ def _is_driver() -> bool:
     return _driver_pid == os.getpid() and runtime.engine is not None
 
 
+def has_joined() -> bool:
+    """Whether this process has joined a session that somebody else has started."""
+    return _joined and runtime.engine is not None
+
+
 def _at_shutdown(callback: Callable[[], object]) -> None:
     """Call `callback()` in this process before each end of a session: for libraries that hold something of it."""
     _shutdown_callbacks.append(callback)
@@ -304,7 +312,8 @@ def _session_to_join(engine: str, given: str | None, has_resources: bool) -> str
     Raises:
         ConnectionError: an address that can't be one.
     """
-    address = given or os.environ.get("SKATE_ADDRESS") or os.environ.get("RAY_ADDRESS") or None
+    named = os.environ.get("SKATE_ADDRESS") or os.environ.get("RAY_ADDRESS") or None
+    address = named or given if given in (None, "auto") else given
     if address is None:
         if engine != "local" or has_resources:
             return None  # what there shall be describes a session to start
@@ -313,16 +322,48 @@ def _session_to_join(engine: str, given: str | None, has_resources: bool) -> str
         return standing_session()
     if address == "local":
         return None
-    if address.startswith("ray://"):
-        raise ConnectionError(
-            f"address={address!r}: Ray's client protocol is not spoken here. On the machine of the session use address='auto', or run "
-            "the program there."
-        )
     if engine != "local":
         raise ConnectionError(
             f"address={address!r}: a session of the {engine!r} engine can't be joined. Leave address out to start one."
         )
-    return address
+    host = host_in(address, ("ray",))
+    if host is None:
+        return address
+    if not is_here(host):
+        raise ConnectionError(
+            f"address={address!r} is on another machine, and sessions are joined on their own: run the program there. A Dask cluster "
+            "is joined by dask://HOST:PORT."
+        )
+    return "auto"
+
+
+def _with_job_env(env: dict[str, Any]) -> dict[str, Any]:
+    """A program's environment on top of that of the job that it runs in, if it does.
+
+    Raises:
+        ValueError: both say what a field or a variable is.
+    """
+    job = os.environ.get("SKATE_JOB")
+    if not job:
+        return env
+    import json
+
+    given: dict[str, Any] = json.loads(job)["runtime_env"]
+    if os.environ.get("RAY_OVERRIDE_JOB_RUNTIME_ENV") != "1":
+        twice = [name for name in env if name in given and name != "env_vars" and env[name] != given[name]]
+        variables = given.get("env_vars", {})
+        twice += [
+            name for name, value in (env.get("env_vars") or {}).items() if variables.get(name, value) != value
+        ]
+        if twice:
+            raise ValueError(
+                f"Failed to merge the Job's runtime env with the one given to init(): both say what {', '.join(twice)} shall be. "
+                "Leave it out of one of them, or set RAY_OVERRIDE_JOB_RUNTIME_ENV=1 to have init() decide."
+            )
+    merged = {**given, **env}
+    if "env_vars" in given and env.get("env_vars"):
+        merged["env_vars"] = {**given["env_vars"], **env["env_vars"]}
+    return merged
 
 
 def _start(name: str, config: InitConfig, joins: str | None) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -51,7 +52,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     outlived = [] if _ON_PEER else our_processes()
     for process in outlived:
         print(f"outlived the tests, killed: {process}", file=sys.stderr)
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(outlived, timeout=5)
     if outlived:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

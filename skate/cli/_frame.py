@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from skate._version import __version__
 
 COMMANDS = {
+    "job": "submit programs to a session that stands, and look after them",
     "list": "list the tasks, actors, objects, … of a running session",
     "logs": "show what its workers have printed",
     "memory": "show its objects, the largest first, and who holds them",
