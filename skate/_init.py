@@ -111,8 +111,9 @@ def init(
 
     Args:
         address: "local" starts a session on this machine; "auto" joins the youngest one that runs, as "ray://HOST:PORT" and
-            "HOST:PORT" of this machine do, and a session's name, folder or address joins that one; "dask://HOST:PORT" joins the Dask cluster with that scheduler. None joins the session that
-            `skate start` has started, if there is one and no argument says what resources there shall be, and else starts one.
+            "HOST:PORT" of this machine do, and a session's name, folder or address joins that one; "dask://HOST:PORT" joins the
+            Dask cluster with that scheduler. None joins the session that `skate start` has started, if there is one and no
+            argument says what resources there shall be, and else starts one.
             SKATE_ADDRESS and RAY_ADDRESS in the environment stand in for None. The address of a `cluster_utils.Cluster` starts a
             session that simulates it.
         num_cpus: CPUs that tasks may hold at once; default: those this process may use.

@@ -17,9 +17,9 @@ from typing import Any
 import skate
 from skate import exceptions
 from skate.engine.local import registry
+from skate.job_submission._records import JobErrorType, JobInfo, JobStatus
 from skate.job_submission._states import Job
 from skate.job_submission._supervisor import CommandNotStarted, Supervisor
-from skate.job_submission._records import JobErrorType, JobInfo, JobStatus
 
 NAME, NAMESPACE = "job_service", "_skate_jobs"
 VARIABLE = "SKATE_JOB"
