@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate._init import checked_namespace
+from skate.core import arguments, runtime, serialize
 from skate.core import options as _options
-from skate.core import runtime, serialize
 from skate.core.actor import ActorClass, ActorHandle
 from skate.core.function import RemoteFunction
 from skate.core.ref import ObjectRef, ObjectRefGenerator
@@ -148,10 +148,7 @@ def put(value: Any, *, _owner: Any = None, _tensor_transport: str | None = None)
     except (TypeError, AttributeError) as error:
         if isinstance(error, exceptions.RayError):
             raise
-        raise TypeError(
-            f"Could not serialize the put value {repr(value)[:200]}: {error} Use skate.util.inspect_serializability() to see which part "
-            "can't be pickled."
-        ) from error
+        raise arguments.unpicklable_value(value, error) from error
 
 
 def wait(

@@ -87,7 +87,7 @@ class TaskCancelledError(RayError):
         self.error_message = error_message
 
     def __str__(self) -> str:
-        what = "The task was cancelled." if self.task_id is None else f"Task {self.task_id} was cancelled."
+        what = "The task was cancelled." if self.task_id is None else f"Task: {self.task_id} was cancelled."
         return what if not self.error_message else f"{what} {self.error_message}"
 
 
@@ -218,9 +218,7 @@ class ActorDiedError(RayActorError):
         if isinstance(cause, RayTaskError):
             actor_id = cause._actor_id  # noqa: SLF001 -- the name is Ray's
             init_failed = True
-            message = (
-                f"The actor died because of an error raised in its creation task, its constructor:\n{cause}"
-            )
+            message = f"The actor died because of an error raised in its creation task, {cause}"
         elif cause is not None:
             actor_id = cause.actor_id or None
             preempted = cause.preempted
@@ -240,15 +238,15 @@ def _actor_death(context: ActorDiedErrorContext) -> str:
     if context.never_started:
         head = "The actor died before its constructor ended."
     fields: list[tuple[str, object]] = [
-        ("class", context.class_name),
-        ("actor id", context.actor_id),
+        ("class_name", context.class_name),
+        ("actor_id", context.actor_id),
+        ("pid", context.pid),
         ("name", context.name),
         ("namespace", context.ray_namespace),
-        ("pid", context.pid),
         ("ip", context.node_ip_address),
         ("preempted", "yes" if context.preempted else ""),
     ]
-    lines = [head, *(f"  {label}: {value}" for label, value in fields if value)]
+    lines = [head, *(f"\t{label}: {value}" for label, value in fields if value)]
     if context.error_message:
         lines.append(context.error_message)
     return "\n".join(lines)
@@ -266,8 +264,8 @@ class ActorUnavailableError(RayActorError):
         hexed = _hex(actor_id)
         super().__init__(
             hexed,
-            f"Actor {hexed} is unavailable: {error_message}. The call may or may not have run; "
-            "call again once the actor answers, if the call can safely run twice.",
+            f"The actor {hexed} is unavailable: {error_message.removesuffix('.')}. The task may or may not have been executed on the "
+            "actor; call again once it answers, if the call can safely run twice.",
         )
         self.args = (error_message, actor_id)
 
@@ -471,6 +469,9 @@ class DeadlockError(RaySystemError, RuntimeError):
 
     Raised in one of them. Ray has no such error: there, they wait.
     """
+
+    def __str__(self) -> str:
+        return str(self.client_exc)
 
 
 class StreamingGeneratorReplayInconsistentError(RaySystemError):

@@ -217,7 +217,7 @@ def test_fields_are_those_of_ray() -> None:
     assert (lost.object_ref_hex, lost.owner_address, lost.call_site) == ("abcd", None, "a.py:3")
     assert "abcd" in str(lost)
     assert "a.py:3" in str(lost)
-    assert str(exceptions.TaskCancelledError("id", "why")) == "Task id was cancelled. why"
+    assert str(exceptions.TaskCancelledError("id", "why")) == "Task: id was cancelled. why"
     assert exceptions.RpcError("m", 3).rpc_code == 3
     assert exceptions.RaySystemError("boom", "where").traceback_str == "where"
     assert "not enough" in str(exceptions.TaskUnschedulableError("not enough"))

@@ -11,7 +11,7 @@ from skate.core import options as _options
 from skate.core import runtime, serialize
 from skate.core.ids import ActorID
 from skate.core.options import ActorOptions, MethodOptions
-from skate.core.signature import CallShape
+from skate.core.signature import CallShape, module_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -131,7 +131,7 @@ class ClassSpec:
     def __init__(self, cls: type) -> None:
         self.cls = cls
         self.name = cls.__name__
-        self.module = cls.__module__
+        self.module = module_of(cls)
         constructor: Callable[..., Any] = cls.__init__  # type: ignore[misc]
         self.shape = CallShape(constructor, skip_self=True) if constructor is not object.__init__ else None
         self.methods: dict[str, MethodSpec] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from skate.core import options as _options
 from skate.core import runtime
-from skate.core.signature import CallShape
+from skate.core.signature import CallShape, module_of
 
 if TYPE_CHECKING:
     from skate.core.options import TaskOptions
@@ -25,7 +25,7 @@ class FunctionSpec:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.module = getattr(function, "__module__", None) or "__main__"
+        self.module = module_of(function)
         self.name: str = getattr(function, "__name__", None) or type(function).__name__
         self.shape = CallShape(function)
         self.is_generator = inspect.isgeneratorfunction(function)

@@ -9,6 +9,23 @@ from typing import Any
 _UNBOUNDED = 1 << 30
 
 
+def module_of(thing: Any) -> str:
+    """The module of a function or class; of one that the program itself defines, the name of the program's file.
+
+    Example:
+        >>> module_of(inspect.signature)
+        'inspect'
+    """
+    module = getattr(thing, "__module__", None) or "__main__"
+    if module != "__main__":
+        return str(module)
+    for part in (thing, *getattr(thing, "__dict__", {}).values()):
+        code = getattr(part, "__code__", None)
+        if code is not None:
+            return inspect.getmodulename(code.co_filename) or "__main__"
+    return "__main__"
+
+
 class CallShape:
     """How many positional arguments a callable takes, and its signature for the calls that need a closer look."""
 

@@ -308,3 +308,55 @@ def test_an_error_arrives_while_other_tasks_are_still_running() -> None:
         get(fail.remote())
     gate.open.remote()
     get(pending)
+
+
+@ray.remote
+class Interrupts:
+    def interrupt(self) -> None:
+        raise KeyboardInterrupt("mine")
+
+    def answer(self) -> int:
+        return 1
+
+
+@ray.remote
+class InterruptsInALoop:
+    async def interrupt(self) -> None:
+        raise KeyboardInterrupt("mine")
+
+
+def test_a_task_that_raises_keyboard_interrupt_does_not_interrupt_its_caller() -> None:
+    @ray.remote
+    def interrupt() -> None:
+        raise KeyboardInterrupt("mine")
+
+    with pytest.raises(ray.exceptions.TaskCancelledError) as caught:
+        get(interrupt.remote())
+    assert isinstance(caught.value, ray.exceptions.RayTaskError)
+    assert not isinstance(caught.value, KeyboardInterrupt)
+
+
+def test_a_method_that_raises_keyboard_interrupt_does_not_interrupt_its_caller() -> None:
+    actor = Interrupts.remote()
+    with pytest.raises(ray.exceptions.TaskCancelledError) as caught:
+        get(actor.interrupt.remote())
+    assert not isinstance(caught.value, KeyboardInterrupt)
+    assert get(actor.answer.remote()) == 1
+
+
+def test_a_coroutine_that_raises_keyboard_interrupt_does_not_interrupt_its_caller() -> None:
+    with pytest.raises(ray.exceptions.TaskCancelledError) as caught:
+        get(InterruptsInALoop.remote().interrupt.remote())
+    assert not isinstance(caught.value, KeyboardInterrupt)
+
+
+@differs_from_ray("its own frames are among the user's")
+def test_a_traceback_ends_at_the_users_line() -> None:
+    @ray.remote
+    def outer() -> None:
+        ray.get(fail.remote("from within"))
+
+    with pytest.raises(ValueError) as caught:
+        get(outer.remote())
+    frames = [line for line in str(caught.value).splitlines() if line.startswith("  File ")]
+    assert frames and all(__file__ in frame for frame in frames), frames

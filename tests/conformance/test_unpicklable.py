@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .api import ray
+from .api import PEER, ray
 from .helpers import get
 
 
@@ -144,3 +144,25 @@ def test_recursion_without_end_is_a_recursion_error() -> None:
 
     with pytest.raises(RecursionError):
         get(forever.remote())
+
+
+def test_a_result_that_cannot_be_pickled_names_itself_and_what_helps() -> None:
+    @ray.remote
+    def make() -> Any:
+        return threading.Lock()
+
+    with pytest.raises(TypeError, match="cannot pickle") as caught:
+        get(make.remote())
+    if not PEER:
+        assert "the return value <unlocked _thread.lock" in str(caught.value)
+        assert "of make()" in str(caught.value) and "inspect_serializability" in str(caught.value)
+
+
+def test_the_messages_of_what_cannot_be_pickled() -> None:
+    lock = threading.Lock()
+    with pytest.raises(
+        TypeError, match="^Could not serialize the argument <unlocked _thread.lock .*for a task or actor"
+    ):
+        same.remote(lock)
+    with pytest.raises(TypeError, match="^Could not serialize the put value <unlocked _thread.lock"):
+        ray.put(lock)

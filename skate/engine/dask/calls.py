@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from skate.core import serialize
+from skate.core import arguments
 from skate.core.ref import BYTES, INDEX_BITS, ObjectRef
 from skate.engine.dask.blob import Blob, as_blob
 
@@ -43,6 +43,8 @@ class Call:
     args: Blob
     returns: Any
     job: Job
+    module: str = ""
+    """What defines the function; for a method that is for its actor to tell."""
     function: Blob | None = None
     function_key: int = 0
     """Names the function within the program, so that it is unpickled once in a process."""
@@ -103,18 +105,6 @@ class ActorSpec:
     stored_args: bool = False
 
 
-class ArgSlot:
-    """Stands in pickled arguments for a top-level ref, whose value is sent beside them."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ArgSlot, (self.index,)
-
-
 def node_id_of(address: str) -> str:
     """The id of the node that the Dask worker at `address` is."""
     return hashlib.sha224(address.encode()).hexdigest()
@@ -138,34 +128,13 @@ def unscaled(amounts: Mapping[str, float]) -> dict[str, float]:
 def pack_args(
     args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str
 ) -> tuple[Blob, list[ObjectRef[Any]], list[Any]]:
-    """Pickled arguments, the refs at top level, whose places hold `ArgSlot`s, and the refs and actors inside.
+    """Pickled arguments, the refs at top level, whose values are sent beside them, and the refs and actors inside.
 
     Raises:
         TypeError: an argument can't be pickled; the message names it.
     """
-    slots: list[ObjectRef[Any]] = []
-
-    def swap(value: Any) -> Any:
-        if type(value) is ObjectRef:
-            slots.append(value)
-            return ArgSlot(len(slots) - 1)
-        return value
-
-    swapped = (tuple([swap(a) for a in args]), {k: swap(v) for k, v in kwargs.items()})
-    try:
-        packed = serialize.pack(swapped)
-    except Exception as error:
-        raise _unpicklable(args, kwargs, what, error) from error
+    packed, slots = arguments.pack_args(args, kwargs, what)
     return as_blob(BYTES, packed), slots, packed.nested
-
-
-def unpack_args(blob: Blob, slots: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments from their pickle and the values of the refs among them."""
-    args, kwargs = blob.value()
-    if slots:
-        args = tuple([slots[a.index] if type(a) is ArgSlot else a for a in args])
-        kwargs = {k: slots[v.index] if type(v) is ArgSlot else v for k, v in kwargs.items()}
-    return args, kwargs
 
 
 def pack_code(thing: Any, what: str, name: str) -> tuple[Blob, list[Any]]:
@@ -174,27 +143,5 @@ def pack_code(thing: Any, what: str, name: str) -> tuple[Blob, list[Any]]:
     Raises:
         TypeError: it can't be pickled.
     """
-    try:
-        packed = serialize.pack(thing)
-    except Exception as error:
-        raise TypeError(
-            f"Could not serialize the {what} {name}: {error} It refers to something that can't be pickled: use "
-            "skate.util.inspect_serializability() to see what, and create that inside the function instead."
-        ) from error
+    packed = arguments.pack_code(thing, what, name)
     return as_blob(BYTES, packed), packed.nested
-
-
-def _unpicklable(args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str, error: Exception) -> TypeError:
-    named = [(f"argument {i + 1}", a) for i, a in enumerate(args)]
-    named += [(f"argument {k!r}", v) for k, v in kwargs.items()]
-    for name, value in named:
-        try:
-            serialize.pack(value)
-        except Exception as cause:
-            shown = repr(value)
-            shown = shown if len(shown) < 200 else shown[:200] + "…"
-            return TypeError(
-                f"Could not serialize the argument {shown} ({name}, a {type(value).__name__}) for {what}: {cause} "
-                "Use skate.util.inspect_serializability() to see which part can't be pickled."
-            )
-    return TypeError(f"Could not serialize the arguments for {what}: {error}")

@@ -144,7 +144,7 @@ class AsyncActor:
         made = 0
         try:
             async for item in generator:
-                executor.send_item(call, made, blob_of(item))
+                executor.send_item(call, made, execution.blob(item))
                 made += 1
                 while not stream.dropped and not stream.has_room(made):
                     room.clear()

@@ -192,6 +192,7 @@ class DaskEngine(Engine):
             args=blob,
             returns=options.num_returns,
             job=self.job,
+            module=spec.module,
             function=code,
             function_key=function_key,
             demand=scaled(options.demand()),

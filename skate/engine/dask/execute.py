@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
-from skate.core.ref import ERROR, DynamicObjectRefGenerator, ObjectRef
-from skate.engine.dask.blob import MANY, Blob, blob_of, error_blob, raised
-from skate.engine.dask.calls import unpack_args, unscaled
+from skate.core.arguments import pack_result, put_back, several
+from skate.core.failure import pack_task_error
+from skate.core.ref import BYTES, ERROR, DynamicObjectRefGenerator, ObjectRef
+from skate.engine.dask.blob import MANY, Blob, as_blob, blob_of, error_blob, raised
+from skate.engine.dask.calls import unscaled
 from skate.engine.dask.engine import current_task
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Running:
         info.mode = "worker" if executor.actor is None else "actor"
         info.task_id = ObjectRef(self.key).task_id().hex()
         info.task_name = self.shown
-        info.function_name = self.name
+        info.function_name = f"{self._module()}.{self.name}"
         info.cancelled = self.cancelled
         info.resources = unscaled(executor.resources)
         info.gpu_ids = list(executor.gpus)
@@ -49,6 +49,12 @@ class Running:
             info.actor = executor.actor
             info.actor_name = executor.actor_name
             info.restarted = executor.incarnation > 0
+
+    def _module(self) -> str:
+        actor = self.executor.actor
+        if actor is not None:
+            return actor.meta.module
+        return "__main__" if self.call is None else self.call.module
 
 
 def arguments(
@@ -62,51 +68,20 @@ def arguments(
     for dep in deps:
         if dep.kind == ERROR:
             raise raised(dep)
-    return unpack_args(deps[-1] if stored else blob, [dep.value() for dep in deps[:slots]])
+    args, kwargs = (deps[-1] if stored else blob).value()
+    return put_back(args, kwargs, [dep.value() for dep in deps[:slots]])
 
 
-def task_error(executor: Executor, name: str, error: BaseException) -> Blob:
+def task_error(executor: Executor, name: str, error: BaseException, key: int) -> Blob:
     """An exception of the user's code, as a RayTaskError."""
-    text = _traceback_text(error)
-    cause: BaseException = error
-    if isinstance(error, exceptions.RayTaskError):
-        cause = error.cause if isinstance(error.cause, BaseException) else error
-    actor_id = None if executor.actor is None else executor.actor.key.to_bytes(16, "big").hex()
-    shown = None if executor.instance is None else _safe_repr(executor.instance)
-    wrapped = exceptions.RayTaskError(
-        name, text, cause, pid=os.getpid(), ip="127.0.0.1", actor_repr=shown, actor_id=actor_id
+    packed = pack_task_error(
+        error,
+        name,
+        task_id=ObjectRef(key).task_id(),
+        instance=executor.instance,
+        actor_id=None if executor.actor is None else executor.actor.key.to_bytes(16, "big").hex(),
     )
-    try:
-        blob = error_blob(wrapped)
-        blob.value()
-    except Exception as failure:
-        substitute = exceptions.RaySystemError(
-            f"the task raised {type(error).__name__}: {error}, which can't be pickled: {type(failure).__name__}: {failure}."
-        )
-        wrapped = exceptions.RayTaskError(
-            name, text, substitute, pid=os.getpid(), ip="127.0.0.1", actor_id=actor_id
-        )
-        blob = error_blob(wrapped)
-    return blob
-
-
-def _traceback_text(error: BaseException) -> str:
-    # The frames of this package above the user's function say nothing to the user.
-    trace = error.__traceback__
-    ours = os.sep + os.path.join("skate", "engine") + os.sep
-    while trace is not None and ours in trace.tb_frame.f_code.co_filename:
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
-
-
-def _safe_repr(instance: Any) -> str | None:
-    cls: Any = type(instance)
-    if cls.__repr__ is object.__repr__:
-        return None
-    try:
-        return repr(instance)[:200]
-    except Exception:
-        return None
+    return as_blob(ERROR, packed)
 
 
 class Execution:
@@ -157,23 +132,20 @@ class Execution:
         """A call's value as it is stored, by num_returns."""
         returns = self.call.returns
         if returns == 1:
-            return blob_of(next(value) if isinstance(value, types.GeneratorType) else value)
+            return self.blob(next(value) if isinstance(value, types.GeneratorType) else value)
         if returns == "streaming":
             return self.stream(value)
         if returns == "dynamic":
-            return blob_of(DynamicObjectRefGenerator(self.collect(value)))
+            return self.blob(DynamicObjectRefGenerator(self.collect(value)))
         if returns == 0:
             return blob_of(None)
         if isinstance(value, types.GeneratorType):
             return Blob(MANY, self.some(value, returns))
-        values = list(value) if hasattr(value, "__iter__") or hasattr(value, "__getitem__") else None
-        if values is None or len(values) != returns:
-            got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
-            kind_of_error = TypeError if values is None else ValueError
-            raise kind_of_error(
-                f"Task returned {got}, but num_returns={returns}: return a sequence of that many values."
-            )
-        return Blob(MANY, [blob_of(item) for item in values])
+        return Blob(MANY, [self.blob(item) for item in several(value, returns)])
+
+    def blob(self, value: Any) -> Blob:
+        """What the call has returned or yielded, pickled."""
+        return as_blob(BYTES, pack_result(value, self.call.name))
 
     def collect(self, generator: Any) -> list[ObjectRef[Any]]:
         """All that a generator yields, as refs; an exception is the last of them."""
@@ -183,7 +155,7 @@ class Execution:
             for item in generator:
                 refs.append(engine.put(item))
         except Exception as error:
-            refs.append(engine._put(task_error(self.executor, self.call.name, error)))
+            refs.append(engine._put(task_error(self.executor, self.call.name, error, self.call.key)))
         return refs
 
     def some(self, generator: Any, count: int) -> list[Blob]:
@@ -192,13 +164,15 @@ class Execution:
         problem: Any = None
         for index in range(count):
             try:
-                results.append(blob_of(next(generator)))
+                results.append(self.blob(next(generator)))
             except StopIteration:
                 problem = ValueError(f"the generator yielded {index} values, but num_returns={count}.")
             except Exception as error:
                 problem = error
             if problem is not None:
-                results += [task_error(self.executor, self.call.name, problem)] * (count - index)
+                results += [task_error(self.executor, self.call.name, problem, self.call.key)] * (
+                    count - index
+                )
                 break
         generator.close()
         return results
@@ -210,7 +184,7 @@ class Execution:
         item: Any = None
         try:
             for item in generator:
-                self.executor.send_item(self.call, made, blob_of(item))
+                self.executor.send_item(self.call, made, self.blob(item))
                 made += 1
                 if not stream.wait_for_room(made):
                     generator.close()
@@ -226,7 +200,7 @@ class Execution:
     def broken_stream(self, made: int, error: Exception) -> Blob:
         """The answer of a generator that raised after so many items."""
         self.retry = self.retryable(error)
-        return blob_of((made, task_error(self.executor, self.call.name, error)))
+        return blob_of((made, task_error(self.executor, self.call.name, error, self.call.key)))
 
     def failure(self, error: BaseException) -> Blob:
         """What to answer after an exception; some end the process instead."""
@@ -236,7 +210,7 @@ class Execution:
         if isinstance(error, SystemExit):
             executor.exit_from_code(error)
         self.retry = self.retryable(error)
-        return task_error(executor, self.call.name, error)
+        return task_error(executor, self.call.name, error, self.call.key)
 
     def retryable(self, error: BaseException) -> bool:
         """Whether `retry_exceptions` is about this one."""

@@ -172,7 +172,7 @@ class Executor:
         while True:
             message = self.inbox.get()
             if message[0] == "exit":
-                self.finish("all its handles are gone.")
+                self.finish("all references to the actor were removed.")
             elif message[0] == "host":
                 self._host(*message[1:])
                 if self.coroutines is not None:
@@ -258,7 +258,7 @@ class Executor:
             return True
         declared = ", ".join(sorted(self.groups)) or "none"
         error = ValueError(f"the actor has no concurrency group {call.group!r}. Declared: {declared}.")
-        self.answer(call, task_error(self, call.name, error), False)
+        self.answer(call, task_error(self, call.name, error, call.key), False)
         return False
 
     def group_of(self, call: Call) -> str:
@@ -383,7 +383,7 @@ class Executor:
                 self.instance = cls(*positional, **named)
             del positional, named
         except BaseException as failure:
-            error = self._creation_error(name, failure)
+            error = self._creation_error(running, failure)
         finally:
             self.leave(running)
         current_task.reset(token)
@@ -401,8 +401,8 @@ class Executor:
             self.pools = {group: Pool(self, size, group) for group, size in spec.groups.items()}
             self.pools[""] = Pool(self, spec.concurrency, "calls")
 
-    def _creation_error(self, name: str, failure: BaseException) -> Blob:
-        inner = task_error(self, name, failure).value()
+    def _creation_error(self, running: Running, failure: BaseException) -> Blob:
+        inner = task_error(self, running.name, failure, running.key).value()
         return error_blob(exceptions.ActorDiedError(inner))
 
     # -- the end ----------------------------------------

@@ -336,7 +336,7 @@ class Hub:
         if type(error).__name__ == "KilledWorker":
             if call is not None and call.actor:
                 context = exceptions.ActorDiedErrorContext(
-                    error_message="The actor is dead: the Dask worker it lived on died during this call.",
+                    error_message="The actor is dead because the Dask worker it lived on died during this call.",
                     actor_id=call.actor.to_bytes(16, "big").hex(),
                     class_name=call.name.partition(".")[0],
                 )

@@ -288,7 +288,7 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
     def end_if_unused(self, actor: Actor) -> None:
         """End an actor that nobody can reach."""
         if not actor.holders and not actor.spec.detached:
-            self.end(actor, "all its handles are gone.", gently=True)
+            self.end(actor, "all references to the actor were removed.", gently=True)
 
     def end(self, actor: Actor, cause: str, gently: bool = False) -> None:
         """End an actor for good."""
@@ -308,7 +308,7 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
         if actor is None or actor.state == DEAD:
             return
         if no_restart or not actor.may_restart():
-            self.end(actor, "it was killed by skate.kill(actor).")
+            self.end(actor, "it was killed by `skate.kill`.")
         else:
             await actor.restart()
 

@@ -39,7 +39,7 @@ class Actor:
     def unknown(key: int) -> Blob:
         """The error of an actor that the registry has never heard of."""
         context = exceptions.ActorDiedErrorContext(
-            error_message="The actor is dead: the scheduler knows of no such actor.",
+            error_message="The actor is dead because the scheduler knows of no such actor.",
             actor_id=key.to_bytes(16, "big").hex(),
         )
         return error_blob(exceptions.ActorDiedError(context))
@@ -111,7 +111,7 @@ class Actor:
         if error is None:
             restarts = f" It had been restarted {self.incarnation} times." if self.incarnation else ""
             context = exceptions.ActorDiedErrorContext(
-                error_message=f"The actor is dead: {cause}{restarts}",
+                error_message=f"The actor is dead because {cause}{restarts}",
                 actor_id=spec.key.to_bytes(16, "big").hex(),
                 class_name=spec.class_name,
                 name=spec.name,

@@ -14,7 +14,7 @@ import greenlet
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorExit, ActorState
-from skate.core.ref import ERROR, PENDING
+from skate.core.ref import ERROR, PENDING, ObjectRef
 from skate.engine.inline.admission import Entry
 from skate.engine.inline.calls import Call, add_waiter, current
 from skate.engine.inline.fiber import Fiber, Latch, current_fiber
@@ -170,7 +170,7 @@ class Actors:
 
     def _end_if_idle(self, actor: Actor) -> None:
         if actor.released and not actor.unanswered and actor.state != DEAD:
-            self.die(actor, "all its handles are gone.")
+            self.die(actor, "all references to the actor were removed.")
 
     # -- birth -------------------------------------------------------------------------------------------------------------
 
@@ -289,7 +289,7 @@ class Actors:
         cause = error
         if not isinstance(error, exceptions.RayError) or isinstance(error, exceptions.RayTaskError):
             hexed = actor.key.to_bytes(16, "big").hex()
-            outcome = self.engine.values.user_error(error, name, hexed, None)
+            outcome = self.engine.values.user_error(error, name, ObjectRef(actor.key).task_id(), hexed, None)
             cause = serialize.unpack(outcome[1])
         if isinstance(cause, exceptions.RayTaskError):
             self.die(
@@ -392,7 +392,7 @@ class Actors:
         own = current_fiber() in self._fibers(actor)
         limit = actor.options.max_restarts
         if no_restart or (0 <= limit <= actor.restarts):
-            self.die(actor, "it was killed by skate.kill(actor).")
+            self.die(actor, "it was killed by `skate.kill`.")
         else:
             self._restart(actor)
         if own:
@@ -412,7 +412,7 @@ class Actors:
             if error is None:
                 restarts = f" It had been restarted {actor.restarts} times." if actor.restarts else ""
                 context = exceptions.ActorDiedErrorContext(
-                    error_message=f"The actor is dead: {cause}{restarts}",
+                    error_message=f"The actor is dead because {cause}{restarts}",
                     actor_id=actor.key.to_bytes(16, "big").hex(),
                     class_name=actor.meta.class_name,
                     name=actor.name,
@@ -450,7 +450,11 @@ class Actors:
                     call.started = False
                     self.requeue(call)
                 else:
-                    died = exceptions.ActorUnavailableError(text, actor.key.to_bytes(16, "big"))
+                    died: exceptions.RayError = exceptions.ActorUnavailableError(
+                        text, actor.key.to_bytes(16, "big")
+                    )
+                    if call.cancelled:
+                        died = exceptions.TaskCancelledError(call.task_id())
                     call.fail(self.engine.values.error(died))
         actor.instance = None
         self.construct(actor)

@@ -188,7 +188,7 @@ class ActorLoop(asyncio.SelectorEventLoop):
     async def _stream(self, call: Call, items: Any) -> None:
         index = 0
         async for item in items if hasattr(items, "__aiter__") else _each(items):
-            outcome = self._engine.values.outcome(item)
+            outcome = self._engine.values.outcome(item, call.function_name)
             with self._engine.scheduler.lock:
                 call.item(index, outcome)
             index += 1

@@ -74,6 +74,7 @@ class Call:
         "infeasible",
         "key",
         "life",
+        "module",
         "name",
         "num_returns",
         "options",
@@ -93,6 +94,8 @@ class Call:
     def __init__(self, key: int, name: str, options: Any, arguments: Arguments, parent: Call | None) -> None:
         self.key = key
         self.function_name = name
+        self.module = ""
+        """What defines the function; for a method that is for its actor to tell."""
         self.name: str = options.name or name
         self.options = options
         self.arguments = arguments

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
+from skate.core.arguments import pack_code
 from skate.core.environment.fields import SHARED_FIELDS
 from skate.core.function import FunctionSpec
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef, Stream
@@ -138,6 +139,7 @@ class InlineEngine(Engine):
             current.get(),
         )
         call.function = function
+        call.module = spec.module
         call.env_vars = self.variables(options.runtime_env)
         call.retries = options.max_retries
         call.where = self.groups.where(options, options.demand(), spec.name)
@@ -164,13 +166,7 @@ class InlineEngine(Engine):
         return thing
 
     def _pack(self, thing: Any, what: str, spec: FunctionSpec | ClassSpec) -> Any:
-        try:
-            packed = serialize.pack(thing)
-        except Exception as error:
-            raise TypeError(
-                f"Could not serialize the {what} {spec.module}.{spec.name}: {error} It refers to something that can't be "
-                "pickled: use skate.util.inspect_serializability() to see what, and create that inside the function instead."
-            ) from error
+        packed = pack_code(thing, what, f"{spec.module}.{spec.name}")
         self._pinned.extend(self.values.hold(packed.nested))
         return packed.inline()
 

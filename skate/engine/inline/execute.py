@@ -10,6 +10,7 @@ import greenlet
 
 from skate import exceptions
 from skate.core.actor import ActorExit
+from skate.core.arguments import several
 from skate.core.ref import DynamicObjectRefGenerator
 from skate.engine.inline.calls import Call, current, settle
 from skate.engine.inline.fiber import Fiber, Latch, current_fiber
@@ -78,15 +79,16 @@ class Executor:
             self._stream(call, value)
             self._finish(call, [values.outcome(None)])
         elif returns == "dynamic":
-            self._finish(call, [values.outcome(self._dynamic(call, value))])
+            self._finish(call, [values.outcome(self._dynamic(call, value), call.function_name)])
         elif returns == 0:
             self._finish(call, [])
         elif inspect.isgenerator(value):
             self._fill(call, value)
         elif returns == 1:
-            self._finish(call, [values.outcome(value)])
+            self._finish(call, [values.outcome(value, call.function_name)])
         else:
-            self._finish(call, [values.outcome(item) for item in _several(value, returns)])
+            outcomes = [values.outcome(item, call.function_name) for item in several(value, returns)]
+            self._finish(call, outcomes)
 
     def _finish(self, call: Call, outcomes: list[Outcome]) -> None:
         with self.engine.scheduler.lock:
@@ -96,7 +98,7 @@ class Executor:
         """Give each ref the next item of a generator."""
         given = 0
         for item in generator:
-            outcome = self.engine.values.outcome(item)
+            outcome = self.engine.values.outcome(item, call.function_name)
             with self.engine.scheduler.lock:
                 settle(call.refs[given], outcome)
             given += 1
@@ -125,7 +127,7 @@ class Executor:
         scheduler = self.engine.scheduler
         fiber = current_fiber()
         for index, item in enumerate(items):
-            outcome = self.engine.values.outcome(item)
+            outcome = self.engine.values.outcome(item, call.function_name)
             with scheduler.lock:
                 call.item(index, outcome)
             while not call.has_room():
@@ -146,7 +148,7 @@ class Executor:
         actor = call.actor
         actor_id = None if actor is None else actor.key.to_bytes(16, "big").hex()
         instance = None if actor is None else actor.instance
-        return self.engine.values.user_error(error, call.function_name, actor_id, instance)
+        return self.engine.values.user_error(error, call.function_name, call.task_id(), actor_id, instance)
 
     def failed(self, call: Call, error: BaseException) -> None:
         """End a call with what its function raised, or have it run again."""
@@ -219,14 +221,3 @@ class Executor:
             text = f"Task {call.name} did not end: it called sys.exit({error.code!r})."
             with self.engine.scheduler.lock:
                 call.fail(self.engine.values.error(exceptions.WorkerCrashedError(text)))
-
-
-def _several(value: Any, returns: int) -> list[Any]:
-    values = list(value) if hasattr(value, "__iter__") or hasattr(value, "__getitem__") else None
-    if values is None or len(values) != returns:
-        got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
-        kind_of_error = TypeError if values is None else ValueError
-        raise kind_of_error(
-            f"Task returned {got}, but num_returns={returns}: return a sequence of that many values."
-        )
-    return values

@@ -319,7 +319,7 @@ def _actor(actor: Actor) -> Row:
 
 def _death_cause(actor: Actor, cause: str) -> Row:
     context = {
-        "error_message": f"The actor is dead: {cause}",
+        "error_message": f"The actor is dead because {cause}",
         "actor_id": _actor_id(actor.key),
         "class_name": actor.meta.class_name,
         "pid": os.getpid(),

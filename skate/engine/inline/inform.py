@@ -34,7 +34,8 @@ def describe_task(engine: InlineEngine, call: Call | None) -> TaskInfo:
     info.mode = "worker"
     info.task_id = call.task_id().hex()
     info.task_name = call.name
-    info.function_name = call.function_name
+    module = call.module if call.actor is None else call.actor.meta.module
+    info.function_name = f"{module}.{call.function_name}"
     info.cancelled = call.cancelled
     holding = call.holding
     actor = call.actor

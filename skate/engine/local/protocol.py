@@ -12,7 +12,7 @@ OBSERVER = b"0"
 # -- a caller to a worker
 TASK = 1  # key, function id, flag, args, num_returns, extra
 CALL = 2  # key, method name, flag, args, num_returns, extra
-FUNCTION = 3  # function id, name, pickle
+FUNCTION = 3  # function id, name, module, pickle
 CANCEL = 4  # key, force, recursive
 STEAL = 5  # (nothing): give back the tasks that have not started
 TAKEN = 6  # key, count: items of a generator the caller has consumed
@@ -163,7 +163,7 @@ TO_NODE: dict[int, tuple[type, ...]] = {
 TO_WORKER: dict[int, tuple[type, ...]] = {
     TASK: (int, int, int, tuple, _ANY, _ANY),
     CALL: (int, str, int, tuple, _ANY, _ANY),
-    FUNCTION: (int, str, _ANY),
+    FUNCTION: (int, str, str, _ANY),
     CANCEL: (int, bool, bool),
     STEAL: (),
     TAKEN: (int, int),

@@ -211,7 +211,7 @@ def _death_cause(actor: Row) -> Row | None:
         return None
     return {
         "actor_died_error_context": {
-            "error_message": f"The actor is dead: {actor['cause']}",
+            "error_message": f"The actor is dead because {actor['cause']}",
             "actor_id": actor_id(actor["key"]),
             "class_name": actor["class_name"],
             "pid": actor["pid"],

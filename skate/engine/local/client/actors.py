@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core.ref import ERROR
+from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import Call, dump_error, env_error
 from skate.engine.local.client.lanes import _widen
@@ -20,6 +20,7 @@ class ActorLink:
     """An actor as this process calls it."""
 
     __slots__ = (
+        "about",
         "cause",
         "conn",
         "error",
@@ -46,6 +47,8 @@ class ActorLink:
         self.cause = ""
         self.error: Any = None
         self.restarts = 0
+        self.about = (0, "", "")
+        """(pid, name, namespace), for the error that tells of its death."""
 
     def unanswered(self) -> int:
         """Calls without an answer."""
@@ -102,7 +105,15 @@ class ActorCalls:
                 self.engine.loop.dirty.add(conn)
 
     def changed(
-        self, key: int, state: str, path: str, worker: int, cause: str, error: Any, restarts: int
+        self,
+        key: int,
+        state: str,
+        path: str,
+        worker: int,
+        cause: str,
+        error: Any,
+        restarts: int,
+        about: tuple[int, str, str],
     ) -> None:
         """The node's news of an actor."""
         link = self.links.get(key)
@@ -112,6 +123,7 @@ class ActorCalls:
         link.error = error
         link.state = state
         link.restarts = restarts
+        link.about = about
         if state == "ALIVE" and link.worker != worker:
             self._connect(link, path, worker)
         elif state in ("RESTARTING", "DEAD"):
@@ -122,7 +134,7 @@ class ActorCalls:
                 link.inflight.clear()
                 link.queue.clear()
                 for call in calls:
-                    self.engine.results.fail(call, death)
+                    self.engine.results.fail(call, self._cancelled(call) if call.cancelled else death)
 
     def _connect(self, link: ActorLink, path: str, worker: int) -> None:
         try:
@@ -160,16 +172,22 @@ class ActorCalls:
                 call.attempts += 1
                 again.append(call)
             elif link.state == "RESTARTING":
-                self.engine.results.fail(call, self._unavailable(link))
+                self.engine.results.fail(
+                    call, self._cancelled(call) if call.cancelled else self._unavailable(link)
+                )
             else:
                 link.inflight[call.key] = call
         link.queue.extendleft(reversed(again))
 
+    @staticmethod
+    def _cancelled(call: Call) -> bytes:
+        return dump_error(exceptions.TaskCancelledError(ObjectRef(call.key).task_id()))
+
     def _unavailable(self, link: ActorLink) -> bytes:
         return dump_error(
             exceptions.ActorUnavailableError(
-                f"the {link.name} actor's process died during this call ({link.cause}) and is being restarted. Whether the call had "
-                "taken effect is unknown; set max_task_retries to have such calls made again.",
+                f"during this call {link.cause.removesuffix('.')}, and the {link.name} actor is being restarted. Set "
+                "max_task_retries to have such calls made again",
                 link.key.to_bytes(16, "big"),
             )
         )
@@ -179,11 +197,16 @@ class ActorCalls:
             return env_error(link.error[1])
         if link.error is not None:
             return link.error
-        restarts = f" It had been restarted {link.restarts} times." if link.restarts else ""
+        restarts = f". It had been restarted {link.restarts} times" if link.restarts else ""
+        pid, name, namespace = link.about
         context = exceptions.ActorDiedErrorContext(
-            error_message=f"The actor is dead: {link.cause}{restarts}",
+            error_message=f"The actor is dead because {link.cause.removesuffix('.')}{restarts}.",
             actor_id=link.key.to_bytes(16, "big").hex(),
             class_name=link.name,
+            name=name,
+            ray_namespace=namespace,
+            pid=pid,
+            node_ip_address="127.0.0.1" if pid else "",
         )
         return dump_error(exceptions.ActorDiedError(context))
 

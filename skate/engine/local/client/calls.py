@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import pickle
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skate import exceptions
 from skate.core import serialize
 from skate.core.ref import PENDING, STORED, ObjectRef, Stream
 from skate.engine.local import protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 NESTED = 6
 """Kind of a result whose `_value` is (payload, keys of the refs inside)."""
 
 _FIXED = frozenset({int, float, bool, type(None)})
 _SIZED = frozenset({str, bytes})
-
-
-class ArgSlot:
-    """Stands in pickled arguments for a top-level ref, whose value is sent beside them."""
-
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ArgSlot, (self.index,)
 
 
 class Call:
@@ -132,55 +117,6 @@ def plain_but_refs(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, .
             return None
     values = tuple([None if type(arg) is ObjectRef else arg for arg in args])
     return values, tuple(positions)
-
-
-def pack_args(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str
-) -> tuple[serialize.Packed, list[ObjectRef[Any]]]:
-    """Pickled arguments, and the refs at top level, whose places hold `ArgSlot`s.
-
-    Raises:
-        TypeError: an argument can't be pickled.
-    """
-    slots: list[ObjectRef[Any]] = []
-
-    def swap(value: Any) -> Any:
-        if type(value) is ObjectRef:
-            slots.append(value)
-            return ArgSlot(len(slots) - 1)
-        return value
-
-    swapped = (tuple([swap(a) for a in args]), {k: swap(v) for k, v in kwargs.items()})
-    try:
-        return serialize.pack(swapped), slots
-    except Exception as error:
-        raise _unpicklable(args, kwargs, what, error) from error
-
-
-def _unpicklable(args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str, error: Exception) -> TypeError:
-    named = [(f"argument {i + 1}", a) for i, a in enumerate(args)] + [
-        (f"argument {k!r}", v) for k, v in kwargs.items()
-    ]
-    for name, value in named:
-        try:
-            serialize.pack(value)
-        except Exception as cause:
-            shown = repr(value)
-            shown = shown if len(shown) < 200 else shown[:200] + "…"
-            return TypeError(
-                f"Could not serialize the argument {shown} ({name}, a {type(value).__name__}) for {what}: {cause} "
-                "Use skate.util.inspect_serializability() to see which part can't be pickled."
-            )
-    return TypeError(f"Could not serialize the arguments for {what}: {error}")
-
-
-def unpack_args(flag: int, payload: Any, slots: list[Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments from their pickle and the values of the refs among them."""
-    args, kwargs = serialize.unpack(payload)
-    if slots:
-        args = tuple([slots[a.index] if type(a) is ArgSlot else a for a in args])
-        kwargs = {k: slots[v.index] if type(v) is ArgSlot else v for k, v in kwargs.items()}
-    return args, kwargs
 
 
 def dump_error(error: BaseException) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate.core import serialize
+from skate.core.arguments import pack_code
 from skate.core.function import FunctionSpec
 from skate.engine.local.client.objects import Guard
 
@@ -19,6 +20,7 @@ class Exported(NamedTuple):
     engine: int
     number: int
     name: str
+    module: str
     payload: Any
     held: Any
 
@@ -44,13 +46,7 @@ class Exports:
         """
         thing = spec.function if isinstance(spec, FunctionSpec) else spec.cls
         what = "function" if isinstance(spec, FunctionSpec) else "actor class"
-        try:
-            packed = serialize.pack(thing)
-        except Exception as error:
-            raise TypeError(
-                f"Could not serialize the {what} {spec.module}.{spec.name}: {error} It refers to something that can't be "
-                "pickled: use skate.util.inspect_serializability() to see what, and create that inside the function instead."
-            ) from error
+        packed = pack_code(thing, what, f"{spec.module}.{spec.name}")
         number = next(self.engine.keys)
         if packed.size() > serialize.INLINE_LIMIT:
             self.engine.objects.store(number, packed)
@@ -60,4 +56,4 @@ class Exports:
             self.engine.objects.escape(packed.nested)
             payload = packed.inline()
             held = packed.nested
-        spec.exported = Exported(self.engine.number, number, spec.name, payload, held)
+        spec.exported = Exported(self.engine.number, number, spec.name, spec.module, payload, held)

@@ -173,7 +173,8 @@ class Lanes:
         function = self.engine.exports.export(call.spec)
         if function.number not in link.functions:
             link.functions.add(function.number)
-            link.conn.send((protocol.FUNCTION, function.number, function.name, function.payload))
+            about = (function.number, function.name, function.module, function.payload)
+            link.conn.send((protocol.FUNCTION, *about))
         if not link.inflight:
             link.progress = self.engine.now()
             link.load = 0.0

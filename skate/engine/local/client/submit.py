@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
+from skate.core.arguments import pack_args
 from skate.core.environment import merge_env
 from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream
 from skate.engine.local import protocol
-from skate.engine.local.client.calls import Call, pack_args, plain, plain_but_refs
+from skate.engine.local.client.calls import Call, plain, plain_but_refs
 from skate.engine.local.client.objects import Guard
 from skate.engine.local.client.running import current_task
 

@@ -83,7 +83,7 @@ class Actors:
         """There is no such actor, and nobody will register it any more."""
         for client in self.early_watches.pop(key, ()):
             cause = "the process that created it has ended."
-            message = (protocol.ACTOR, key, lifecycle.DEAD, "", 0, cause, None, 0)
+            message = (protocol.ACTOR, key, lifecycle.DEAD, "", 0, cause, None, 0, (0, "", ""))
             self.server.connections.send(client, message)
 
     def exits(self, process: Process, key: int, cause: str) -> None:
@@ -140,6 +140,7 @@ class Actors:
             return  # one of the two has ended since; the other is told of it
         process.label = actor.description["class_name"]
         process.job = actor.job
+        actor.pid = process.pid
         gpus = sorted(worker.holding.gpus) if worker.holding else []
         where = actor.description["where"]
         facts = (unscale(actor.running_resources), gpus, actor.restarts, actor.name, actor.namespace, where)
@@ -159,5 +160,6 @@ class Actors:
             actor.cause,
             actor.error,
             actor.restarts,
+            (actor.pid, actor.name, actor.namespace),
         )
         self.server.connections.send(client, news)

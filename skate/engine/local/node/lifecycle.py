@@ -36,6 +36,7 @@ class Actor:
         "max_restarts",
         "name",
         "namespace",
+        "pid",
         "released",
         "resources",
         "restarts",
@@ -75,6 +76,8 @@ class Actor:
         self.running_resources = running_resources
         self.state = PENDING
         self.worker: int | None = None
+        self.pid = 0
+        """That of its process, or of the last it had."""
         self.restarts = 0
         self.cause = ""
         self.error: Any = None
@@ -167,7 +170,7 @@ class ActorTable:
             return
         worker = actor.worker
         if no_restart:
-            self._die(actor, "it was killed by skate.kill(actor).")
+            self._die(actor, "it was killed by `skate.kill`.")
         if worker is not None:
             self.out.append(("kill", worker))
 

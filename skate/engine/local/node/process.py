@@ -70,7 +70,7 @@ def readable(sock: socket.socket) -> bool:
 def describe_end(status: int | None) -> str:
     """How a process ended, in words."""
     if status is None:
-        return "its connection broke"
+        return "its worker process has died: its connection broke"
     if status < 0:
         name = signal.Signals(-status).name
         hint = ""
@@ -78,5 +78,5 @@ def describe_end(status: int | None) -> str:
             hint = "; somebody killed it, or the system ran out of memory"
         elif name == "SIGSEGV":
             hint = "; a native library crashed"
-        return f"its process was ended by {name}{hint}"
-    return f"its process exited with code {status}"
+        return f"its worker process has died: it was ended by {name}{hint}"
+    return f"its worker process has died: it exited with code {status}"

@@ -54,8 +54,9 @@ class Callers:
             if op == protocol.TASK or op == protocol.CALL:
                 inbox.append((conn, message))
             elif op == protocol.FUNCTION:
-                worker.functions[message[1]] = (message[3],)
+                worker.functions[message[1]] = (message[4],)
                 worker.function_names[message[1]] = message[2]
+                worker.function_modules[message[1]] = message[3]
             elif op == protocol.LEASE:
                 worker.lease(message[1], message[2], message[4])
             elif op == protocol.CANCEL:

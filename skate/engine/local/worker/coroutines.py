@@ -160,7 +160,9 @@ class AsyncActor:
         index = 0
         try:
             async for item in generator:
-                kind, payload = result(worker, execution.conn.peer, execution.key + index + 1, item)
+                kind, payload = result(
+                    worker, execution.conn.peer, execution.key + index + 1, item, execution.name
+                )
                 worker.send_item(execution.conn, (protocol.ITEM, execution.key, index, kind, payload))
                 index += 1
                 while not stream.dropped and not stream.has_room(index):

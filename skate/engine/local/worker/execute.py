@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import types
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorHandle, ActorState
+from skate.core.arguments import pack_result, put_back, several
+from skate.core.failure import pack_task_error
 from skate.core.ref import BYTES, ERROR, STORED, VALUE, DynamicObjectRefGenerator, ObjectRef
 from skate.engine.local import protocol, wire
-from skate.engine.local.client.calls import NESTED, unpack_args
+from skate.engine.local.client.calls import NESTED
 from skate.engine.local.client.running import current_task
 from skate.engine.local.worker import breakpoints, ending
 
@@ -27,16 +28,34 @@ if TYPE_CHECKING:
 class Running:
     """What runs now, in this thread or coroutine."""
 
-    __slots__ = ("cancelled", "conn", "function_name", "key", "name", "started", "thread", "waits", "worker")
+    __slots__ = (
+        "cancelled",
+        "conn",
+        "function_name",
+        "key",
+        "name",
+        "started",
+        "target",
+        "thread",
+        "waits",
+        "worker",
+    )
 
     def __init__(
-        self, worker: Worker, conn: wire.Conn | None, key: int, function_name: str, name: str
+        self,
+        worker: Worker,
+        conn: wire.Conn | None,
+        key: int,
+        function_name: str,
+        name: str,
+        target: int | str = 0,
     ) -> None:
         self.worker = worker
         self.conn = conn
         self.key = key
         self.function_name = function_name
         self.name = name
+        self.target = target
         self.cancelled = False
         self.started = 0.0
         self.thread = 0
@@ -48,7 +67,7 @@ class Running:
         info.mode = "worker" if worker.actor is None else "actor"
         info.task_id = ObjectRef(self.key).task_id().hex()
         info.task_name = self.name
-        info.function_name = self.function_name
+        info.function_name = f"{self._module()}.{self.function_name}"
         info.cancelled = self.cancelled
         info.resources = dict(worker.resources)
         info.gpu_ids = list(worker.gpus)
@@ -61,6 +80,14 @@ class Running:
             info.actor = worker.actor
             info.actor_name = worker.actor_name
             info.restarted = worker.restarts > 0
+
+    def _module(self) -> str:
+        worker = self.worker
+        if worker.actor is not None:
+            return worker.actor.meta.module
+        return (
+            worker.function_modules.get(self.target, "__main__") if type(self.target) is int else "__main__"
+        )
 
 
 def arguments(worker: Worker, flag: int, args: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -79,7 +106,8 @@ def arguments(worker: Worker, flag: int, args: Any) -> tuple[tuple[Any, ...], di
         return tuple(given), {}
     if flag == protocol.ARGS_STORED:
         payload = worker.engine.objects.read(payload)
-    return unpack_args(flag, payload, values)
+    args, kwargs = serialize.unpack(payload)
+    return put_back(args, kwargs, values) if values else (args, kwargs)
 
 
 def _slot(worker: Worker, kind: int, value: Any) -> Any:
@@ -99,12 +127,12 @@ def _slot(worker: Worker, kind: int, value: Any) -> Any:
     raise exceptions.RaySystemError(f"an argument arrived in an unknown form ({kind}).")
 
 
-def result(worker: Worker, caller: int, key: int, value: Any) -> tuple[int, Any]:
-    """A value as it is sent back: (kind, payload)."""
+def result(worker: Worker, caller: int, key: int, value: Any, name: str) -> tuple[int, Any]:
+    """A value that `name` has returned or yielded, as it is sent back: (kind, payload)."""
     kind = type(value)
     if kind in serialize.PLAIN and not (kind in (str, bytes) and len(value) > serialize.INLINE_LIMIT):
         return VALUE, value
-    packed = serialize.pack(value)
+    packed = pack_result(value, name)
     engine = worker.engine
     if packed.size() > serialize.INLINE_LIMIT:
         engine.objects.store(key, packed)
@@ -120,60 +148,19 @@ def result(worker: Worker, caller: int, key: int, value: Any) -> tuple[int, Any]
     return BYTES, packed.inline()
 
 
-def error_payload(worker: Worker, name: str, error: BaseException) -> Any:
+def error_payload(worker: Worker, name: str, error: BaseException, key: int) -> Any:
     """An exception as it is sent back: the pickle of a RayTaskError around it."""
-    text = _traceback_text(error)
-    cause: BaseException = error
-    if isinstance(error, exceptions.RayTaskError):
-        cause = error.cause if isinstance(error.cause, BaseException) else error
-    actor_id = None if worker.actor is None else worker.actor.key.to_bytes(16, "big").hex()
-    wrapped = exceptions.RayTaskError(
+    packed = pack_task_error(
+        error,
         name,
-        text,
-        cause,
-        pid=os.getpid(),
-        ip="127.0.0.1",
-        actor_repr=None if worker.instance is None else _safe_repr(worker.instance),
-        actor_id=actor_id,
+        task_id=ObjectRef(key).task_id(),
+        instance=worker.instance,
+        actor_id=None if worker.actor is None else worker.actor.key.to_bytes(16, "big").hex(),
     )
-    try:
-        packed = serialize.pack(wrapped)
-        serialize.unpack(packed.inline())
-    except Exception as failure:
-        substitute = exceptions.RaySystemError(
-            f"the task raised {type(error).__name__}: {error}, which can't be pickled: {type(failure).__name__}: {failure}."
-        )
-        wrapped = exceptions.RayTaskError(
-            name, text, substitute, pid=os.getpid(), ip="127.0.0.1", actor_id=actor_id
-        )
-        packed = serialize.pack(wrapped)
     if packed.nested:
         worker.engine.objects.escape(packed.nested)
         worker.engine.objects.pinned.extend(packed.nested)
     return packed.inline()
-
-
-def _traceback_text(error: BaseException) -> str:
-    import traceback
-
-    # The frames of this package above the user's function say nothing to the user.
-    trace = error.__traceback__
-    while (
-        trace is not None
-        and os.sep + os.path.join("skate", "engine") + os.sep in trace.tb_frame.f_code.co_filename
-    ):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
-
-
-def _safe_repr(instance: Any) -> str | None:
-    cls: Any = type(instance)
-    if cls.__repr__ is object.__repr__:
-        return None
-    try:
-        return repr(instance)[:200]
-    except Exception:
-        return None
 
 
 class Execution:
@@ -184,16 +171,18 @@ class Execution:
         self.conn = conn
         _op, self.key, self.target, self.flag, self.args, self.num_returns, self.extra = message
         self.started = time.monotonic()
+        self.name = ""
+        """What runs, such as "f" or "Actor.method"; known once it has begun."""
 
     def begin(self) -> Running:
         """Say that it runs."""
         worker = self.worker
         if worker.instance is None:
-            name = worker.function_names.get(self.target, "task")
+            self.name = worker.function_names.get(self.target, "task")
         else:
-            name = f"{worker.class_name}.{self.target}"
-        shown = name if self.extra is None else self.extra.get("name") or name
-        running = Running(worker, self.conn, self.key, name, shown)
+            self.name = f"{worker.class_name}.{self.target}"
+        shown = self.name if self.extra is None else self.extra.get("name") or self.name
+        running = Running(worker, self.conn, self.key, self.name, shown, self.target)
         running.started = self.started
         current_task.set(running)
         return running
@@ -232,26 +221,23 @@ class Execution:
         if returns == 1:
             if isinstance(value, types.GeneratorType):
                 value = next(value)
-            kind, payload = result(worker, caller, self.key, value)
+            kind, payload = result(worker, caller, self.key, value, self.name)
             return (protocol.RESULT, self.key, kind, payload, self.micros(), self.started)
         if returns == "streaming":
             self.stream(value)
             return (protocol.RESULT, self.key, VALUE, None, self.micros(), self.started)
         if returns == "dynamic":
-            kind, payload = result(worker, caller, self.key, DynamicObjectRefGenerator(self.collect(value)))
+            refs = DynamicObjectRefGenerator(self.collect(value))
+            kind, payload = result(worker, caller, self.key, refs, self.name)
             return (protocol.RESULT, self.key, kind, payload, self.micros(), self.started)
         if returns == 0:
             return (protocol.RESULTS, self.key, [], self.micros(), self.started)
         if isinstance(value, types.GeneratorType):
             return (protocol.RESULTS, self.key, self.some(value, returns), self.micros(), self.started)
-        values = list(value) if hasattr(value, "__iter__") or hasattr(value, "__getitem__") else None
-        if values is None or len(values) != returns:
-            got = f"an object of type {type(value).__name__}" if values is None else f"{len(values)}"
-            kind_of_error = TypeError if values is None else ValueError
-            raise kind_of_error(
-                f"Task returned {got}, but num_returns={returns}: return a sequence of that many values."
-            )
-        results = [result(worker, caller, self.key + index, item) for index, item in enumerate(values)]
+        results = [
+            result(worker, caller, self.key + index, item, self.name)
+            for index, item in enumerate(several(value, returns))
+        ]
         return (protocol.RESULTS, self.key, results, self.micros(), self.started)
 
     def collect(self, generator: Any) -> list[ObjectRef[Any]]:
@@ -263,7 +249,7 @@ class Execution:
                 refs.append(engine.put(item))
         except Exception as error:
             ref: ObjectRef[Any] = ObjectRef(next(engine.keys))
-            ref._kind, ref._value = ERROR, error_payload(self.worker, "generator", error)
+            ref._kind, ref._value = ERROR, error_payload(self.worker, self.name, error, self.key)
             refs.append(ref)
         return refs
 
@@ -273,13 +259,15 @@ class Execution:
         problem: Any = None
         for index in range(count):
             try:
-                results.append(result(self.worker, self.conn.peer, self.key + index, next(generator)))
+                results.append(
+                    result(self.worker, self.conn.peer, self.key + index, next(generator), self.name)
+                )
             except StopIteration:
                 problem = ValueError(f"the generator yielded {index} values, but num_returns={count}.")
             except Exception as error:
                 problem = error
             if problem is not None:
-                payload = error_payload(self.worker, "generator", problem)
+                payload = error_payload(self.worker, self.name, problem, self.key)
                 results += [(ERROR, payload)] * (count - index)
                 break
         generator.close()
@@ -291,7 +279,7 @@ class Execution:
         stream = worker.open_stream(self.conn, self.key, (self.extra or {}).get("backpressure"))
         try:
             for index, item in enumerate(generator):
-                kind, payload = result(worker, self.conn.peer, self.key + index + 1, item)
+                kind, payload = result(worker, self.conn.peer, self.key + index + 1, item, self.name)
                 worker.send_item(self.conn, (protocol.ITEM, self.key, index, kind, payload))
                 if not stream.wait_for_room(worker, index + 1):
                     generator.close()
@@ -322,7 +310,7 @@ class Execution:
             protocol.RESULT,
             self.key,
             ERROR,
-            error_payload(worker, running.function_name, error),
+            error_payload(worker, running.function_name, error, self.key),
             self.micros(),
             self.started,
         )

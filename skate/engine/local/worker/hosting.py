@@ -47,7 +47,7 @@ def host(worker: Worker, key: int, about: tuple[Any, ...], slots: Any, facts: tu
             worker.instance = cls(*positional, **named)
         del positional, named
     except BaseException as failure:
-        error = _creation_error(worker, name, failure)
+        error = _creation_error(worker, key, name, failure)
     finally:
         worker.leave(running)
     current_task.set(None)
@@ -67,8 +67,8 @@ def host(worker: Worker, key: int, about: tuple[Any, ...], slots: Any, facts: tu
         worker.pools[""] = Pool(worker, concurrency, "calls")
 
 
-def _creation_error(worker: Worker, name: str, failure: BaseException) -> Any:
-    inner = serialize.unpack(error_payload(worker, f"{name}.__init__", failure))
+def _creation_error(worker: Worker, key: int, name: str, failure: BaseException) -> Any:
+    inner = serialize.unpack(error_payload(worker, f"{name}.__init__", failure, key))
     try:
         return serialize.pack(exceptions.ActorDiedError(inner)).inline()
     except Exception as problem:

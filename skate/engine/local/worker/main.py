@@ -59,6 +59,7 @@ class Worker:
         self.idle: Latch | None = None
         self.functions: dict[int, Any] = {}
         self.function_names: dict[int, str] = {}
+        self.function_modules: dict[int, str] = {}
         self.calls_of: dict[int, int] = {}
         self.resources: dict[str, float] = {}
         self.gpus: list[int] = []
@@ -206,7 +207,7 @@ class Worker:
             return False
         declared = ", ".join(sorted(self.groups)) or "none"
         error = ValueError(f"the actor has no concurrency group {group!r}. Declared: {declared}.")
-        payload = error_payload(self, f"{self.class_name}.{message[2]}", error)
+        payload = error_payload(self, f"{self.class_name}.{message[2]}", error, message[1])
         self.reply(conn, (protocol.RESULT, message[1], ERROR, payload, 0, 0.0))
         return True
 
@@ -385,7 +386,7 @@ class Worker:
     def _on_order(self, message: tuple[Any, ...]) -> None:
         if message[0] == protocol.EXIT:
             ending.await_pools(self)
-            ending.finish(self, "all its handles are gone.")
+            ending.finish(self, "all references to the actor were removed.")
         elif message[0] == protocol.HOST:
             hosting.host(self, *message[1:])
 

@@ -1,0 +1,84 @@
+"""What user code raised, made ready to be sent: its cause, its traceback as text, and a pickle that the caller can read."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+from skate import exceptions
+from skate.core import serialize
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_INNER = tuple(os.path.join(_PACKAGE, part) for part in ("core" + os.sep, "engine" + os.sep, "_api.py"))
+_PICKLER = os.sep + "cloudpickle" + os.sep
+
+
+def pack_task_error(
+    error: BaseException,
+    name: str,
+    *,
+    task_id: object = None,
+    instance: Any = None,
+    actor_id: str | None = None,
+) -> serialize.Packed:
+    """The pickle of a `RayTaskError` around what user code raised; where that can't be pickled, around an error that says so.
+
+    Args:
+        error: What was raised.
+        name: What ran, such as "f" or "Actor.method".
+        task_id: The call.
+        instance: The actor's instance, if the call was a method's.
+        actor_id: The actor, in hex.
+    """
+    cause: BaseException = error
+    if isinstance(error, exceptions.RayTaskError):
+        cause = error.cause if isinstance(error.cause, BaseException) else error
+    elif isinstance(error, KeyboardInterrupt):
+        # Raised again in the caller it would end the whole program, as nobody there has pressed Ctrl-C.
+        cause = exceptions.TaskCancelledError(task_id, f"It raised {error!r} itself.")
+    text = traceback_text(error, error if isinstance(error, exceptions.RayTaskError) else cause)
+    shown = None if instance is None else own_repr(instance)
+    wrapped = exceptions.RayTaskError(name, text, cause, actor_repr=shown, actor_id=actor_id)
+    try:
+        packed = serialize.pack(wrapped)
+        serialize.unpack(packed.inline())
+    except Exception as failure:  # noqa: BLE001 -- users' exceptions may fail in any way
+        substitute = exceptions.RaySystemError(
+            f"the task raised {type(error).__name__}: {error}, which can't be pickled: {type(failure).__name__}: {failure}."
+        )
+        packed = serialize.pack(exceptions.RayTaskError(name, text, substitute, actor_id=actor_id))
+    return packed
+
+
+def traceback_text(error: BaseException, shown: BaseException) -> str:
+    """The traceback of `error`, ending in what `shown` says, without the frames of the engine, which say nothing to the user."""
+    summary = traceback.TracebackException(type(shown), shown, error.__traceback__)
+    _leave_out_engine(summary)
+    lines = list(summary.format())
+    if not summary.stack:
+        last = len(lines) - len(list(summary.format_exception_only()))
+        lines.insert(last, "Traceback (most recent call last):\n")
+    return "".join(lines)
+
+
+def _leave_out_engine(summary: traceback.TracebackException) -> None:
+    frames = summary.stack
+    while frames and frames[0].filename.startswith(_INNER):
+        del frames[0]
+    while frames and (frames[-1].filename.startswith(_INNER) or _PICKLER in frames[-1].filename):
+        del frames[-1]
+    for other in (summary.__cause__, summary.__context__):
+        if other is not None:
+            _leave_out_engine(other)
+
+
+def own_repr(instance: Any) -> str | None:
+    """What an instance shows of itself, on one line; None if its class says nothing about that, or if it fails."""
+    plain: Any = object.__repr__
+    if type(instance).__repr__ is plain:
+        return None
+    try:
+        return " ".join(repr(instance).split("\n"))[:200]
+    except Exception:  # noqa: BLE001 -- users' code, which is only asked for a name
+        return None
