@@ -65,6 +65,7 @@ from skate.data.datasource import (
     RowBasedFileDatasink,
     SaveMode,
 )
+from skate.data.execution.progress import set_progress_bars
 from skate.data.execution.strategies import ActorPoolStrategy, TaskPoolStrategy
 from skate.data.extensions import ArrowTensorType, ArrowVariableShapedTensorType
 from skate.data.iterator import DataIterator
@@ -140,4 +141,5 @@ __all__ = [
     "read_text",
     "read_tfrecords",
     "read_webdataset",
+    "set_progress_bars",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from skate.data.execution.bundle import Bundle
+
+
+_log = logging.getLogger("skate.data")
 
 
 class Schema:
@@ -102,6 +106,7 @@ class Dataset(
         self._name = name
         self._id = uuid.uuid4().hex
         self._last: Execution | None = None
+        self._runs = 0
         self._cached: tuple[Bundle, ...] | None = None
 
     def _with(self, plan: lg.Operator) -> Dataset:
@@ -110,19 +115,34 @@ class Dataset(
             plan = plan.with_inputs([kept if child is self._plan else child for child in plan.inputs])
         return Dataset(plan, self._context)
 
-    def _execute(self, whole: bool = False) -> Iterator[Bundle]:
+    def _execute(
+        self, whole: bool = False, epoch: int | None = None, seed: int | None = None
+    ) -> Iterator[Bundle]:
         if self._cached is not None:
             yield from self._cached
             return
+        epoch = self._runs if epoch is None else epoch
+        self._runs = epoch + 1
         with DataContext.current(self._context):
-            self._last = Execution(self._plan)
+            self._last = Execution(self._plan, epoch, seed)
             stream = self._last.whole() if whole else self._last.bundles()
         while True:
             with DataContext.current(self._context):
                 bundle = next(stream, None)
             if bundle is None:
+                self._tell()
                 return
             yield bundle
+
+    def _tell(self) -> None:
+        """Log or keep the statistics of a run that has ended, where the settings say so."""
+        from skate.data import stats
+
+        context = self._context
+        if context.enable_auto_log_stats:
+            _log.info("%s", stats.stats_text(self._last))
+        if context.enable_stats_summary_collection:
+            stats.remember(stats.summary(self._last, self._name))
 
     @property
     def context(self) -> DataContext:

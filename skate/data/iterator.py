@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import abc
-import queue
-import threading
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pyarrow as pa
 
 from skate.data import convert
 from skate.data.context import DataContext
 from skate.data.execution.bundle import Bundle
 from skate.data.execution.transforms import rebatch
+from skate.data.iteration import Position, Reiterable, after, prefetched, shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import pyarrow as pa
+
     from skate.data.dataset import Dataset, MaterializedDataset, Schema
 
 
-class _Reiterable:
-    """What iteration methods return: each `iter()` of it runs the dataset again."""
-
-    def __init__(self, start: Callable[[], Iterator[Any]]) -> None:
-        self._start = start
-        self._current: Iterator[Any] | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        self._current = self._start()
-        return self._current
-
-    def __next__(self) -> Any:
-        if self._current is None:
-            self._current = self._start()
-        return next(self._current)
-
-
 class DataIterator(abc.ABC):
-    """Goes over a dataset, once for each loop."""
+    """Goes over a dataset, once for each loop. A loop that has ended early can be gone on with elsewhere.
+
+    Example:
+        >>> import skate.data
+        >>> iterator = skate.data.range(6).iterator()
+        >>> for batch in iterator.iter_batches(batch_size=2):
+        ...     break
+        >>> another = skate.data.range(6).iterator()
+        >>> another.load_state_dict(iterator.state_dict())
+        >>> [batch["id"].tolist() for batch in another.iter_batches(batch_size=2)]
+        [[2, 3], [4, 5]]
+    """
+
+    _position: Position
+    _goes_on = False  # whether the next loop goes on where the position is, rather than begin a run
 
     @abc.abstractmethod
-    def _tables(self) -> Iterator[pa.Table]:
-        """The blocks, of one more run."""
+    def _tables(self, position: Position) -> Iterator[pa.Table]:
+        """The blocks of the run that the position names. Sets its epoch and seed, where it is not this one that decides."""
 
     @abc.abstractmethod
     def schema(self) -> Schema | None:
@@ -57,6 +52,34 @@ class DataIterator(abc.ABC):
         """The settings."""
         return DataContext.get_current()
 
+    def state_dict(self) -> dict[str, Any]:
+        """How far the loops of this iterator have come, as plain values: the run, and the rows of it that were given out.
+
+        The same batch size, buffer and dataset give the same rows again. Without seeds of their own, the order of what is
+        shuffled is part of it.
+        """
+        return self._position.state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next loop go on where another iterator was.
+
+        Args:
+            state_dict: What its `state_dict` has given.
+
+        Raises:
+            ValueError: it is nothing of that kind.
+        """
+        self._position = Position.of(state_dict)
+        self._goes_on = True
+
+    def _begin(self) -> Position:
+        position = self._position
+        if not self._goes_on and position.rows:
+            position.end()  # the loop before ended early
+        self._goes_on = False
+        position.begin()
+        return position
+
     def _iter(
         self,
         prefetch_batches: int,
@@ -68,35 +91,51 @@ class DataIterator(abc.ABC):
         finish: Callable[[Any], Any] | None = None,
     ) -> Iterable[Any]:
         kind = convert.resolve_batch_format(batch_format)
-        if shuffle_rows is not None and batch_size is not None and shuffle_rows < batch_size:
-            raise ValueError(
-                f"local_shuffle_buffer_size ({shuffle_rows}) must be at least the batch size ({batch_size})."
-            )
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be a positive integer or None, got: {batch_size}.")
+        if shuffle_rows is not None and shuffle_rows < 1:
+            raise ValueError(
+                f"local_shuffle_buffer_size must be a positive integer or None, got: {shuffle_rows}."
+            )
 
-        def start() -> Iterator[Any]:
-            tables = self._tables()
+        def made(position: Position, skip: int) -> Iterator[Any]:
+            tables = self._tables(position)
             if shuffle_rows is not None:
-                tables = _shuffled(tables, shuffle_rows, batch_size, shuffle_seed)
-            for table in rebatch(tables, batch_size):
+                seed = position.seed if shuffle_seed is None else shuffle_seed
+                tables = shuffled(tables, shuffle_rows, batch_size, seed)
+            for table in rebatch(after(tables, skip), batch_size):
                 if table.num_rows == 0 or (drop_last and batch_size and table.num_rows < batch_size):
                     continue
                 batch = convert.table_to_batch(table, kind)
-                yield batch if finish is None else finish(batch)
+                yield (batch if finish is None else finish(batch)), table.num_rows
 
-        if prefetch_batches > 0 and finish is not None:
-            return _Reiterable(lambda: prefetched(start, prefetch_batches))
-        return _Reiterable(start)
+        def start() -> Iterator[Any]:
+            position = self._begin()
+            items = made(position, position.rows)
+            if prefetch_batches > 0:
+                items = prefetched(items, prefetch_batches)
+            try:
+                for batch, rows in items:
+                    position.rows += rows
+                    yield batch
+                position.end()
+            finally:
+                items.close()  # type: ignore[attr-defined]
+
+        return Reiterable(start)
 
     def iter_rows(self) -> Iterable[dict[str, Any]]:
         """The rows, as dicts."""
 
         def start() -> Iterator[dict[str, Any]]:
-            for table in self._tables():
-                yield from convert.iter_rows(table)
+            position = self._begin()
+            for table in after(self._tables(position), position.rows):
+                for row in convert.iter_rows(table):
+                    position.rows += 1
+                    yield row
+            position.end()
 
-        return _Reiterable(start)
+        return Reiterable(start)
 
     def iter_batches(
         self,
@@ -314,7 +353,8 @@ class DataIterator(abc.ABC):
         from skate.data.dataset import MaterializedDataset
         from skate.data.plan import logical as lg
 
-        bundles = tuple(Bundle(table) for table in self._tables())
+        bundles = tuple(Bundle(table) for table in self._tables(self._begin()))
+        self._position.end()
         return MaterializedDataset(lg.InputData((), bundles), self.get_context())
 
 
@@ -323,9 +363,11 @@ class DatasetIterator(DataIterator):
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
+        self._position = Position(epoch=dataset._runs)
 
-    def _tables(self) -> Iterator[pa.Table]:
-        return self._dataset._tables()
+    def _tables(self, position: Position) -> Iterator[pa.Table]:
+        for bundle in self._dataset._execute(epoch=position.epoch, seed=position.seed):
+            yield bundle.table
 
     def schema(self) -> Schema | None:
         """Names and types of the columns."""
@@ -347,73 +389,4 @@ class DatasetIterator(DataIterator):
         return f"DataIterator({self._dataset!r})"
 
 
-def _shuffled(
-    tables: Iterator[pa.Table], rows: int, batch_size: int | None, seed: int | None
-) -> Iterator[pa.Table]:
-    """The rows in an order that is random within a buffer: batches are drawn from it while it is full."""
-    rng = np.random.default_rng(seed)
-    held: list[pa.Table] = []
-    count = 0
-    size = batch_size or 1024
-    for table in tables:
-        if table.num_rows == 0:
-            continue
-        held.append(table)
-        count += table.num_rows
-        if count >= rows + size:
-            whole = convert.concat(held)
-            whole = whole.take(pa.array(rng.permutation(whole.num_rows)))
-            while whole.num_rows - size >= rows:
-                yield whole.slice(0, size)
-                whole = whole.slice(size)
-            held, count = [whole], whole.num_rows
-    if held:
-        whole = convert.concat(held)
-        yield whole.take(pa.array(rng.permutation(whole.num_rows)))
-
-
-_END = object()
-
-
-def prefetched(start: Callable[[], Iterator[Any]], ahead: int) -> Iterator[Any]:
-    """The items, of which a thread makes some beforehand. The thread ends with the loop."""
-    ready: queue.Queue[Any] = queue.Queue(maxsize=ahead)
-    stop = threading.Event()
-
-    def put(item: Any) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        source = start()
-        try:
-            for item in source:
-                if not put((item, None)):
-                    return
-            put((_END, None))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the items are read
-            put((_END, error))
-        finally:
-            source.close()  # type: ignore[attr-defined]
-
-    thread = threading.Thread(target=work, name="skate-data-prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is _END:
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-__all__ = ["DataIterator", "DatasetIterator", "prefetched"]
+__all__ = ["DataIterator", "DatasetIterator"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +39,31 @@ class RandomSeedConfig:
     Attributes:
         seed: The seed.
         reseed_after_execution: Whether later executions differ.
+        use_timestamp_as_default: Accepted for Ray's programs: without a seed, executions differ.
+
+    Raises:
+        ValueError: the seed is no whole number.
     """
 
     seed: int | None = None
     reseed_after_execution: bool = True
+    use_timestamp_as_default: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not isinstance(self.seed, int):
+            raise ValueError(f"Seed must be an integer or None, got: {self.seed!r}.")
+
+    @classmethod
+    def create_seed_config(cls, seed: Any, *, use_timestamp_as_default: bool = False) -> RandomSeedConfig:
+        """A configuration from a `seed` argument: a number is the same for each execution.
+
+        Raises:
+            ValueError: it is none of what it may be.
+        """
+        found = checked_seed(seed)
+        if isinstance(found, RandomSeedConfig):
+            return cls(found.seed, found.reseed_after_execution, use_timestamp_as_default)
+        return cls(found, False, use_timestamp_as_default)
 
 
 @dataclass
@@ -67,9 +89,27 @@ class FileShuffleConfig:
         return hash((self.seed, execution_idx)) & 0x7FFFFFFF if self.reseed_after_execution else self.seed
 
 
-def seed_of(seed: Any) -> int | None:
-    """The number behind a `seed` argument."""
-    return seed.seed if isinstance(seed, RandomSeedConfig) else seed
+def checked_seed(seed: Any) -> int | RandomSeedConfig | None:
+    """A `seed` argument.
+
+    Raises:
+        ValueError: it is none of what it may be.
+    """
+    if seed is None or isinstance(seed, (int, RandomSeedConfig)):
+        return seed
+    raise ValueError(f"Invalid seed type: {type(seed)}. Give an int, a RandomSeedConfig or None.")
+
+
+def seed_of(seed: Any, run: int = 0) -> int | None:
+    """The number behind a `seed` argument, for one of several runs of the same dataset.
+
+    Args:
+        seed: A number, a `RandomSeedConfig`, or None.
+        run: Which run it is; the first one is 0.
+    """
+    if not isinstance(seed, RandomSeedConfig) or seed.seed is None:
+        return None if isinstance(seed, RandomSeedConfig) else seed
+    return zlib.crc32(f"{seed.seed}/{run}".encode()) if seed.reseed_after_execution else seed.seed
 
 
 def cpu_count() -> int:
@@ -87,6 +127,7 @@ __all__ = [
     "NodeIdStr",
     "RandomSeedConfig",
     "SaveMode",
+    "checked_seed",
     "cpu_count",
     "seed_of",
 ]

@@ -7,7 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import skate
-from skate.data.execution.bundle import Bundle, compact
+from skate.data.execution.bundle import Bundle
+from skate.data.iteration import Position
 from skate.data.iterator import DataIterator
 
 if TYPE_CHECKING:
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from skate.data.context import DataContext
     from skate.data.dataset import Dataset, Schema
+
+_INLINE_BYTES = (
+    64 << 10
+)  # blocks up to this size travel with the answer, larger ones through the object store
 
 
 class Rounds:
@@ -30,45 +36,63 @@ class Rounds:
     def __init__(self, dataset: Dataset, readers: int, equal: bool) -> None:
         self._dataset, self._readers, self._equal = dataset, readers, equal
         self._changed = threading.Condition()
-        self._epoch = -1
+        self._round = -1
         self._asked: dict[int, int] = {}
+        self._place: tuple[int, int] | None = None
+        self._run = Position()
         self._stream: Iterator[Bundle] | None = None
-        self._queues: list[deque[pa.Table]] = [deque() for _ in range(readers)]
+        self._queues: list[deque[Bundle]] = [deque() for _ in range(readers)]
         self._rows = [0] * readers
         self._error: BaseException | None = None
 
-    def begin(self, reader: int) -> int:
-        """Wait until all readers have come to their next run; returns its number."""
+    def begin(self, reader: int, place: tuple[int, int] | None) -> tuple[int, int, int]:
+        """Wait until all readers have come to their next run.
+
+        Args:
+            reader: Who asks.
+            place: The epoch and the seed to go on with; None for the next.
+
+        Returns:
+            The number of the round, and its epoch and seed.
+        """
         with self._changed:
             wanted = self._asked.get(reader, -1) + 1
             self._asked[reader] = wanted
+            if place is not None:
+                self._place = place
             if len(self._asked) == self._readers and min(self._asked.values()) == wanted:
                 self._start(wanted)
-            while self._epoch < wanted:
+            while self._round < wanted:
                 self._changed.wait()
-            return wanted
+            return wanted, self._run.epoch, self._run.begin()
 
-    def _start(self, epoch: int) -> None:
-        self._epoch, self._error = epoch, None
+    def _start(self, number: int) -> None:
+        if self._place is not None:
+            self._run = Position(self._place[0], 0, self._place[1])
+        elif number:
+            self._run.end()
+        self._place = None
+        self._round, self._error = number, None
         self._queues = [deque() for _ in range(self._readers)]
         self._rows = [0] * self._readers
-        stream = self._dataset._execute()
+        stream = self._dataset._execute(epoch=self._run.epoch, seed=self._run.begin())
         self._stream = _equalised(stream, self._readers) if self._equal else stream
         self._changed.notify_all()
 
-    def take(self, reader: int, epoch: int) -> pa.Table | None:
-        """The reader's next block of a run; None at its end."""
+    def take(self, reader: int, number: int) -> Any:
+        """The reader's next block of a round, or a ref to it in a list; None at its end."""
         with self._changed:
             while True:
-                if epoch != self._epoch:
+                if number != self._round:
                     raise RuntimeError(
-                        f"streaming_split: reader {reader} asks for run {epoch}, and run {self._epoch} is under way: "
+                        f"streaming_split: reader {reader} asks for run {number}, and run {self._round} is under way: "
                         "each iterator must be read to its end before the next loop."
                     )
                 if self._error is not None:
                     raise self._error
                 if self._queues[reader]:
-                    return self._queues[reader].popleft()
+                    bundle = self._queues[reader].popleft()
+                    return bundle.table if bundle.size_bytes <= _INLINE_BYTES else [bundle.ref]
                 if self._stream is None:
                     return None
                 self._deal(reader)
@@ -83,8 +107,10 @@ class Rounds:
             self._stream = None
             return
         to = min(range(self._readers), key=lambda r: (self._rows[r], r)) if self._equal else reader
+        if to != reader and bundle.size_bytes > _INLINE_BYTES:
+            bundle = bundle.stored()  # it may wait for long: the object store can move it to disk
         self._rows[to] += bundle.rows
-        self._queues[to].append(compact(bundle.table))
+        self._queues[to].append(bundle)
 
     def schema(self) -> Schema | None:
         """The dataset's schema."""
@@ -120,20 +146,51 @@ class SplitIterator(DataIterator):
     Args:
         rounds: The actor that deals out blocks.
         reader: Which of the readers it is.
+        readers: How many there are.
+        equal: Whether all get the same number of rows.
+        context: The dataset's settings.
     """
 
-    def __init__(self, rounds: Any, reader: int) -> None:
-        self._rounds, self._reader = rounds, reader
+    def __init__(self, rounds: Any, reader: int, readers: int, equal: bool, context: DataContext) -> None:
+        self._rounds, self._reader, self._readers, self._equal = rounds, reader, readers, equal
+        self._context = context
+        self._position = Position()
+        self._place: tuple[int, int] | None = None
 
-    def _tables(self) -> Iterator[pa.Table]:
-        epoch = skate.get(self._rounds.begin.remote(self._reader))
-        waiting = self._rounds.take.remote(self._reader, epoch)
+    def _tables(self, position: Position) -> Iterator[pa.Table]:
+        number, position.epoch, position.seed = skate.get(
+            self._rounds.begin.remote(self._reader, self._place)
+        )
+        self._place = None
+        return self._taken(number)
+
+    def _taken(self, number: int) -> Iterator[pa.Table]:
+        waiting = self._rounds.take.remote(self._reader, number)
         while True:
-            table = skate.get(waiting)
-            if table is None:
+            found = skate.get(waiting)
+            if found is None:
                 return
-            waiting = self._rounds.take.remote(self._reader, epoch)
-            yield table
+            waiting = self._rounds.take.remote(self._reader, number)
+            yield skate.get(found[0]) if isinstance(found, list) else found
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it has come: see `DataIterator.state_dict`. All readers go on together, each from its own state.
+
+        Raises:
+            ValueError: the split is not equal: which blocks a reader gets depends on who asks first.
+        """
+        if not self._equal:
+            raise ValueError(
+                "state_dict: a reader of a split that is not equal gets the blocks for which it is the first to ask, so it could "
+                "not go on where it was: use streaming_split(n, equal=True)."
+            )
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next loop go on where this reader was: see `DataIterator.load_state_dict`."""
+        super().load_state_dict(state_dict)
+        if self._position.seed is not None:
+            self._place = (self._position.epoch, self._position.seed)
 
     def schema(self) -> Schema | None:
         """Names and types of the columns."""
@@ -143,6 +200,17 @@ class SplitIterator(DataIterator):
     def stats(self) -> str:
         """What the last run did."""
         return str(skate.get(self._rounds.stats.remote()))
+
+    def get_context(self) -> DataContext:
+        """The settings."""
+        return self._context
+
+    def world_size(self) -> int:
+        """How many iterators share the run."""
+        return self._readers
+
+    def __repr__(self) -> str:
+        return f"SplitIterator(reader {self._reader} of {self._readers})"
 
 
 def make_iterators(dataset: Dataset, readers: int, equal: bool) -> list[SplitIterator]:
@@ -155,7 +223,7 @@ def make_iterators(dataset: Dataset, readers: int, equal: bool) -> list[SplitIte
         raise ValueError(f"streaming_split: n={readers} must be at least 1.")
     actor = skate.remote(Rounds).options(num_cpus=0, max_concurrency=2 * readers + 2)
     rounds = actor.remote(dataset, readers, equal)
-    return [SplitIterator(rounds, reader) for reader in range(readers)]
+    return [SplitIterator(rounds, reader, readers, equal, dataset.context) for reader in range(readers)]
 
 
 __all__ = ["Rounds", "SplitIterator", "make_iterators"]

@@ -10,7 +10,7 @@ import pytest
 
 import skate
 import skate.data
-from skate.data import iterator
+from skate.data.iteration import prefetched
 
 
 def test_batches_cross_blocks() -> None:
@@ -41,8 +41,10 @@ def test_a_local_shuffle_keeps_all_rows_and_obeys_its_seed() -> None:
 
     assert rows(1) == rows(1) != rows(2)
     assert sorted(rows(1)) == list(range(100)) != rows(1)
-    with pytest.raises(ValueError, match="at least the batch size"):
-        skate.data.range(3).iter_batches(batch_size=10, local_shuffle_buffer_size=5)
+    small = skate.data.range(30).iter_batches(batch_size=10, local_shuffle_buffer_size=5)
+    assert sorted(value for batch in small for value in batch["id"].tolist()) == list(range(30))
+    with pytest.raises(ValueError, match="positive integer"):
+        skate.data.range(3).iter_batches(local_shuffle_buffer_size=0)
 
 
 def test_prefetching_raises_errors_and_ends_when_its_reader_does() -> None:
@@ -50,11 +52,11 @@ def test_prefetching_raises_errors_and_ends_when_its_reader_does() -> None:
         yield 1
         raise KeyError("two")
 
-    items = iterator.prefetched(numbers, 2)
+    items = prefetched(numbers(), 2)
     assert next(items) == 1
     with pytest.raises(KeyError, match="two"):
         next(items)
-    endless = iterator.prefetched(lambda: iter_forever(), 2)
+    endless = prefetched(iter_forever(), 2)
     assert next(endless) == 0
     endless.close()
 

@@ -73,7 +73,7 @@ def test_strategies_say_where() -> None:
         .take_all()
     )
     assert len({row["pid"] for row in rows}) == 1 and rows[0]["pid"] != os.getpid()
-    with pytest.raises(ValueError, match="needs actors"):
+    with pytest.raises(ValueError, match="live in actors"):
         skate.data.range(1).map(Scale, compute=skate.data.TaskPoolStrategy())
 
 

@@ -21,9 +21,11 @@ class Bundle:
         size_bytes: Its size in memory.
         schema: Its columns.
         files: The files that it was read from.
+        took: Seconds, and seconds of CPU time, in which it was made, where that was measured.
+        task: The number of the task that made it; 0 for none.
     """
 
-    __slots__ = ("_ref", "_table", "files", "rows", "schema", "size_bytes")
+    __slots__ = ("_ref", "_table", "files", "rows", "schema", "size_bytes", "task", "took")
 
     def __init__(
         self,
@@ -36,6 +38,8 @@ class Bundle:
         files: tuple[str, ...] = (),
     ) -> None:
         self._table, self._ref = table, ref
+        self.took: tuple[float, float] | None = None
+        self.task = 0
         self.files = files
         if table is not None:
             self.rows, self.size_bytes, self.schema = table.num_rows, table.nbytes, table.schema
@@ -55,6 +59,14 @@ class Bundle:
         if self._ref is None:
             self._ref = skate.put(compact(self.table))
         return self._ref
+
+    def stored(self) -> Bundle:
+        """The same block, held in the object store alone."""
+        if self._table is None:
+            return self
+        return Bundle(
+            None, self.ref, rows=self.rows, size_bytes=self.size_bytes, schema=self.schema, files=self.files
+        )
 
     @property
     def is_remote(self) -> bool:

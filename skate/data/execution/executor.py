@@ -17,7 +17,10 @@ from skate.data.context import DataContext
 from skate.data.execution import groups
 from skate.data.execution import transforms as tf
 from skate.data.execution.bundle import Bundle
-from skate.data.execution.stage import StageStats, Work, as_task_error, bundle_inputs, run_stage
+from skate.data.execution.progress import StageBar
+from skate.data.execution.stage import Work, as_task_error, bundle_inputs, run_stage
+from skate.data.execution.stage_stats import Made, StageStats
+from skate.data.options import seed_of
 from skate.data.plan import logical as lg
 from skate.data.plan import native, schemas
 from skate.data.plan.rules import optimise
@@ -35,15 +38,25 @@ class Execution:
 
     Args:
         plan: The plan, as the user built it.
+        epoch: Which run of the plan it is; the first one is 0.
+        seed: Decides what is random and has no seed of its own; None for anything.
 
     Attributes:
         plan: The plan after the rules.
+        epoch: As given.
         stats: What each stage did, in the order they began.
     """
 
-    def __init__(self, plan: lg.Operator) -> None:
+    def __init__(self, plan: lg.Operator, epoch: int = 0, seed: int | None = None) -> None:
         self.plan = optimise(plan)
+        self.epoch = epoch
+        self._random = random.Random(seed)
         self.stats: list[StageStats] = []
+
+    def seed(self, given: Any) -> int:
+        """The number that decides what an operator with this `seed` argument does."""
+        number = seed_of(given, self.epoch)
+        return self._random.getrandbits(62) if number is None else number
 
     def bundles(self) -> Iterator[Bundle]:
         """The blocks of the result."""
@@ -81,11 +94,16 @@ class Execution:
         stats = StageStats(op.name)
         self.stats.append(stats)
         stats.started = stats.ended = time.perf_counter()
-        for bundle in bundles:
-            now = time.perf_counter()
-            stats.blocks.append((bundle.rows, bundle.size_bytes, now - stats.ended))
-            stats.ended = now
-            yield bundle
+        bar = StageBar(op.name, lg.known_rows(op))
+        try:
+            for bundle in bundles:
+                now = time.perf_counter()
+                stats.blocks.append(Made(bundle.rows, bundle.size_bytes, now - stats.ended, 0.0, 0))
+                stats.ended = now
+                bar.update(bundle.rows)
+                yield bundle
+        finally:
+            bar.close()
         stats.ended = time.perf_counter()
 
     def _limit(self, op: lg.Limit) -> Iterator[Bundle]:
@@ -142,7 +160,7 @@ class Execution:
         children = [self._frame(child) for child in op.inputs]
         if any(len(child.schema) == 0 for child in children):
             return self._of_nothing(op, children)
-        return _build(op, children)
+        return _build(self, op, children)
 
     def _of_nothing(self, op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
         """Operators over inputs without columns: datasets that are empty and of unknown schema."""
@@ -205,7 +223,7 @@ class Execution:
             at = at.inputs[0]
         compute = compute or lg.Compute()
         reads = isinstance(at, lg.Read) and (not chain or _read_fits(at, compute, _batch_rows(chain)))
-        steps = [_transform(step) for step in reversed(chain)]
+        steps = [_transform(self, step) for step in reversed(chain)]
         name = "->".join(step.name for step in [*([at] if reads else []), *reversed(chain)])
         if reads and isinstance(at, lg.Read):
             work = _read_work(at)
@@ -216,7 +234,7 @@ class Execution:
             rows = _batch_rows(chain)
             if rows:
                 work = bundle_inputs(work, rows)
-        stats = StageStats(name)
+        stats = StageStats(name, lg.known_rows(op))
         self.stats.append(stats)
         return run_stage(name, steps, compute, work, stats)
 
@@ -229,7 +247,7 @@ def _of_none(agg: Any) -> Any:
     return 0 if type(agg).__name__ in ("Count", "CountDistinct") else None
 
 
-def _build(op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
+def _build(run: Execution, op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
     child = children[0]
     if isinstance(op, lg.Sort):
         require(op.keys, child.schema)
@@ -238,8 +256,7 @@ def _build(op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
         require(op.keys, child.schema)
         return native.distinct(child, op.keys)
     if isinstance(op, lg.RandomShuffle):
-        seed = random.getrandbits(62) if op.seed is None else op.seed & ((1 << 62) - 1)
-        return native.shuffled(child, seed)
+        return native.shuffled(child, run.seed(op.seed) & ((1 << 62) - 1))
     if isinstance(op, lg.Join):
         require(op.left_on, child.schema)
         require(op.right_on, children[1].schema)
@@ -301,7 +318,7 @@ def _read_work(read: lg.Read) -> Iterator[Work]:
         yield Work(None, task, meta.size_bytes or 0, tuple(meta.input_files or ()))
 
 
-def _transform(op: lg.Operator) -> tf.Transform:
+def _transform(run: Execution, op: lg.Operator) -> tf.Transform:
     target = DataContext.get_current().target_max_block_size or (1 << 62)
     if isinstance(op, lg.MapBatches):
         return tf.MapBatchesTransform(
@@ -318,7 +335,7 @@ def _transform(op: lg.Operator) -> tf.Transform:
     if isinstance(op, lg.Filter):
         return tf.FilterTransform(op.name, op.predicate)
     if isinstance(op, lg.RandomSample):
-        return tf.SampleTransform(op.name, op.fraction, op.seed)
+        return tf.SampleTransform(op.name, op.fraction, run.seed(op.seed))
     raise TypeError(f"{op.name} is no step of a Python stage.")
 
 
@@ -427,7 +444,7 @@ def _by_hash(run: Execution, op: lg.Repartition) -> Iterator[Bundle]:
 
 def _randomize(run: Execution, op: lg.RandomizeBlocks) -> Iterator[Bundle]:
     bundles = list(run._stream(op.inputs[0]))
-    random.Random(op.seed).shuffle(bundles)
+    random.Random(run.seed(op.seed)).shuffle(bundles)
     yield from bundles
 
 

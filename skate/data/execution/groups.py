@@ -19,7 +19,7 @@ from skate.data.aggregate import (
     ApproximateTopK,
     ValueCounter,
 )
-from skate.data.execution.transforms import UserTransform, _guard
+from skate.data.execution.udf import UserTransform, guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,7 +100,7 @@ class MapGroupsTransform(UserTransform):
 
     def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """What the function makes of each group."""
-        for result in self.results(_guard(self._groups(tables)), "group"):
+        for result in self.results(guard(self._groups(tables)), "group"):
             if hasattr(result, "__next__"):
                 for part in result:
                     yield convert.table_from_batch(part)

@@ -11,16 +11,17 @@ import os
 import time
 import traceback
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 import skate
 from skate.data.context import DataContext
-from skate.data.execution.bundle import Bundle, compact, split_rows
+from skate.data.execution.bundle import Bundle, split_rows
+from skate.data.execution.pool import AHEAD, in_actors
+from skate.data.execution.progress import StageBar
+from skate.data.execution.running import Running, Tolerance, Work, described, read_tables, results
+from skate.data.execution.stage_stats import Laps, Made, StageStats
 from skate.data.execution.transforms import Transform, run_chain
-from skate.exceptions import RayActorError, RayError, RayTaskError
+from skate.exceptions import RayTaskError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,53 +31,6 @@ if TYPE_CHECKING:
 _HERE_SECONDS = 0.02  # what a stage may take in this process before it moves to tasks …
 _HERE_SECONDS_ALONE = 0.3  # … and where there is no session yet, which would have to be started for them
 _HERE_BYTES = 4 << 20  # an input larger than this goes to a task at once
-_AHEAD = 4  # items of a generator, two for each block, that a task may be ahead of its reader
-
-
-@dataclass
-class Work:
-    """One input of a stage: a block, or a task that reads.
-
-    Attributes:
-        bundle: The block.
-        read: A callable that gives tables, as read tasks are.
-        size_bytes: About its size.
-        files: The files that it reads.
-    """
-
-    bundle: Bundle | None = None
-    read: Callable[[], Any] | None = None
-    size_bytes: int = 0
-    files: tuple[str, ...] = ()
-    more: tuple[Bundle, ...] = ()
-
-    def tables(self) -> Iterator[pa.Table]:
-        """Its tables, here."""
-        if self.read is not None:
-            yield from _read(self.read)
-        elif self.bundle is not None:
-            yield self.bundle.table
-            for bundle in self.more:
-                yield bundle.table
-
-
-@dataclass
-class StageStats:
-    """What a stage did, for `Dataset.stats()`.
-
-    Attributes:
-        name: The operators in it.
-        blocks: Rows and bytes of each block that it made, with the seconds since the one before.
-        tasks: How many tasks ran; 0 if all was done in this process.
-        started: When it began, by the monotonic clock.
-        ended: When it ended.
-    """
-
-    name: str
-    blocks: list[tuple[int, int, float]] = field(default_factory=list)
-    tasks: int = 0
-    started: float = 0.0
-    ended: float = 0.0
 
 
 def run_stage(
@@ -86,13 +40,17 @@ def run_stage(
     context = DataContext.get_current()
     target = context.target_max_block_size or (1 << 62)
     stats.started = time.perf_counter()
+    bar = StageBar(name, stats.expected)
     try:
         for bundle in _run(name, transforms, compute, work, target, stats):
             now = time.perf_counter()
-            stats.blocks.append((bundle.rows, bundle.size_bytes, now - (stats.ended or stats.started)))
+            wall, cpu = bundle.took or (now - (stats.ended or stats.started), 0.0)
+            stats.blocks.append(Made(bundle.rows, bundle.size_bytes, wall, cpu, bundle.task))
             stats.ended = now
+            bar.update(bundle.rows)
             yield bundle
     finally:
+        bar.close()
         stats.ended = time.perf_counter()
 
 
@@ -105,25 +63,30 @@ def _run(
     stats: StageStats,
 ) -> Iterator[Bundle]:
     if compute.pool is not None:
-        yield from _in_actors(name, transforms, compute, work, target, stats)
+        yield from in_actors(name, transforms, compute, work, target, stats)
         return
+    tolerance = Tolerance(name)
     rest: Iterator[Work] = work
-    if not compute.explicit:
+    if not compute.explicit and DataContext.get_current().udf_timeout_s is None:
         allowed = _HERE_SECONDS if skate.is_initialized() else _HERE_SECONDS_ALONE
         spent = 0.0
-        for item in work:
-            started = time.perf_counter()
-            if item.size_bytes > _HERE_BYTES or spent > allowed:
-                rest = _chain(item, work)
-                break
-            for table in _here(name, transforms, item, target):
-                spent += time.perf_counter() - started
-                yield Bundle(table, files=item.files)
+        try:
+            for item in work:
                 started = time.perf_counter()
-            spent += time.perf_counter() - started
-        else:
-            return
-    yield from _in_tasks(name, transforms, compute, rest, target, stats)
+                if item.size_bytes > _HERE_BYTES or spent > allowed:
+                    rest = _chain(item, work)
+                    break
+                for bundle in tolerance.results(_here(name, transforms, item, target)):
+                    spent += time.perf_counter() - started
+                    yield bundle
+                    started = time.perf_counter()
+                spent += time.perf_counter() - started
+            else:
+                return
+        finally:
+            for transform in transforms:
+                transform.close()
+    yield from _in_tasks(name, transforms, compute, rest, target, stats, tolerance)
 
 
 def _chain(first: Work, rest: Iterator[Work]) -> Iterator[Work]:
@@ -131,10 +94,15 @@ def _chain(first: Work, rest: Iterator[Work]) -> Iterator[Work]:
     yield from rest
 
 
-def _here(name: str, transforms: list[Transform], item: Work, target: int) -> Iterator[pa.Table]:
+def _here(name: str, transforms: list[Transform], item: Work, target: int) -> Iterator[Bundle]:
+    laps = Laps()
     try:
         for table in run_chain(transforms, item.tables()):
-            yield from split_rows(table, target)
+            for part in split_rows(table, target):
+                bundle = Bundle(part, files=item.files)
+                bundle.took = laps.lap()
+                yield bundle
+                laps.start()
     except (RayTaskError, GeneratorExit):
         raise
     except Exception as error:
@@ -147,30 +115,20 @@ def as_task_error(name: str, error: Exception) -> RayTaskError:
     return RayTaskError(name, text, error, pid=os.getpid()).as_instanceof_cause()
 
 
-def _read(read: Callable[[], Any]) -> Iterator[pa.Table]:
-    from skate.data import convert
-
-    for block in read():
-        yield block if isinstance(block, pa.Table) else convert.table_from_batch(block)
-
-
 def _work_in_task(
-    transforms: list[Transform], target: int, read: Callable[[], Any] | None, *tables: Any
+    shared: tuple[list[Transform], DataContext], target: int, read: Callable[[], Any] | None, *tables: Any
 ) -> Iterator[Any]:
     """The body of a task: for each block, what is known of it and then the block."""
-    for transform in transforms:
-        transform.setup()
-    source = iter(tables) if read is None else _read(read)
-    for table in run_chain(transforms, source):
-        for part in split_rows(table, target):
-            yield part.num_rows, part.nbytes, part.schema
-            yield compact(part)
-
-
-@dataclass
-class _Running:
-    items: Any  # the generator of refs
-    work: Work
+    transforms, context = shared
+    with DataContext.current(context):
+        try:
+            for transform in transforms:
+                transform.setup()
+            source = iter(tables) if read is None else read_tables(read)
+            yield from described(run_chain(transforms, source), target)
+        finally:
+            for transform in transforms:
+                transform.close()
 
 
 def _in_tasks(
@@ -180,15 +138,16 @@ def _in_tasks(
     work: Iterator[Work],
     target: int,
     stats: StageStats,
+    tolerance: Tolerance,
 ) -> Iterator[Bundle]:
     options = dict(compute.options)
     options.setdefault("num_cpus", 1)
     task = skate.remote(_work_in_task).options(
-        name=name, num_returns="streaming", _generator_backpressure_num_objects=_AHEAD, **options
+        name=name, num_returns="streaming", _generator_backpressure_num_objects=AHEAD, **options
     )
     shared: Any = None
     window = _Window(compute.concurrency or _cpus(options) + 2)
-    running: deque[_Running] = deque()
+    running: deque[Running] = deque()
     exhausted = False
     try:
         while True:
@@ -198,16 +157,16 @@ def _in_tasks(
                     exhausted = True
                     break
                 if shared is None:
-                    shared = skate.put(transforms)
+                    shared = skate.put((transforms, DataContext.get_current()))
                 chosen = task.options(**compute.options_fn()) if compute.options_fn else task
-                refs = [] if item.bundle is None else [b.ref for b in (item.bundle, *item.more)]
-                running.append(_Running(chosen.remote(shared, target, item.read, *refs), item))
                 stats.tasks += 1
+                running.append(
+                    Running(chosen.remote(shared, target, item.read, *item.refs), item, stats.tasks)
+                )
             if not running:
                 return
             made = 0
-            current = running[0]
-            for bundle in _results(current):
+            for bundle in tolerance.results(results(name, running[0])):
                 made += bundle.size_bytes
                 yield bundle
             running.popleft()
@@ -240,128 +199,13 @@ def _object_store_bytes() -> float:
 
 
 def _cpus(options: dict[str, Any]) -> int:
+    """How many tasks can run at a time."""
     if not skate.is_initialized():
         skate.init()
-    total = skate.cluster_resources().get("CPU", 1.0)
+    limits = DataContext.get_current().execution_options
+    total = skate.cluster_resources().get("CPU", 1.0) - limits.exclude_resources.cpu
+    total = min(total, limits.resource_limits.cpu)
     return max(1, int(total / max(0.25, float(options.get("num_cpus") or 1.0))))
-
-
-def _results(running: _Running) -> Iterator[Bundle]:
-    for ref in running.items:
-        rows, size, schema = skate.get(ref)
-        block = next(running.items)
-        yield Bundle(None, block, rows=rows, size_bytes=size, schema=schema, files=running.work.files)
-
-
-class _PoolWorker:
-    """An actor of a pool: it holds the transforms, set up once."""
-
-    def __init__(self, transforms: list[Transform]) -> None:
-        self._transforms = transforms
-        for transform in transforms:
-            transform.setup()
-
-    def ready(self) -> None:
-        """Answers when the constructor has ended."""
-
-    def work(self, target: int, read: Callable[[], Any] | None, *tables: Any) -> Iterator[Any]:
-        """As the body of a task."""
-        source = iter(tables) if read is None else _read(read)
-        for table in run_chain(self._transforms, source):
-            for part in split_rows(table, target):
-                yield part.num_rows, part.nbytes, part.schema
-                yield compact(part)
-
-
-class _Pool:
-    """Actors that come and go by need, between a least and a most."""
-
-    def __init__(self, name: str, transforms: list[Transform], compute: Compute) -> None:
-        least, most, initial = compute.pool or (1, 1, 1)
-        options = dict(
-            compute.options
-        )  # without num_cpus an actor holds no CPU, and starves no stage after it
-        options.setdefault("max_restarts", -1)
-        options.setdefault("max_task_retries", -1)
-        self._factory = skate.remote(_PoolWorker).options(**options)
-        self._options_fn = compute.options_fn
-        self._shared = skate.put(transforms)
-        self._most = most
-        self._load: dict[int, int] = {}
-        self._actors: dict[int, Any] = {}
-        self.per_actor = compute.in_flight or 2
-        for _ in range(max(1, least, min(initial, most))):
-            self._start()
-
-    def _start(self) -> None:
-        factory = self._factory.options(**self._options_fn()) if self._options_fn else self._factory
-        number = len(self._actors)
-        self._actors[number] = factory.remote(self._shared)
-        self._load[number] = 0
-
-    @property
-    def has_room(self) -> bool:
-        """Whether an actor has fewer calls than it may have, or another can be started."""
-        return min(self._load.values()) < self.per_actor or len(self._actors) < self._most
-
-    def submit(self, target: int, item: Work) -> tuple[int, Any]:
-        """Give work to the actor with the least of it."""
-        number = min(self._load, key=self._load.__getitem__)
-        if self._load[number] > 0 and len(self._actors) < self._most:
-            self._start()
-            number = len(self._actors) - 1
-        self._load[number] += 1
-        refs = [] if item.bundle is None else [b.ref for b in (item.bundle, *item.more)]
-        method = self._actors[number].work.options(
-            num_returns="streaming", _generator_backpressure_num_objects=_AHEAD
-        )
-        return number, method.remote(target, item.read, *refs)
-
-    def done(self, number: int) -> None:
-        """Note that an actor has ended a call."""
-        self._load[number] -= 1
-
-    def close(self) -> None:
-        """End all actors."""
-        if skate.is_initialized():
-            for actor in self._actors.values():
-                skate.kill(actor)
-        self._actors.clear()
-
-
-def _in_actors(
-    name: str,
-    transforms: list[Transform],
-    compute: Compute,
-    work: Iterator[Work],
-    target: int,
-    stats: StageStats,
-) -> Iterator[Bundle]:
-    pool = _Pool(name, transforms, compute)
-    running: deque[tuple[int, _Running]] = deque()
-    exhausted = False
-    try:
-        while True:
-            while not exhausted and pool.has_room:
-                item = next(work, None)
-                if item is None:
-                    exhausted = True
-                    break
-                number, items = pool.submit(target, item)
-                running.append((number, _Running(items, item)))
-                stats.tasks += 1
-            if not running:
-                return
-            number, current = running[0]
-            try:
-                yield from _results(current)
-            except RayActorError as error:
-                cause = getattr(error, "cause", None)  # what the class raised, when it was instantiated
-                raise (cause if isinstance(cause, RayError) else error) from error
-            running.popleft()
-            pool.done(number)
-    finally:
-        pool.close()
 
 
 def bundle_inputs(work: Iterator[Work], rows: int) -> Iterator[Work]:

@@ -67,7 +67,7 @@ class ActorPoolStrategy(ComputeStrategy):
     ) -> None:
         if size is not None:
             if size < 1:
-                raise ValueError("`size` must be >= 1", size)
+                raise ValueError("size must be >= 1", size)
             if min_size is not None or max_size is not None or initial_size is not None:
                 raise ValueError(
                     "min_size, max_size, and initial_size cannot be set at the same time as `size`"
@@ -75,16 +75,15 @@ class ActorPoolStrategy(ComputeStrategy):
             min_size = max_size = initial_size = size
         if min_size is not None and min_size < 1:
             raise ValueError("min_size must be >= 1", min_size)
-        if max_size is not None and min_size is not None and min_size > max_size:
-            raise ValueError("min_size must be <= max_size", min_size, max_size)
-        self.min_size = min_size or 1
-        self.max_size: float = max_size or float("inf")
-        self.initial_size = initial_size or self.min_size
-        if not self.min_size <= self.initial_size <= self.max_size:
-            raise ValueError(
-                f"initial_size must be between min_size ({self.min_size}) and max_size ({self.max_size}), got: "
-                f"{self.initial_size}"
-            )
+        self.min_size = 1 if min_size is None else min_size
+        self.max_size: float = float("inf") if max_size is None else max_size
+        if self.min_size > self.max_size:
+            raise ValueError("min_size must be <= max_size", self.min_size, max_size)
+        self.initial_size = self.min_size if initial_size is None else initial_size
+        if self.initial_size < self.min_size:
+            raise ValueError(f"initial_size ({self.initial_size}) must be >= min_size ({self.min_size})")
+        if self.initial_size > self.max_size:
+            raise ValueError(f"initial_size ({self.initial_size}) must be <= max_size ({self.max_size})")
         if max_tasks_in_flight_per_actor is not None and max_tasks_in_flight_per_actor < 1:
             raise ValueError(
                 "max_tasks_in_flight_per_actor must be >= 1, got: ", max_tasks_in_flight_per_actor
@@ -100,7 +99,8 @@ class ActorPoolStrategy(ComputeStrategy):
         return hash((ActorPoolStrategy, self.min_size, self.max_size))
 
     def __repr__(self) -> str:
-        return f"ActorPoolStrategy(min_size={self.min_size}, max_size={self.max_size})"
+        shown = ", ".join(f"{name}={value}" for name, value in self.__dict__.items())
+        return f"ActorPoolStrategy({shown})"
 
 
 def resolve(fn: Any, compute: Any, concurrency: Any, options: dict[str, Any], options_fn: Any) -> Compute:
@@ -111,17 +111,20 @@ def resolve(fn: Any, compute: Any, concurrency: Any, options: dict[str, Any], op
     """
     plain = tuple((name, value) for name, value in options.items() if value is not None)
     is_class = isinstance(fn, type)
-    strategy = _strategy(is_class, compute, concurrency)
+    strategy = _strategy(fn, is_class, compute, concurrency)
     explicit = bool(plain) or options_fn is not None or concurrency is not None or compute is not None
     if isinstance(strategy, ActorPoolStrategy):
         most = strategy.max_size if strategy.max_size != float("inf") else _cpu_count()
         low = strategy.min_size
         sizes = (low, max(low, int(most)), strategy.initial_size)
-        return Compute(None, sizes, plain, options_fn, True, strategy.max_tasks_in_flight_per_actor)
+        in_flight, calls = strategy.max_tasks_in_flight_per_actor, strategy.max_concurrent_calls_per_actor
+        return Compute(None, sizes, plain, options_fn, True, in_flight, calls)
     return Compute(strategy.size, None, plain, options_fn, explicit)
 
 
-def _strategy(is_class: bool, compute: Any, concurrency: Any) -> TaskPoolStrategy | ActorPoolStrategy:
+def _strategy(
+    fn: Any, is_class: bool, compute: Any, concurrency: Any
+) -> TaskPoolStrategy | ActorPoolStrategy:
     if isinstance(compute, str):
         named = {"tasks": TaskPoolStrategy, "actors": ActorPoolStrategy}
         if compute not in named:
@@ -130,8 +133,8 @@ def _strategy(is_class: bool, compute: Any, concurrency: Any) -> TaskPoolStrateg
     if compute is not None and concurrency is None:
         if is_class and isinstance(compute, TaskPoolStrategy):
             raise ValueError(
-                "You specified the callable class as `fn`, which needs actors: use compute=ActorPoolStrategy(), "
-                f"and not {compute}."
+                f"You specified the callable class {fn} as your UDF with the compute {compute}, but instances of classes live in "
+                "actors: pass an ActorPoolStrategy to compute, or None for the default."
             )
         if not isinstance(compute, (TaskPoolStrategy, ActorPoolStrategy)):
             raise ValueError(f"compute must be one of [`tasks`, `actors`, ComputeStrategy], got: {compute}")
@@ -143,13 +146,13 @@ def _strategy(is_class: bool, compute: Any, concurrency: Any) -> TaskPoolStrateg
     if isinstance(concurrency, tuple):
         if len(concurrency) not in (2, 3) or not all(isinstance(n, int) for n in concurrency):
             raise ValueError(
-                "``concurrency`` is expected to be set as a tuple of 2 or 3 integers, but got: "
+                "``concurrency`` is expected to be set as a tuple of integers (two, or three), but got: "
                 f"{concurrency}."
             )
         if not is_class:
             raise ValueError(
-                "``concurrency`` is set as a tuple of integers, but ``fn`` is not a callable class: "
-                f"{concurrency}. Use ``concurrency=n`` to control maximum number of workers to use."
+                f"``concurrency`` is set as a tuple of integers, but ``fn`` is not a callable class: "
+                f"{fn}. Use ``concurrency=n`` to control maximum number of workers to use."
             )
         least, most = concurrency[:2]
         return ActorPoolStrategy(

@@ -2,174 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections.abc
 import inspect
-import traceback
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from skate.data import convert
+from skate.data.execution.udf import Transform, UserTransform, guard, user_error
 from skate.data.plan import evaluate
-from skate.data.plan.logical import Function
-from skate.exceptions import UserCodeException
 
 if TYPE_CHECKING:
     from skate.data.expressions import Expr
 
 _ROWS_A_BLOCK = 65_536
-_ASYNC_AT_A_TIME = 16
-
-
-@dataclass
-class Transform:
-    """A step of a stage: tables in, tables out. It is pickled to where it runs, and set up there once.
-
-    Attributes:
-        name: The operator's, for errors.
-    """
-
-    name: str
-
-    def setup(self) -> None:
-        """Prepare in the process where it runs."""
-
-    def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        """The tables after this step."""
-        raise NotImplementedError
-
-
-@dataclass
-class UserTransform(Transform):
-    """A step that calls a user's function."""
-
-    function: Function = field(default_factory=lambda: Function(None))
-    _call: Callable[..., Any] | None = None
-
-    def setup(self) -> None:
-        """Make the instance, if the function is a class."""
-        fn = self.function.fn
-        if isinstance(fn, type):
-            try:
-                fn = fn(*self.function.init_args, **dict(self.function.init_kwargs))
-            except Exception as error:
-                raise user_error(error, self.name, "while its class was instantiated") from error
-        self._call = fn
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_call": None}
-
-    @property
-    def call(self) -> Callable[..., Any]:
-        """The function of one argument."""
-        if self._call is None:
-            self.setup()
-        fn, args, kwargs = self._call, self.function.args, dict(self.function.kwargs)
-        if fn is None:
-            raise TypeError(f"{self.name}: there is no function to call.")
-        if not args and not kwargs:
-            return fn
-        return lambda item: fn(item, *args, **kwargs)
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the function is a coroutine function, or an asynchronous generator."""
-        target = self._call if self._call is not None else self.function.fn
-        for candidate in (target, getattr(target, "__call__", None)):  # noqa: B004 - its code is looked at
-            if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
-                return True
-        return False
-
-    def results(self, items: Iterable[Any], what: str) -> Iterator[Any]:
-        """The function's result for each item, in order; errors say which item."""
-        call = self.call
-        if self.is_async:
-            yield from _run_async(call, items, self.name, what)
-            return
-        position = 0
-        try:
-            for item in items:
-                yield call(item)
-                position += 1
-        except GeneratorExit:
-            raise
-        except _Upstream as error:
-            raise error.cause from error.cause.__cause__
-        except Exception as error:
-            raise user_error(error, self.name, f"on {what} {position} of its input") from error
-
-
-class _Upstream(Exception):
-    """An error of the step before, which must not be taken for one of this step's function."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
-def _guard(items: Iterable[Any]) -> Iterator[Any]:
-    try:
-        yield from items
-    except _Upstream:
-        raise
-    except Exception as error:
-        raise _Upstream(error) from error
-
-
-def _run_async(call: Callable[..., Any], items: Iterable[Any], name: str, what: str) -> Iterator[Any]:
-    """Results of a coroutine function, some of them computed at the same time, in the order of the items."""
-
-    async def one(item: Any) -> list[Any]:
-        result = call(item)
-        if isinstance(result, AsyncIterator):
-            return [part async for part in result]
-        return [await result]
-
-    async def several(batch: list[Any]) -> list[Any]:
-        return list(await asyncio.gather(*(one(item) for item in batch), return_exceptions=True))
-
-    loop = asyncio.new_event_loop()
-    position = 0
-    try:
-        batch: list[Any] = []
-        for item in items:
-            batch.append(item)
-            if len(batch) == _ASYNC_AT_A_TIME:
-                for result in loop.run_until_complete(several(batch)):
-                    yield from _async_result(result, name, what, position)
-                    position += 1
-                batch = []
-        for result in loop.run_until_complete(several(batch)) if batch else ():
-            yield from _async_result(result, name, what, position)
-            position += 1
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-
-def _async_result(result: Any, name: str, what: str, position: int) -> list[Any]:
-    if isinstance(result, Exception):
-        raise user_error(result, name, f"on {what} {position} of its input") from result
-    if isinstance(result, BaseException):
-        raise result
-    return list(result)
-
-
-def user_error(error: Exception, name: str, where: str) -> Exception:
-    """What is raised in place of an error of a user's function: it names the function's line."""
-    from skate.data.context import DataContext
-
-    if isinstance(error, UserCodeException) or DataContext.get_current().raise_original_map_exception:
-        return error
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "/skate/data/" not in f.filename.replace("\\", "/")]
-    at = f" at {own[-1].filename}:{own[-1].lineno}, in {own[-1].name}" if own else ""
-    return UserCodeException(f"{name} raised {type(error).__name__}: {error}{at}, {where}.")
 
 
 def _rows(tables: Iterable[pa.Table]) -> Iterator[dict[str, Any]]:
@@ -206,7 +56,7 @@ class MapRowsTransform(UserTransform):
         return _blocks(self._checked(tables), self.target_bytes)
 
     def _checked(self, tables: Iterator[pa.Table]) -> Iterator[Any]:
-        for row in self.results(_guard(_rows(tables)), "row"):
+        for row in self.results(guard(_rows(tables)), "row"):
             if not isinstance(row, (dict, collections.abc.Mapping)):
                 raise ValueError(
                     f"Error validating {convert._shown(row)}: Standalone Python objects are not allowed in "
@@ -221,7 +71,7 @@ class FlatMapTransform(MapRowsTransform):
     """Any number of rows for each row."""
 
     def _checked(self, tables: Iterator[pa.Table]) -> Iterator[Any]:
-        for rows in self.results(_guard(_rows(tables)), "row"):
+        for rows in self.results(guard(_rows(tables)), "row"):
             if not isinstance(rows, collections.abc.Iterable) or isinstance(rows, (str, bytes)):
                 raise TypeError(
                     f"{self.name} returned {convert._shown(rows)} of type {type(rows)}: the function given to "
@@ -243,7 +93,7 @@ class FilterRowsTransform(UserTransform):
     def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """The tables after this step."""
         if self.is_async:
-            for table in _guard(tables):
+            for table in guard(tables):
                 kept = [bool(keep) for keep in self.results(convert.iter_rows(table), "row")]
                 yield table.filter(pa.array(kept, pa.bool_()))
             return
@@ -266,7 +116,7 @@ class MapBatchesTransform(UserTransform):
         empty: list[pa.Table] = []  # a function is not asked about no rows; their columns are passed on
         arguments = (
             convert.table_to_batch(table, self.batch_format, copy=not self.zero_copy)
-            for table in _guard(_without_empty(rebatch(tables, self.batch_size), empty))
+            for table in guard(_without_empty(rebatch(tables, self.batch_size), empty))
         )
         called = False
         for result in self.results(arguments, "batch"):

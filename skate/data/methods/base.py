@@ -24,13 +24,22 @@ class DatasetBase:
     _name: str | None
     _last: Execution | None
     _cached: tuple[Bundle, ...] | None
+    _runs: int
 
     def _with(self, plan: lg.Operator) -> Dataset:
         """A dataset of another plan, under the same settings."""
         raise NotImplementedError
 
-    def _execute(self, whole: bool = False) -> Iterator[Bundle]:
-        """Run the plan; `whole` says that the reader keeps all blocks."""
+    def _execute(
+        self, whole: bool = False, epoch: int | None = None, seed: int | None = None
+    ) -> Iterator[Bundle]:
+        """Run the plan.
+
+        Args:
+            whole: Whether the reader keeps all blocks.
+            epoch: Which run it is; default: the one after those before.
+            seed: Decides what is random and has no seed of its own.
+        """
         raise NotImplementedError
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from skate.data.dataset import MaterializedDataset, Schema
     from skate.data.execution.bundle import Bundle
+    from skate.data.random_access_dataset import RandomAccessDataset
 
 
 def _on_iterator(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,6 +198,24 @@ class ConsumingMethods(DatasetBase):
         result._last = self._last
         self._cached = bundles
         return result
+
+    def to_random_access_dataset(self, key: str, num_workers: int | None = None) -> RandomAccessDataset:
+        """Rows by the value of a column, held by actors: for lookups, one or many at a time.
+
+        Args:
+            key: The column.
+            num_workers: How many actors; default: four for each machine.
+
+        Raises:
+            ValueError: there is no such column, or the dataset has none.
+        """
+        from skate.data.random_access_dataset import RandomAccessDataset
+
+        if num_workers is None:
+            if not skate.is_initialized():
+                skate.init()
+            num_workers = 4 * len(skate.nodes())
+        return RandomAccessDataset(self, key, num_workers)  # type: ignore[arg-type]
 
     # Iteration
 

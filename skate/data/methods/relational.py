@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from skate.data import aggregate as ag
 from skate.data.methods.base import DatasetBase
-from skate.data.options import MixStoppingCondition, RandomSeedConfig, seed_of
+from skate.data.options import MixStoppingCondition, RandomSeedConfig, checked_seed
 from skate.data.plan import logical as lg
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class RelationalMethods(DatasetBase):
             num_blocks: Accepted for Ray's programs.
             ray_remote_args: Accepted for Ray's programs: the native engine does it.
         """
-        return self._with(lg.RandomShuffle((self._plan,), seed_of(seed), num_blocks))
+        return self._with(lg.RandomShuffle((self._plan,), checked_seed(seed), num_blocks))
 
     def randomize_block_order(self, *, seed: int | RandomSeedConfig | None = None) -> Dataset:
         """The blocks in random order; rows within a block stay together.
@@ -99,7 +99,7 @@ class RelationalMethods(DatasetBase):
         Args:
             seed: Makes the order the same each time.
         """
-        return self._with(lg.RandomizeBlocks((self._plan,), seed_of(seed)))
+        return self._with(lg.RandomizeBlocks((self._plan,), checked_seed(seed)))
 
     def random_sample(self, fraction: float, *, seed: int | RandomSeedConfig | None = None) -> Dataset:
         """Each row with a probability.
@@ -113,7 +113,7 @@ class RelationalMethods(DatasetBase):
         """
         if fraction < 0 or fraction > 1:
             raise ValueError("Fraction must be between 0 and 1.")
-        return self._with(lg.RandomSample((self._plan,), fraction, seed_of(seed)))
+        return self._with(lg.RandomSample((self._plan,), fraction, checked_seed(seed)))
 
     def repartition(
         self,

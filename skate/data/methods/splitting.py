@@ -109,7 +109,7 @@ class SplittingMethods(DatasetBase):
         if any(part <= 0 for part in proportions):
             raise ValueError("proportions must be bigger than 0")
         total = self.count()  # type: ignore[attr-defined]
-        places = [int(total * part) for part in np.cumsum(proportions)]
+        places = [int(total * part + 1e-6) for part in np.cumsum(proportions)]  # 0.7999… of 10 rows are 8
         # Every part gets at least a row, the later ones at the cost of those before.
         for index in range(len(places) - 1, -1, -1):
             left = total - (len(places) - index)
@@ -135,9 +135,20 @@ class SplittingMethods(DatasetBase):
             stratify: A column whose values are to be equally frequent in both.
 
         Raises:
-            ValueError: the size is out of range.
+            ValueError: the size is out of range, the column is missing, or both `shuffle` and `stratify` are given.
+            TypeError: the size is no number.
         """
         dataset: Any = self
+        if shuffle and stratify is not None:
+            raise ValueError(
+                "Cannot specify both 'shuffle=True' and 'stratify' parameters: to keep the classes' shares, rows are taken by class."
+            )
+        if isinstance(test_size, bool) or not isinstance(test_size, (int, float)):
+            raise TypeError(f"`test_size` must be int or float got {type(test_size)}.")
+        if stratify is not None and stratify not in (known := dataset.columns() or []):
+            raise ValueError(
+                f"You specified the column '{stratify}', but there's no such column in the dataset. The dataset has columns: {known}"
+            )
         if shuffle:
             dataset = dataset.random_shuffle(seed=seed)
         if isinstance(test_size, float):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from skate.data.execution.bundle import Bundle
+    from skate.data.options import RandomSeedConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,7 @@ class Compute:
         options_fn: Called for each task for more options.
         explicit: Whether the user asked for anything of this, so that it must not run in this process.
         in_flight: Calls that an actor may have waiting; None for the default.
+        calls: Calls that an actor runs at a time; None for one.
     """
 
     concurrency: int | None = None
@@ -128,6 +130,7 @@ class Compute:
     options_fn: Callable[[], dict[str, Any]] | None = None
     explicit: bool = False
     in_flight: int | None = None
+    calls: int | None = None
 
 
 @dataclass(frozen=True)
@@ -352,7 +355,7 @@ class Repartition(Operator):
 class RandomShuffle(Operator):
     """The rows in random order."""
 
-    seed: int | None = None
+    seed: int | RandomSeedConfig | None = None
     blocks: int | None = None
 
 
@@ -360,7 +363,7 @@ class RandomShuffle(Operator):
 class RandomizeBlocks(Operator):
     """The blocks in random order."""
 
-    seed: int | None = None
+    seed: int | RandomSeedConfig | None = None
 
     @property
     def name(self) -> str:
@@ -373,7 +376,7 @@ class RandomSample(Operator):
     """Each row with a probability."""
 
     fraction: float = 1.0
-    seed: int | None = None
+    seed: int | RandomSeedConfig | None = None
 
 
 @dataclass(frozen=True, eq=False)
