@@ -215,8 +215,9 @@ def test_a_pool_works_with_the_actors_that_there_is_room_for() -> None:
 
 @pytest.mark.usefixtures("session")
 def test_the_least_number_of_actors_can_be_waited_for(context: skate.data.DataContext) -> None:
-    context.wait_for_min_actors_s = 1
+    context.wait_for_min_actors_s = 120
     assert len(skate.data.range(2).map(Where, concurrency=1).take_all()) == 2
+    context.wait_for_min_actors_s = 1
     with pytest.raises(GetTimeoutError, match="Timed out while starting actors"):
         skate.data.range(2).map(Where, concurrency=3, num_cpus=1).take_all()
 

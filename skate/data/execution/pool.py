@@ -96,8 +96,6 @@ class Pool:
         self._load: dict[int, int] = {}
         for _ in range(max(self._least, min(initial, self._most))):
             self._start()
-        if context.wait_for_min_actors_s > 0:
-            self._wait_for_least(context.wait_for_min_actors_s)
 
     def _start(self) -> None:
         factory = self._factory.options(**self._options_fn()) if self._options_fn else self._factory
@@ -105,7 +103,15 @@ class Pool:
         self._starting[self._started] = (actor, actor.ready.remote())
         self._started += 1
 
-    def _wait_for_least(self, seconds: float) -> None:
+    def wait_for_least(self) -> None:
+        """Wait until the least number of actors has started, as long as `DataContext.wait_for_min_actors_s` says.
+
+        Raises:
+            GetTimeoutError: it has not.
+        """
+        seconds = DataContext.get_current().wait_for_min_actors_s
+        if seconds <= 0:
+            return
         deadline = time.monotonic() + seconds
         while len(self._actors) < self._least:
             self.admit(max(0.0, deadline - time.monotonic()))
@@ -217,6 +223,7 @@ def in_actors(
             running.append((number, Running(items, item, stats.tasks)))
 
     try:
+        pool.wait_for_least()
         while True:
             look()
             if not running:
