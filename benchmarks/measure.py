@@ -43,7 +43,7 @@ def sample(
         items: How many calls one run of ``work`` makes.
         warmups: Runs before the clock counts.
         least: The fewest samples to take.
-        seconds: Go on taking samples for this long.
+        seconds: Go on taking samples for this long. Work so slow that it takes ten times as long is run three times.
 
     """
     return sample_in_turns(session, [work], items=items, warmups=warmups, least=least, seconds=seconds)[0]
@@ -61,13 +61,18 @@ def sample_in_turns(
     """As `sample`, for several kinds of work in turns, so that all see the same mood of the machine."""
     if session.quick:
         warmups, least, seconds = 1, 2, 0.0
-    for work in works:
-        for _ in range(warmups):
-            work()
-    samples: list[list[float]] = [[] for _ in works]
     clock = time.perf_counter
     begin = clock()
-    while len(samples[0]) < least or clock() - begin < seconds * len(works):
+    for done in range(warmups):
+        if done and clock() - begin > seconds * len(works):
+            break
+        for work in works:
+            work()
+    samples: list[list[float]] = [[] for _ in works]
+    begin = clock()
+    while (taking := clock() - begin) < seconds * len(works) or len(samples[0]) < least:
+        if len(samples[0]) >= 2 and taking > 10 * seconds * len(works) and not session.quick:
+            break
         for work, taken in zip(works, samples, strict=True):
             start = clock()
             work()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["create_and_remove"]
 
 _BUNDLES = [{"CPU": 1}, {"CPU": 0.5}]
-_ROUNDS = 20
+_ROUNDS = 5
 
 
 def create_and_remove(session: Session) -> dict[str, Measured]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -64,11 +65,16 @@ class AsyncActor:
 
     def notify(self) -> None:
         """The inbox has something (any thread, mutex held)."""
-        if not self._scheduled and self.loop is not None:
-            self._scheduled = True
+        if self._scheduled or self.loop is None:
+            return
+        self._scheduled = True
+        if threading.get_ident() == self.worker.main_thread:
+            # The loop's own thread reads the sockets: it goes on with this as soon as it has let go of the mutex.
+            self.worker.engine.loop.deferred.append((self.take_inbox, None))
+        else:
             self.loop.call_soon_threadsafe(self.take_inbox)
 
-    def take_inbox(self) -> None:
+    def take_inbox(self, _nothing: None = None) -> None:
         """Start what has arrived."""
         self._scheduled = False
         inbox = self.worker.inbox
