@@ -269,11 +269,18 @@ class Worker:
             if self.engine.node.out:
                 objects.flush_counts()
                 loop.flush(self.engine.node)
-            if not self.inbox or now - self.last_flush > _HOLD:
+            if now - self.last_flush > _HOLD or not (self.inbox or self._backlog()):
                 loop.flush(conn)
                 self.last_flush = now
             else:
+                first = not loop.dirty
                 loop.dirty.add(conn)
+                if first and self.pools:
+                    loop.wake()  # the main thread writes when it gets its turn: at the latest when the next call blocks
+
+    def _backlog(self) -> bool:
+        """Whether calls of a threaded actor wait for a thread."""
+        return any(pool.backlog() for pool in self.pools.values())
 
     def borrowed(self) -> bool:
         """Whether refs of others are still held here that the node has not been told of."""

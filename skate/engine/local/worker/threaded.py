@@ -37,6 +37,10 @@ class Pool:
                 thread.start()
         self._queue.put((conn, message))
 
+    def backlog(self) -> bool:
+        """Whether calls wait for a thread."""
+        return not self._queue.empty()
+
     def _run(self) -> None:
         while (job := self._queue.get()) is not None:
             Execution(self._worker, *job).run()
