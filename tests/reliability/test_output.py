@@ -6,9 +6,14 @@ import re
 
 import pytest
 
-from tests.reliability.programs import run
+from tests.reliability import programs
 
-_PREFIX = re.compile(r"^\([^)]*pid=\d+\) ", re.MULTILINE)
+_PREFIX = re.compile(r"^\(.*? pid=\d+\) ", re.MULTILINE)
+
+
+def run(body: str, timeout: float = 40, dedup: str = "0") -> str:
+    """Run a program that is shown every line, unless `dedup` is "1", and return all it wrote."""
+    return programs.run(body, timeout=timeout, RAY_DEDUP_LOGS=dedup)
 
 
 def _lines(output: str) -> list[str]:
@@ -146,3 +151,61 @@ assert skate.get([talk.remote() for _ in range(2)], timeout=20) == [1, 1]
 skate.shutdown()
 """
     assert run(body) == ""
+
+
+_ALIKE = """
+skate.init(num_cpus=1)
+
+@skate.remote(num_cpus=0)
+class Speaker:
+    def __init__(self, number):
+        self.number = number
+
+    def __repr__(self):
+        return f"Speaker(number={self.number})"
+
+    def say(self, text):
+        print(text)
+
+speakers = [Speaker.remote(number) for number in range(4)]
+skate.get([speaker.say.remote(f"hello from {number}") for number, speaker in enumerate(speakers)])
+skate.get([speakers[0].say.remote("only mine") for _ in range(3)])
+skate.shutdown()
+"""
+
+
+def test_lines_that_several_workers_print_are_shown_once_and_counted() -> None:
+    output = run(_ALIKE, dedup="1")
+    hello = [line for line in _lines(output) if line.startswith("hello")]
+    assert len(hello) == 2, output
+    assert "[repeated" not in hello[0] and "[repeated 3x across cluster]" in hello[1]
+    assert _lines(output).count("only mine") == 3
+
+
+def test_all_lines_are_shown_where_that_is_asked_for() -> None:
+    lines = _lines(run(_ALIKE))
+    assert sorted(line for line in lines if line.startswith("hello")) == [f"hello from {n}" for n in range(4)]
+
+
+def test_the_prefix_is_how_the_actor_shows_itself() -> None:
+    output = run(_ALIKE)
+    assert re.search(r"^\(Speaker\(number=0\) pid=\d+\) only mine$", output, re.MULTILINE), output
+
+
+def test_the_count_is_told_while_the_program_goes_on() -> None:
+    body = """
+skate.init(num_cpus=1)
+
+@skate.remote(num_cpus=0)
+class Speaker:
+    def say(self):
+        print("the same")
+
+speakers = [Speaker.remote() for _ in range(3)]
+while True:
+    skate.get([speaker.say.remote() for speaker in speakers])
+"""
+    with programs.driver(body, RAY_DEDUP_LOGS_AGG_WINDOW_S="0.5") as program:
+        first = program.out.readline()
+        assert "the same" in first and "[repeated" not in first
+        assert any("x across cluster]" in line for line in program.out)

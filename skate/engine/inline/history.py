@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate.core import serialize
 from skate.core.actor import ActorState
+from skate.core.failure import own_repr
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef
 from skate.engine.base import StateAnswer
 from skate.engine.inline.inform import NODE_ID, describe_node
@@ -310,7 +311,7 @@ def _actor(actor: Actor) -> Row:
         "death_cause": None,
         "is_detached": actor.options.lifetime == "detached",
         "placement_group_id": None,
-        "repr_name": "",
+        "repr_name": "" if actor.instance is None else own_repr(actor.instance) or "",
         "num_restarts": actor.restarts,
         "created": actor.created,
         "born": actor.born,

@@ -5,6 +5,8 @@ poller.py    waiting for many sockets at once
 protocol.py  the messages, by number
 arena.py     the shared memory that every process maps
 limits.py    when the memory monitor acts
+duplicates.py  lines that several workers print alike
+printer.py   workers' output, on the driver's own
 launch.py    starting and stopping a session from a driver
 registry.py  finding a session from another terminal
 state.py     lists of tasks, actors, objects, …, from what the processes answer

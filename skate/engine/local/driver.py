@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skate.core import runtime
 from skate.engine.local import launch, protocol, registry, wire
 from skate.engine.local.client.engine import LocalEngine
+from skate.engine.local.printer import Printer
 
 if TYPE_CHECKING:
     from skate.engine.base import InitConfig
@@ -23,12 +24,19 @@ class DriverEngine(LocalEngine):
     """A user's program in a session: what it prints, how it is interrupted, what its forks see."""
 
     def __init__(
-        self, config: InitConfig, namespace: str, node: socket.socket, settings: dict[str, Any], arena_fd: int
+        self,
+        config: InitConfig,
+        namespace: str,
+        node: socket.socket,
+        settings: dict[str, Any],
+        arena_fd: int,
+        printer: Printer,
     ) -> None:
         super().__init__(node, settings["first_number"], settings, arena_fd, namespace)
         self.config = config
         self.job_env = dict(config.runtime_env)
-        self.print_log = write_log
+        self.printer = printer
+        self.print_log = printer.show
         self.loop.parked_fd = self.node.fd
         self._old_handler: Any = None
         self._install_handler()
@@ -69,6 +77,7 @@ class DriverEngine(LocalEngine):
             bye: Latch = self.bye
             self.loop.wait(bye, 2.0)
         self.end("skate.shutdown() was called.")
+        self.printer.close()
 
     def restore_handler(self) -> None:
         """Ctrl-C is again what it was before."""
@@ -80,7 +89,7 @@ class StarterEngine(DriverEngine):
     """The program that has started the session, which ends with it."""
 
     def __init__(self, config: InitConfig, namespace: str, session: launch.Session) -> None:
-        super().__init__(config, namespace, session.node, session.config, session.arena_fd)
+        super().__init__(config, namespace, session.node, session.config, session.arena_fd, Printer())
         self.session = session
         registry.register(session.config, os.getpid())
 
@@ -98,9 +107,15 @@ class JoinedEngine(DriverEngine):
     """A program in a session that others have started."""
 
     def __init__(
-        self, config: InitConfig, namespace: str, node: socket.socket, settings: dict[str, Any], arena_fd: int
+        self,
+        config: InitConfig,
+        namespace: str,
+        node: socket.socket,
+        settings: dict[str, Any],
+        arena_fd: int,
+        printer: Printer,
     ) -> None:
-        super().__init__(config, namespace, node, settings, arena_fd)
+        super().__init__(config, namespace, node, settings, arena_fd, printer)
         # Workers were forked by somebody else's program: for this one they look where it finds its modules.
         own_path = [
             os.path.abspath(path) for path in sys.path if path not in settings["sys_path"] or not path
@@ -128,6 +143,7 @@ def join(config: InitConfig, namespace: str, entry: registry.Entry) -> JoinedEng
     Raises:
         ConnectionError: it does not answer.
     """
+    printer = Printer()
     try:
         sock = wire.connect(entry.node_path, entry.token, protocol.DRIVER)
         sock.settimeout(10)
@@ -138,23 +154,4 @@ def join(config: InitConfig, namespace: str, entry: registry.Entry) -> JoinedEng
             raise ConnectionError("it ended while it answered")
     except OSError as error:
         raise ConnectionError(f"session {entry.name} (pid {entry.pid}) can't be joined: {error}.") from error
-    return JoinedEngine(config, namespace, sock, marshal.loads(body), fds[0])
-
-
-def write_log(stream: str, name: str, pid: int, text: bytes) -> None:
-    """Print workers' output as this process's own, each line with who printed it."""
-    target = sys.stdout if stream == "out" else sys.stderr
-    prefix = f"({name} pid={pid}) "
-    if target is not None and target.isatty():
-        prefix = f"\x1b[36m{prefix.rstrip()}\x1b[0m "
-    lines = text.decode(errors="replace").splitlines(keepends=True)
-    if runtime.show_progress is not None and any(runtime.PROGRESS in line for line in lines):
-        for line in lines:
-            if runtime.PROGRESS in line:
-                runtime.show_progress(line)
-        lines = [line for line in lines if runtime.PROGRESS not in line]
-    try:
-        target.write("".join(prefix + line for line in lines))
-        target.flush()
-    except (OSError, ValueError, AttributeError):
-        return  # the driver has closed its own output: there is nobody to show it to
+    return JoinedEngine(config, namespace, sock, marshal.loads(body), fds[0], printer)

@@ -51,7 +51,7 @@ UNPIN = 53  # key
 CREATE_ACTOR = 54  # request, key, description
 WATCH_ACTOR = 55  # key
 KILL_ACTOR = 56  # key, no_restart
-ACTOR_READY = 57  # key, error payload or None
+ACTOR_READY = 57  # key, error payload or None, how the instance shows itself ("" if as its class)
 ACTOR_EXIT = 58  # key, cause
 FIND_ACTOR = 59  # request, name, namespace
 INFO = 61  # request, what
@@ -129,7 +129,7 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     START_ACTOR: (int, _ANY, tuple),
     WATCH_ACTOR: (int,),
     KILL_ACTOR: (int, bool),
-    ACTOR_READY: (int, _ANY),
+    ACTOR_READY: (int, _ANY, str),
     ACTOR_EXIT: (int, str),
     FIND_ACTOR: (int, str, str),
     INFO: (int, str),

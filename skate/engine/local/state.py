@@ -196,7 +196,7 @@ def actors(facts: Row, _told: list[Row]) -> list[Row]:
             "death_cause": _death_cause(actor),
             "is_detached": actor["detached"],
             "placement_group_id": None,
-            "repr_name": "",
+            "repr_name": actor["shown"],
             "num_restarts": actor["restarts"],
             "num_restarts_due_to_lineage_reconstruction": 0,
             "num_restarts_due_to_node_preemption": 0,

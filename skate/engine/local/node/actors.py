@@ -86,6 +86,14 @@ class Actors:
             message = (protocol.ACTOR, key, lifecycle.DEAD, "", 0, cause, None, 0, (0, "", ""))
             self.server.connections.send(client, message)
 
+    def ready(self, process: Process, key: int, error: Any, shown: str) -> None:
+        """A constructor has ended; `shown` is how the instance shows itself."""
+        process.label = shown or process.label
+        actor = self.server.table.actors.get(key)
+        if actor is not None:
+            actor.shown = shown
+        self.server.table.constructed(key, error)
+
     def exits(self, process: Process, key: int, cause: str) -> None:
         """An actor ends by its own will."""
         process.ended = cause

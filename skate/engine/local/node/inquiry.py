@@ -101,6 +101,7 @@ class Inquiry:
             "cause": actor.cause,
             "resources": unscale(actor.running_resources),
             "creator": actor.creator,
+            "shown": actor.shown,
         }
         if about is not None:
             facts["class_name"] = about["class_name"]

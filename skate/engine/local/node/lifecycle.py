@@ -41,6 +41,7 @@ class Actor:
         "resources",
         "restarts",
         "running_resources",
+        "shown",
         "startable",
         "state",
         "watchers",
@@ -76,6 +77,8 @@ class Actor:
         self.running_resources = running_resources
         self.state = PENDING
         self.worker: int | None = None
+        self.shown = ""
+        """How its instance shows itself; empty if as its class."""
         self.pid = 0
         """That of its process, or of the last it had."""
         self.restarts = 0

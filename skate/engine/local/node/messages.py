@@ -125,7 +125,7 @@ HANDLERS: dict[int, Callable[..., Any]] = {
     protocol.WATCH_ACTOR: lambda server, *rest: server.actors.watch(*rest),
     protocol.ACTOR_EXIT: lambda server, *rest: server.actors.exits(*rest),
     protocol.FIND_ACTOR: lambda server, *rest: server.actors.find(*rest),
-    protocol.ACTOR_READY: lambda server, _process, key, error: server.table.constructed(key, error),
+    protocol.ACTOR_READY: lambda server, *rest: server.actors.ready(*rest),
     protocol.KILL_ACTOR: lambda server, _process, key, no_restart: server.table.kill(key, no_restart),
     protocol.ENV_BROKEN: lambda server, *rest: server.environments.broken(*rest),
     protocol.CREATE_GROUP: lambda server, *rest: server.groups.create(*rest),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
+from skate.core.failure import own_repr
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
 from skate.engine.local.worker.execute import Running, arguments, error_payload
@@ -46,6 +47,7 @@ def host(worker: Worker, key: int, about: tuple[Any, ...], slots: Any, facts: tu
         else:
             worker.instance = cls(*positional, **named)
         del positional, named
+        worker.shown_name = own_repr(worker.instance) or ""
     except BaseException as failure:
         error = _creation_error(worker, key, name, failure)
     finally:
@@ -53,7 +55,7 @@ def host(worker: Worker, key: int, about: tuple[Any, ...], slots: Any, facts: tu
     current_task.set(None)
     if worker.borrowed():
         worker.engine.ask(protocol.SYNC)
-    worker.engine.tell(protocol.ACTOR_READY, key, error)
+    worker.engine.tell(protocol.ACTOR_READY, key, error, worker.shown_name)
     if error is not None:
         return
     if is_asyncio:

@@ -67,6 +67,8 @@ class Worker:
         self.actor: ActorState | None = None
         self.actor_name = ""
         self.class_name = ""
+        self.shown_name = ""
+        """How the actor's instance shows itself, in front of what it prints; empty if as its class."""
         self.instance: Any = None
         self.restarts = 0
         self.groups: set[str] = set()
@@ -91,7 +93,7 @@ class Worker:
     def _who(self) -> str:
         running = current_task.get()
         if self.instance is not None or self.actor is not None:
-            return self.class_name
+            return self.shown_name or self.class_name
         return "" if running is None else running.name
 
     def serve(self) -> int:
