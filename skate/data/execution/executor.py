@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from skate.data import convert
 from skate.data.context import DataContext
-from skate.data.execution import groups
+from skate.data.execution import external, groups, memory, shuffle
 from skate.data.execution import transforms as tf
 from skate.data.execution.bundle import Bundle
 from skate.data.execution.progress import StageBar
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from skate.data.plan.native import NativeFrame
 
-_PEEK_BYTES = 64 << 20  # a stream is held up to this size, to be given to the native engine as one table
+_LOOK_ROWS = 100_000  # the first rows of a stream, by which to judge the others
+_UNKNOWN_BYTES = 1 << 40  # the size of a stream that is too large to be held
 
 
 class Execution:
@@ -126,7 +127,7 @@ class Execution:
 
     def _is_native(self, op: lg.Operator) -> bool:
         """Whether the native engine runs this operator, and not only could."""
-        if isinstance(op, (lg.Sort, lg.Join, lg.Distinct, lg.RandomShuffle, lg.SQL)):
+        if isinstance(op, (lg.Sort, lg.Join, lg.Distinct, lg.SQL)):
             return True
         if isinstance(op, lg.Aggregate):
             return groups.is_native(op.aggs)
@@ -160,7 +161,7 @@ class Execution:
         children = [self._frame(child) for child in op.inputs]
         if any(len(child.schema) == 0 for child in children):
             return self._of_nothing(op, children)
-        return _build(self, op, children)
+        return _build(op, children)
 
     def _of_nothing(self, op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
         """Operators over inputs without columns: datasets that are empty and of unknown schema."""
@@ -178,18 +179,20 @@ class Execution:
         return self._frame_of(self._stream(op))
 
     def _frame_of(self, bundles: Iterator[Bundle]) -> NativeFrame:
+        """A stream as one table if it fits into the budget, or as a stream."""
         held: list[pa.Table] = []
         size = 0
+        most = memory.budget()
         for bundle in bundles:
             held.append(bundle.table)
             size += bundle.size_bytes
-            if size > _PEEK_BYTES:
+            if size > most:
                 break
         else:
             return native.from_table(convert.concat(held)) if held else _nothing()
         whole = convert.concat(held)
         rest = itertools.chain([whole], (bundle.table for bundle in bundles))
-        return native.from_stream(whole.schema, rest, 1 << 40)
+        return native.from_stream(whole.schema, rest, _UNKNOWN_BYTES, whole.slice(0, _LOOK_ROWS))
 
     def _run(self, frame: NativeFrame, collect: bool = False) -> Iterator[Bundle]:
         if len(frame.schema) == 0:
@@ -247,29 +250,52 @@ def _of_none(agg: Any) -> Any:
     return 0 if type(agg).__name__ in ("Count", "CountDistinct") else None
 
 
-def _build(run: Execution, op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
+def _build(op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
     child = children[0]
+    is_large = sum(part.size_bytes for part in children) > memory.budget()
     if isinstance(op, lg.Sort):
         require(op.keys, child.schema)
-        return native.sorted_by(child, op.keys, op.descending)
+        whole = native.sorted_by(child, op.keys, op.descending)
+        return _on_disk(op, whole, children) if is_large else whole
     if isinstance(op, lg.Distinct):
         require(op.keys, child.schema)
         return native.distinct(child, op.keys)
-    if isinstance(op, lg.RandomShuffle):
-        return native.shuffled(child, run.seed(op.seed) & ((1 << 62) - 1))
     if isinstance(op, lg.Join):
         require(op.left_on, child.schema)
         require(op.right_on, children[1].schema)
-        return native.joined(
+        whole = native.joined(
             child, children[1], op.how, op.left_on, op.right_on, op.left_suffix, op.right_suffix
         )
+        return _on_disk(op, whole, children) if is_large else whole
     if isinstance(op, lg.SQL):
         return native.queried(children, op.names, op.query)
     if isinstance(op, lg.Aggregate):
         require(op.keys, child.schema)
         aggs = groups.native_aggs(op.aggs, child.schema)
-        return native.grouped(child, op.keys, aggs)
+        whole = native.grouped(child, op.keys, aggs)
+        if (
+            is_large
+            and op.keys
+            and (groups.keep_values(op.aggs) or not external.are_few_groups(child, op.keys))
+        ):
+            return _on_disk(op, whole, children)
+        return whole
     raise TypeError(f"{op.name} is no work for the native engine.")
+
+
+def _on_disk(op: lg.Operator, whole: NativeFrame, children: list[NativeFrame]) -> NativeFrame:
+    """What the engine would compute in memory, computed bucket by bucket."""
+    budget, child = memory.budget(), children[0]
+    if isinstance(op, lg.Sort):
+        tables = external.sorted_by(child, op.keys, op.descending, budget)
+    elif isinstance(op, lg.Aggregate):
+        tables = external.grouped(child, op.keys, groups.native_aggs(op.aggs, child.schema), budget)
+    elif isinstance(op, lg.Join):
+        suffixes = (op.left_suffix, op.right_suffix)
+        tables = external.joined(child, children[1], op.how, op.left_on, op.right_on, suffixes, budget)
+    else:
+        raise TypeError(f"{op.name} has no way over the disk.")
+    return native.from_stream(whole.schema, tables, whole.size_bytes)
 
 
 def require(columns: Sequence[str], schema: pa.Schema) -> None:
@@ -448,6 +474,19 @@ def _randomize(run: Execution, op: lg.RandomizeBlocks) -> Iterator[Bundle]:
     yield from bundles
 
 
+def _shuffle(run: Execution, op: lg.RandomShuffle) -> Iterator[Bundle]:
+    frame = run._frame(op.inputs[0])
+    if len(frame.schema) == 0:
+        return
+    seed = run.seed(op.seed) & ((1 << 62) - 1)
+    seen = False
+    for part in shuffle.shuffled(frame.frames(), frame.size_bytes, seed):
+        seen = True
+        yield Bundle(frame.finish(part))
+    if not seen:
+        yield Bundle(frame.schema.empty_table())
+
+
 def _mix(run: Execution, op: lg.Mix) -> Iterator[Bundle]:
     from skate.data.execution.mixing import mixed
 
@@ -490,6 +529,7 @@ _HANDLERS: dict[type, Callable[[Execution, Any], Iterator[Bundle]]] = {
     lg.Union: _union,
     lg.Zip: _zip,
     lg.Repartition: _repartition,
+    lg.RandomShuffle: _shuffle,
     lg.RandomizeBlocks: _randomize,
     lg.Mix: _mix,
     lg.MapGroups: _map_groups,

@@ -17,6 +17,9 @@ from skate.data.aggregate import (
     AggregateFnV2,
     ApproximateQuantile,
     ApproximateTopK,
+    AsList,
+    Quantile,
+    Unique,
     ValueCounter,
 )
 from skate.data.execution.udf import UserTransform, guard
@@ -37,6 +40,11 @@ def is_native(aggs: Sequence[AggregateFn]) -> bool:
         and not getattr(agg, "_encode_lists", None)
         for agg in aggs
     )
+
+
+def keep_values(aggs: Sequence[AggregateFn]) -> bool:
+    """Whether one of these holds all values of a group until the end."""
+    return any(isinstance(agg, (AsList, Quantile, Unique)) for agg in aggs)
 
 
 def native_aggs(aggs: Sequence[AggregateFn], schema: pa.Schema) -> list[tuple[str, pl.Expr]]:
@@ -184,4 +192,11 @@ def _groups_of(table: pa.Table, keys: Sequence[str]) -> Iterator[tuple[tuple[Any
             yield tuple(part.column(key)[0].as_py() for key in keys), part
 
 
-__all__ = ["MapGroupsTransform", "aggregate_blocks", "is_native", "native_aggs", "whole_groups"]
+__all__ = [
+    "MapGroupsTransform",
+    "aggregate_blocks",
+    "is_native",
+    "keep_values",
+    "native_aggs",
+    "whole_groups",
+]

@@ -6,7 +6,7 @@ engine has fewer types than Arrow. Extension types (tensors, objects) pass throu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,7 +16,8 @@ from polars.io.plugins import register_io_source
 from skate.data import convert
 from skate.data.expressions import AliasExpr, ColumnExpr, Expr, StarExpr
 from skate.data.plan import evaluate
-from skate.data.plan.translate import to_polars
+from skate.data.plan.offsets import narrowed
+from skate.data.plan.translate import polars_type, to_polars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,40 +37,68 @@ class NativeFrame:
         schema: The columns that it gives, in Arrow's types.
         size_bytes: About the size of its input.
         is_ordered: Whether the order of its rows means something.
+        is_once: Whether it can be computed only once, since its input is a stream.
+        first: The stream's first rows, which can be looked at beforehand.
     """
 
     frame: pl.LazyFrame
     schema: pa.Schema
     size_bytes: int
     is_ordered: bool = True
+    is_once: bool = False
+    first: pl.DataFrame | None = None
+
+    def then(self, frame: pl.LazyFrame, schema: pa.Schema | None = None, **changes: Any) -> NativeFrame:
+        """A further computation over this one."""
+        return replace(
+            self, frame=frame, schema=self.schema if schema is None else schema, first=None, **changes
+        )
+
+    def select(self, names: Sequence[str]) -> NativeFrame:
+        """Some of the columns."""
+        return self.then(self.frame.select(list(names)), schema_of(self.schema, names))
+
+    def first_rows(self, rows: int) -> pl.DataFrame:
+        """About so many of the first rows, by which to judge the others."""
+        if self.is_once:
+            return self.first if self.first is not None else self.empty().frame.collect()
+        return self.frame.head(rows).collect(engine="streaming")
+
+    def empty(self) -> NativeFrame:
+        """No rows of the same columns."""
+        return from_table(self.schema.empty_table())
 
     @property
     def _wanted(self) -> dict[str, pa.DataType]:
         return {field.name: field.type for field in self.schema}
 
-    def _finish(self, frame: pl.DataFrame) -> pa.Table:
-        return convert.normalise(frame.to_arrow(), self._wanted)
+    def finish(self, frame: pl.DataFrame) -> pa.Table:
+        """A part of the result, as a block."""
+        return convert.normalise(narrowed(frame.to_arrow()), self._wanted)
 
     def collect(self) -> pa.Table:
         """The whole result."""
         engine: Any = "in-memory" if self.size_bytes <= SMALL_BYTES else "streaming"
-        return self._finish(self.frame.collect(engine=engine))
+        return self.finish(self.frame.collect(engine=engine))
 
-    def stream(self) -> Iterator[pa.Table]:
-        """The result in pieces, as they come."""
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The result in pieces of the engine's own, as they come. There may be none."""
         if self.size_bytes <= SMALL_BYTES:
-            yield self.collect()
+            yield self.frame.collect(engine="in-memory")
             return
         width = max(1, sum(_width(field.type) for field in self.schema))
         rows = max(1024, _CHUNK_BYTES // width)
-        batches = self.frame.collect_batches(
+        yield from self.frame.collect_batches(
             chunk_size=rows, maintain_order=self.is_ordered, engine="streaming"
         )
+
+    def stream(self) -> Iterator[pa.Table]:
+        """The result in pieces, as they come; at least one."""
         seen = False
-        for batch in batches:
-            if batch.height:
+        for frame in self.frames():
+            if frame.height:
                 seen = True
-                yield self._finish(batch)
+                yield self.finish(frame)
         if not seen:
             yield self.schema.empty_table()
 
@@ -89,7 +118,19 @@ def from_table(table: pa.Table) -> NativeFrame:
     return NativeFrame(frame.lazy(), table.schema, table.nbytes)
 
 
-def from_stream(schema: pa.Schema, tables: Iterator[pa.Table], size_bytes: int) -> NativeFrame:
+def from_frame(frame: pl.DataFrame, schema: pa.Schema) -> NativeFrame:
+    """Rows in memory that the engine has made; the schema says what they are as blocks."""
+    return NativeFrame(frame.lazy(), schema, int(frame.estimated_size()))
+
+
+def schema_of(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    """Some of the columns."""
+    return pa.schema([schema.field(name) for name in names])
+
+
+def from_stream(
+    schema: pa.Schema, tables: Iterator[pa.Table], size_bytes: int, first: pa.Table | None = None
+) -> NativeFrame:
     """Tables that come one after the other, read once, as the engine asks for them."""
 
     def source(
@@ -114,9 +155,9 @@ def from_stream(schema: pa.Schema, tables: Iterator[pa.Table], size_bytes: int) 
     empty = pl.from_arrow(schema.empty_table())
     if not isinstance(empty, pl.DataFrame):
         raise TypeError("a stream of tables needs a schema with columns.")
-    return NativeFrame(
-        register_io_source(source, schema=empty.schema, validate_schema=False), schema, size_bytes
-    )
+    frame = register_io_source(source, schema=empty.schema, validate_schema=False)
+    head = None if first is None else from_table(first).frame.collect()
+    return NativeFrame(frame, schema, size_bytes, is_once=True, first=head)
 
 
 def scan(files: ParquetScan) -> NativeFrame:
@@ -136,7 +177,7 @@ def filtered(child: NativeFrame, predicate: Expr) -> NativeFrame | None:
     translated = to_polars(predicate, child.schema)
     if translated is None:
         return None
-    return NativeFrame(child.frame.filter(translated), child.schema, child.size_bytes, child.is_ordered)
+    return child.then(child.frame.filter(translated))
 
 
 def projected(child: NativeFrame, exprs: Sequence[Expr]) -> NativeFrame | None:
@@ -161,14 +202,12 @@ def projected(child: NativeFrame, exprs: Sequence[Expr]) -> NativeFrame | None:
     ):
         if not any(isinstance(expr, StarExpr) for expr in exprs):
             return None  # constants alone do not tell the engine how many rows there are
-    return NativeFrame(
-        child.frame.select(translated), pa.schema(list(wanted.items())), child.size_bytes, child.is_ordered
-    )
+    return child.then(child.frame.select(translated), pa.schema(list(wanted.items())))
 
 
 def limited(child: NativeFrame, rows: int) -> NativeFrame:
     """The first rows."""
-    return NativeFrame(child.frame.head(rows), child.schema, child.size_bytes, child.is_ordered)
+    return child.then(child.frame.head(rows))
 
 
 def sorted_by(child: NativeFrame, keys: Sequence[str], descending: Sequence[bool]) -> NativeFrame:
@@ -183,16 +222,7 @@ def sorted_by(child: NativeFrame, keys: Sequence[str], descending: Sequence[bool
         by.append(pl.col(key).cast(pl.String) if pa.types.is_dictionary(kind) else pl.col(key))
         down.append(is_down)
     frame = child.frame.sort(by, descending=down, nulls_last=True, maintain_order=True)
-    return NativeFrame(frame, child.schema, child.size_bytes)
-
-
-def shuffled(child: NativeFrame, seed: int) -> NativeFrame:
-    """The rows in an order that depends on the seed and on their places alone."""
-    order = "__skate_order__"
-    frame = (
-        child.frame.with_row_index(order).with_columns(pl.col(order).hash(seed=seed)).sort(order).drop(order)
-    )
-    return NativeFrame(frame, child.schema, child.size_bytes)
+    return child.then(frame, is_ordered=True)
 
 
 def grouped(child: NativeFrame, keys: Sequence[str], aggs: Sequence[tuple[str, pl.Expr]]) -> NativeFrame:
@@ -205,7 +235,7 @@ def grouped(child: NativeFrame, keys: Sequence[str], aggs: Sequence[tuple[str, p
     kinds = {key: child.schema.field(key).type for key in keys}
     computed = _types(frame)
     fields = [(name, kinds.get(name, computed[name])) for name in frame.collect_schema().names()]
-    return NativeFrame(frame, pa.schema(fields), child.size_bytes)
+    return child.then(frame, pa.schema(fields), is_ordered=True)
 
 
 def _types(frame: pl.LazyFrame) -> dict[str, pa.DataType]:
@@ -216,15 +246,24 @@ def _types(frame: pl.LazyFrame) -> dict[str, pa.DataType]:
 def distinct(child: NativeFrame, keys: Sequence[str]) -> NativeFrame:
     """The different values of these columns, in the order they first appear."""
     frame = child.frame.select(list(keys)).unique(maintain_order=True)
-    schema = pa.schema([child.schema.field(key) for key in keys])
-    return NativeFrame(frame, schema, child.size_bytes)
+    return child.then(frame, schema_of(child.schema, keys), is_ordered=True)
 
 
 def hashed(child: NativeFrame, keys: Sequence[str], parts: int, name: str) -> NativeFrame:
     """The rows with a further column that tells to which of the parts each belongs."""
-    part = pl.struct(list(keys)).hash(seed=17) % parts
-    frame = child.frame.with_columns(part.cast(pl.Int64).alias(name))
-    return NativeFrame(frame, child.schema.append(pa.field(name, pa.int64())), child.size_bytes)
+    part = bucket_of(keys, [None] * len(keys), parts)
+    frame = child.frame.with_columns(part.alias(name))
+    return child.then(frame, child.schema.append(pa.field(name, pa.int64())))
+
+
+def bucket_of(keys: Sequence[str], kinds: Sequence[pa.DataType | None], parts: int) -> pl.Expr:
+    """A number below `parts`, the same for rows that are equal in the keys after they were cast to these types."""
+    columns = [
+        pl.col(key) if kind is None else pl.col(key).cast(polars_type(kind))
+        for key, kind in zip(keys, kinds, strict=True)
+    ]
+    named = [column.alias(f"k{index}") for index, column in enumerate(columns)]
+    return (pl.struct(named).hash(seed=17) % parts).cast(pl.Int64)
 
 
 def queried(children: Sequence[NativeFrame], names: Sequence[str], query: str) -> NativeFrame:
@@ -277,7 +316,7 @@ def joined(
     if how in ("right_semi", "right_anti"):
         left, right, left_on, right_on = right, left, right_on, left_on
     if how.endswith(("semi", "anti")):
-        kinds = _key_types(left.schema, left_on, right.schema, right_on)
+        kinds = key_types(left.schema, left_on, right.schema, right_on)
         frame = _cast(left.frame, {}).join(
             _cast(right.frame, dict(zip(right_on, kinds, strict=True))),
             left_on=list(left_on),
@@ -292,7 +331,7 @@ def joined(
     right_names = _suffixed(
         right.schema, right_on, left.schema, left_on, right_suffix, "both", left_suffix, right_suffix
     )
-    kinds = _key_types(left.schema, left_on, right.schema, right_on)
+    kinds = key_types(left.schema, left_on, right.schema, right_on)
     keys = [f"__skate_key_{i}__" for i in range(len(left_on))]
     frame_left = _cast(left.frame, dict(zip(left_on, kinds, strict=True))).rename(left_names)
     frame_right = _cast(right.frame, dict(zip(right_on, kinds, strict=True))).rename(
@@ -339,7 +378,7 @@ def _suffixed(
     return {name: f"{name}{suffix or ''}" for name in schema.names if name in both and suffix}
 
 
-def _key_types(
+def key_types(
     left: pa.Schema, left_on: Sequence[str], right: pa.Schema, right_on: Sequence[str]
 ) -> list[pa.DataType | None]:
     """For each pair of keys, the type to compare in; None if they are of one type."""
@@ -356,8 +395,6 @@ def _key_types(
 
 
 def _cast(frame: pl.LazyFrame, kinds: Mapping[str, pa.DataType | None]) -> pl.LazyFrame:
-    from skate.data.plan.translate import polars_type
-
     casts = [pl.col(name).cast(polars_type(kind)) for name, kind in kinds.items() if kind is not None]
     return frame.with_columns(casts) if casts else frame
 
@@ -365,17 +402,20 @@ def _cast(frame: pl.LazyFrame, kinds: Mapping[str, pa.DataType | None]) -> pl.La
 __all__ = [
     "NativeFrame",
     "SMALL_BYTES",
+    "bucket_of",
     "distinct",
     "filtered",
+    "from_frame",
     "from_stream",
     "from_table",
     "grouped",
     "hashed",
     "joined",
+    "key_types",
     "limited",
     "projected",
     "queried",
     "scan",
-    "shuffled",
+    "schema_of",
     "sorted_by",
 ]
