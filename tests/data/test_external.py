@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ ROWS = st.lists(
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A budget of next to nothing; the list gets the size of each frame that goes to the disk."""
     spilled: list[int] = []
     write = spill.Spool.spill
@@ -45,7 +44,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr(memory, "budget", lambda: 64)
     monkeypatch.setattr(shuffle, "budget", lambda: 64)
     monkeypatch.setattr(spill.Spool, "spill", counted)
-    yield spilled
+    return spilled
 
 
 def dataset_of(table: pa.Table, blocks: int = 4) -> skate.data.Dataset:
@@ -190,5 +189,5 @@ def test_a_shuffle_depends_on_places_and_not_on_blocks(rows: int, seed: int) -> 
 
 
 def test_the_limit_is_the_smallest_there_is() -> None:
-    assert 0 < memory.limit()
+    assert memory.limit() > 0
     assert 16 << 20 <= memory.budget() <= memory.limit()
