@@ -20,4 +20,5 @@ How the package is laid out:
     core/         the suite of tasks, actors and objects: bars.py is its table, the rest its work
     tune/         the suite of searches
     train/        the suite of training runs
+    data/         the suite of datasets
 """

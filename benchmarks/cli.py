@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-SUITES = ("core", "tune", "train", "serve")
+SUITES = ("core", "tune", "train", "serve", "data")
 _RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -89,6 +89,7 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
         help="a peer's interpreter (default: in $SKATE_BENCH_PEERS or .peers, made on demand)",
     )
     add("--timeout", type=float, default=600.0, help="seconds a measurement may take (default: %(default)g)")
+    add("--rows", type=_positive, metavar="N", help="rows of the data suite's files (default: 20 million)")
     add("--list", action="store_true", help="print the rows and stop")
 
 
@@ -133,6 +134,11 @@ def _run_suite(options: argparse.Namespace, rows: Sequence[Row]) -> int:
             systems[peer] = Failure(str(error))
     systems[PLAIN] = Path(sys.executable)
     rounds = options.rounds or (1 if options.quick else 3)
+    if options.rows:
+        os.environ["SKATE_BENCH_ROWS"] = str(options.rows)
+    prepare = getattr(importlib.import_module(f"benchmarks.{options.command}"), "prepare", None)
+    if prepare is not None:
+        prepare(options.quick)
     about = _about(systems, rounds, options.quick)
     plan = Plan(options.command, rows, systems, rounds, options.quick, options.timeout)
     results = run(plan, progress_to_stderr)

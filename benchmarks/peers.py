@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALWAYS", "PEERS", "REQUIREMENTS", "PeerError", "peer_python", "versions_of"]
 
-PEERS = ("ray", "dask", "pool", "joblib")
+PEERS = ("ray", "dask", "pool", "joblib", "polars", "duckdb", "daft", "pandas")
 """Every peer, in the order of the table's columns. ``pool`` is ``concurrent.futures.ProcessPoolExecutor``."""
 
 ALWAYS = ("pool", "joblib")
@@ -33,6 +33,10 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "ray": ("ray[serve]==2.60.0", *_SHARED, *_TUNE),
     "dask": ("dask==2026.8.0", "distributed==2026.8.0", *_SHARED),
     "joblib": ("joblib==1.6.0", *_SHARED),
+    "polars": ("polars==2.1.0", *_SHARED),
+    "duckdb": ("duckdb==2.0.1", "pyarrow==26.0.1", *_SHARED),
+    "daft": ("daft==0.7.26", *_SHARED),
+    "pandas": ("pandas==3.1.1", "pyarrow==26.0.1", *_SHARED),
 }
 """What each environment holds; a peer that is not here runs in the interpreter that runs the benchmarks."""
 

@@ -17,10 +17,12 @@ __all__ = [
     "Bar",
     "Failure",
     "Judgement",
+    "LikeFastest",
     "Outcome",
     "Row",
     "Unit",
     "Within",
+    "WithinBest",
     "format_value",
     "judge",
     "times_better",
@@ -58,7 +60,23 @@ class Within:
     times: float
 
 
-Bar = Against | AtMost | Within
+@dataclass(frozen=True, slots=True)
+class WithinBest:
+    """Ours may cost at most ``times`` what the best of these peers costs, of those that ran and could do the work."""
+
+    times: float
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LikeFastest:
+    """Ours may cost at most ``times`` what the peer costs that is the fastest in another row of the run."""
+
+    row: str
+    times: float
+
+
+Bar = Against | AtMost | Within | WithinBest | LikeFastest
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +146,32 @@ def times_better(unit: Unit, ours: float, theirs: float) -> float:
     return better / worse if worse else float("inf")
 
 
-def judge(row: Row, outcomes: Mapping[str, Outcome]) -> list[Judgement]:
-    """Judge each bar of a row by the outcomes of the systems that ran."""
-    return [_judge_one(row, bar, outcomes) for bar in row.bars]
+def judge(
+    row: Row, outcomes: Mapping[str, Outcome], others: Mapping[str, Mapping[str, Outcome]] | None = None
+) -> list[Judgement]:
+    """Judge each bar of a row by the outcomes of the systems that ran.
+
+    Args:
+        row: The row.
+        outcomes: Its outcomes.
+        others: The outcomes of all rows of the run by name, for bars that look at another row.
+
+    """
+    return [_judge_one(row, bar, outcomes, others or {}) for bar in row.bars]
 
 
-def _judge_one(row: Row, bar: Bar, outcomes: Mapping[str, Outcome]) -> Judgement:
+def _judge_one(
+    row: Row, bar: Bar, outcomes: Mapping[str, Outcome], others: Mapping[str, Mapping[str, Outcome]]
+) -> Judgement:
     ours = outcomes.get(OURS)
+    if isinstance(bar, WithinBest):
+        text = f"<= {bar.times:g}x best of {', '.join(bar.peers)}"
+        found = {peer: outcomes[peer] for peer in bar.peers if peer in outcomes}
+        return _judge_cost(text, bar.times, ours, found, _best(found))
+    if isinstance(bar, LikeFastest):
+        found = {peer: outcome for peer, outcome in outcomes.items() if peer != OURS}
+        timed = {peer: others.get(bar.row, {}).get(peer) for peer in found}
+        return _judge_cost(f"<= {bar.times:g}x the fastest peer", bar.times, ours, found, _best(timed))
     if isinstance(bar, Against):
         return _judge_against(row, bar, ours, outcomes)
     rate = row.unit == "B/s"
@@ -149,6 +186,24 @@ def _judge_one(row: Row, bar: Bar, outcomes: Mapping[str, Outcome]) -> Judgement
     reached = ours.times_reference
     clears = reached >= bar.times if rate else reached <= bar.times
     return Judgement(text, f"{reached:.2f}x", _verdict(clears))
+
+
+def _best(outcomes: Mapping[str, Outcome | None]) -> str | None:
+    """The system that costs least, of those that have a figure."""
+    figures = {name: one.median for name, one in outcomes.items() if isinstance(one, Figure)}
+    return min(figures, key=figures.__getitem__) if figures else None
+
+
+def _judge_cost(
+    text: str, times: float, ours: Outcome | None, peers: Mapping[str, Outcome], chosen: str | None
+) -> Judgement:
+    if not peers:
+        return Judgement(text, "", "not run")
+    theirs = peers[chosen] if chosen is not None else None
+    if not isinstance(ours, Figure) or not isinstance(theirs, Figure):
+        return Judgement(text, "", "FAIL")
+    reached = ours.median / theirs.median if theirs.median else float("inf")
+    return Judgement(text, f"{reached:.2f}x {chosen}", _verdict(reached <= times))
 
 
 def _judge_against(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.rows import OURS, Failure, Outcome, Row, format_value, judge, times_better
+from benchmarks.rows import OURS, Failure, Judgement, Outcome, Row, format_value, judge, times_better
 from benchmarks.runner import PLAIN, RowResult
 from benchmarks.stats import Figure
 
@@ -18,9 +18,15 @@ def failed(results: Sequence[RowResult]) -> bool:
     """Tell whether a bar is missed or ours could not do some work."""
     return any(
         isinstance(result.outcomes.get(OURS), Failure)
-        or any(judgement.verdict == "FAIL" for judgement in judge(result.row, result.outcomes))
-        for result in results
+        or any(judgement.verdict == "FAIL" for judgement in judgements)
+        for result, judgements in zip(results, _judged(results), strict=True)
     )
+
+
+def _judged(results: Sequence[RowResult]) -> list[list[Judgement]]:
+    """The judgements of each row, which may look at other rows."""
+    others = {result.row.name: result.outcomes for result in results}
+    return [judge(result.row, result.outcomes, others) for result in results]
 
 
 def render(results: Sequence[RowResult]) -> str:
@@ -36,9 +42,9 @@ def render(results: Sequence[RowResult]) -> str:
         *dict.fromkeys(name for one in results for name in one.outcomes if name not in (OURS, PLAIN)),
     ]
     lines = [["row", *names, PLAIN, "bar", "reached", "verdict"]]
-    for result in results:
+    for result, judgements in zip(results, _judged(results), strict=True):
         cells = [_cell(result, name, errors) for name in names]
-        bars = [[one.bar, one.reached, one.verdict] for one in judge(result.row, result.outcomes)]
+        bars = [[one.bar, one.reached, one.verdict] for one in judgements]
         line = [result.row.name, *cells, _plain_cell(result, errors)]
         lines.append([*line, *(bars[0] if bars else ["", "", ""])])
         lines.extend([*[""] * len(line), *further] for further in bars[1:])
@@ -84,7 +90,7 @@ def _error_cell(row: Row, name: str, failure: Failure, errors: list[str]) -> str
 
 
 def _summary(results: Sequence[RowResult]) -> str:
-    verdicts = [judgement.verdict for one in results for judgement in judge(one.row, one.outcomes)]
+    verdicts = [judgement.verdict for judgements in _judged(results) for judgement in judgements]
     counts = {verdict: verdicts.count(verdict) for verdict in ("pass", "FAIL", "not run")}
     return f"bars: {counts['pass']} passed, {counts['FAIL']} failed, {counts['not run']} without their peer"
 
@@ -100,10 +106,10 @@ def as_json(results: Sequence[RowResult]) -> list[dict[str, Any]]:
             "systems": {name: _outcome_as_json(outcome) for name, outcome in one.outcomes.items()},
             "bars": [
                 {"bar": judgement.bar, "reached": judgement.reached, "verdict": judgement.verdict}
-                for judgement in judge(one.row, one.outcomes)
+                for judgement in judgements
             ],
         }
-        for one in results
+        for one, judgements in zip(results, _judged(results), strict=True)
     ]
 
 

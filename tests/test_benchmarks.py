@@ -15,10 +15,23 @@ from benchmarks.child import function_for
 from benchmarks.cli import main
 from benchmarks.compare import compare
 from benchmarks.core.bars import ROWS
+from benchmarks.data.bars import ROWS as DATA_ROWS
 from benchmarks.peers import PEERS, PeerError, peer_python
 from benchmarks.processes import alive
 from benchmarks.raw import RawPair
-from benchmarks.rows import OURS, Against, AtMost, Failure, Outcome, Row, Within, format_value, judge
+from benchmarks.rows import (
+    OURS,
+    Against,
+    AtMost,
+    Failure,
+    LikeFastest,
+    Outcome,
+    Row,
+    Within,
+    WithinBest,
+    format_value,
+    judge,
+)
 from benchmarks.runner import PLAIN, Plan, RowResult, run
 from benchmarks.serve.bars import ROWS as SERVE_ROWS
 from benchmarks.session import API_SYSTEMS
@@ -118,6 +131,26 @@ def test_a_peer_that_was_not_asked_for_is_not_a_pass() -> None:
     assert verdicts(COST, skate=figure(0.1)) == ["not run", "pass"]
 
 
+def test_the_best_peer_is_the_best_of_those_that_could_do_the_work() -> None:
+    row = Row("a.b", "", "a.b", "seconds", "s", (WithinBest(1.25, ("polars", "duckdb")),))
+    assert verdicts(row, skate=figure(1.2), polars=figure(1.0), duckdb=figure(3.0)) == ["pass"]
+    assert verdicts(row, skate=figure(1.3), polars=figure(1.0), duckdb=figure(3.0)) == ["FAIL"]
+    assert verdicts(row, skate=figure(3.1), polars=Failure("broken"), duckdb=figure(3.0)) == ["pass"]
+    assert verdicts(row, skate=figure(1.0), polars=Failure("broken")) == ["FAIL"]
+    assert verdicts(row, skate=figure(1.0), ray=figure(9.0)) == ["not run"]
+
+
+def test_memory_is_held_against_the_peer_that_is_fastest() -> None:
+    row = Row("a.memory", "", "a.b", "memory", "B", (LikeFastest("a.b", 1.25),))
+    memory = {"skate": figure(120.0), "polars": figure(100.0), "duckdb": figure(10.0)}
+    times = {"skate": figure(9.0), "polars": figure(1.0), "duckdb": figure(2.0)}
+    assert [one.verdict for one in judge(row, memory, {"a.b": times})] == ["pass"]
+    times["duckdb"] = figure(0.5)
+    assert [one.verdict for one in judge(row, memory, {"a.b": times})] == ["FAIL"]
+    assert [one.verdict for one in judge(row, memory)] == ["FAIL"]  # nobody was timed
+    assert [one.verdict for one in judge(row, {"skate": figure(1.0)}, {"a.b": times})] == ["not run"]
+
+
 def test_a_failure_on_either_side_fails_the_bar() -> None:
     assert verdicts(COST, skate=figure(0.1), ray=Failure("broken")) == ["FAIL", "pass"]
     assert verdicts(COST, skate=Failure("broken"), ray=figure(1.0)) == ["FAIL", "FAIL"]
@@ -132,7 +165,7 @@ def test_failed_is_about_ours_and_bars_only() -> None:
 
 def test_every_row_has_its_code_and_sound_bars() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
-    suites = {"core": ROWS, "serve": SERVE_ROWS, "train": TRAIN_ROWS, "tune": TUNE_ROWS}
+    suites = {"core": ROWS, "data": DATA_ROWS, "serve": SERVE_ROWS, "train": TRAIN_ROWS, "tune": TUNE_ROWS}
     for suite, row in [(suite, row) for suite, rows in suites.items() for row in rows]:
         assert function_for(suite, row.benchmark, OURS) is not None, row.name
         for bar in row.bars:
@@ -141,6 +174,11 @@ def test_every_row_has_its_code_and_sound_bars() -> None:
                 assert not (row.ours_only and bar.peer in API_SYSTEMS), row.name
             if isinstance(bar, Within):
                 assert row.reference, row.name
+            if isinstance(bar, WithinBest):
+                for peer in bar.peers:
+                    assert peer in PEERS, row.name
+            if isinstance(bar, LikeFastest):
+                assert bar.row in {one.name for one in suites[suite]}, row.name
 
 
 def test_code_of_other_systems_belongs_to_a_row() -> None:
