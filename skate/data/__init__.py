@@ -31,8 +31,13 @@ from skate.data import block as block
 from skate.data import datatype as datatype
 from skate.data import exceptions as exceptions
 from skate.data import expressions as expressions
-from skate.data.catalog import Catalog, CatalogAccessMode, ReaderFormat, ResolvedSource
-from skate.data.connectors import read_avro, read_sql, read_tfrecords, read_webdataset
+from skate.data.catalog import (
+    Catalog,
+    CatalogAccessMode,
+    DatabricksUnityCatalog,
+    ReaderFormat,
+    ResolvedSource,
+)
 from skate.data.context import DataContext, DatasetContext, ExecutionOptions, ExecutionResources
 from skate.data.creation import (
     from_arrow,
@@ -65,6 +70,8 @@ from skate.data.datasource import (
     RowBasedFileDatasink,
     SaveMode,
 )
+from skate.data.datasource.clickhouse import ClickHouseTableSettings, SinkMode
+from skate.data.datasource.kafka import KafkaAuthConfig
 from skate.data.execution.progress import set_progress_bars
 from skate.data.execution.strategies import ActorPoolStrategy, TaskPoolStrategy
 from skate.data.extensions import ArrowTensorType, ArrowVariableShapedTensorType
@@ -72,19 +79,65 @@ from skate.data.iterator import DataIterator
 from skate.data.iterator import DataIterator as DatasetIterator
 from skate.data.options import MixStoppingCondition, NodeIdStr, RandomSeedConfig
 from skate.data.preprocessor import Preprocessor
-from skate.data.reading import read_csv, read_datasource, read_json, read_orc, read_text
-from skate.data.reading_arrays import read_binary_files, read_images, read_numpy
-from skate.data.reading_parquet import read_parquet
+from skate.data.reading import (
+    read_audio,
+    read_avro,
+    read_bigquery,
+    read_binary_files,
+    read_clickhouse,
+    read_csv,
+    read_databricks_tables,
+    read_datasource,
+    read_delta,
+    read_delta_sharing_tables,
+    read_hudi,
+    read_iceberg,
+    read_images,
+    read_json,
+    read_kafka,
+    read_lance,
+    read_mcap,
+    read_mongo,
+    read_numpy,
+    read_orc,
+    read_parquet,
+    read_snowflake,
+    read_sql,
+    read_text,
+    read_tfrecords,
+    read_unity_catalog,
+    read_videos,
+    read_webdataset,
+)
 from skate.data.stats import list_stats_summaries
 from skate.data.summary import DatasetSummary
 
 __all__ = [
+    "read_videos",
+    "read_unity_catalog",
+    "read_snowflake",
+    "read_mongo",
+    "read_mcap",
+    "read_lance",
+    "read_kafka",
+    "read_iceberg",
+    "read_hudi",
+    "read_delta_sharing_tables",
+    "read_delta",
+    "read_databricks_tables",
+    "read_clickhouse",
+    "read_bigquery",
+    "read_audio",
     "ActorPoolStrategy",
     "ArrowTensorType",
     "ArrowVariableShapedTensorType",
     "BlockBasedFileDatasink",
     "Catalog",
     "CatalogAccessMode",
+    "ClickHouseTableSettings",
+    "DatabricksUnityCatalog",
+    "KafkaAuthConfig",
+    "SinkMode",
     "DataContext",
     "DataIterator",
     "Dataset",

@@ -19,7 +19,8 @@ from skate.data.methods.mapping import MapMethods
 from skate.data.methods.relational import RelationalMethods
 from skate.data.methods.splitting import SplittingMethods
 from skate.data.methods.summarising import SummarisingMethods
-from skate.data.methods.writing import WritingMethods
+from skate.data.methods.writing import FileWritingMethods
+from skate.data.methods.writing_stores import StoreWritingMethods
 from skate.data.plan import logical as lg
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Dataset(
     RelationalMethods,
     SplittingMethods,
     ConsumingMethods,
-    WritingMethods,
+    FileWritingMethods,
+    StoreWritingMethods,
     SummarisingMethods,
 ):
     """Rows in blocks, computed when they are asked for.

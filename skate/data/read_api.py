@@ -1,6 +1,5 @@
 """Everything that makes a dataset, under the module name that programs written for Ray import."""
 
-from skate.data.connectors import read_avro, read_sql, read_tfrecords, read_webdataset
 from skate.data.creation import (
     from_arrow,
     from_arrow_refs,
@@ -22,11 +21,53 @@ from skate.data.creation import (
     range,
     range_tensor,
 )
-from skate.data.reading import read_csv, read_datasource, read_json, read_orc, read_text
-from skate.data.reading_arrays import read_binary_files, read_images, read_numpy
-from skate.data.reading_parquet import read_parquet
+from skate.data.reading import (
+    read_audio,
+    read_avro,
+    read_bigquery,
+    read_binary_files,
+    read_clickhouse,
+    read_csv,
+    read_databricks_tables,
+    read_datasource,
+    read_delta,
+    read_delta_sharing_tables,
+    read_hudi,
+    read_iceberg,
+    read_images,
+    read_json,
+    read_kafka,
+    read_lance,
+    read_mcap,
+    read_mongo,
+    read_numpy,
+    read_orc,
+    read_parquet,
+    read_snowflake,
+    read_sql,
+    read_text,
+    read_tfrecords,
+    read_unity_catalog,
+    read_videos,
+    read_webdataset,
+)
 
 __all__ = [
+    "read_videos",
+    "read_unity_catalog",
+    "read_snowflake",
+    "read_mongo",
+    "read_mcap",
+    "read_lance",
+    "read_kafka",
+    "read_iceberg",
+    "read_hudi",
+    "read_delta_sharing_tables",
+    "read_delta",
+    "read_databricks_tables",
+    "read_clickhouse",
+    "read_bigquery",
+    "read_audio",
     "from_arrow",
     "from_arrow_refs",
     "from_blocks",

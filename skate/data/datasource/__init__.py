@@ -8,14 +8,16 @@ from skate.data.datasource.datasink import (
     WriteReturnType,
 )
 from skate.data.datasource.datasource import Datasource, RandomIntRowDatasource, Reader, ReadTask
-from skate.data.datasource.file_based import (
+from skate.data.datasource.delta_sharing import DeltaSharingDatasource
+from skate.data.datasource.file_based_datasource import FileBasedDatasource
+from skate.data.datasource.file_datasink import BlockBasedFileDatasink, RowBasedFileDatasink
+from skate.data.datasource.file_meta_provider import (
     BaseFileMetadataProvider,
     DefaultFileMetadataProvider,
-    FileBasedDatasource,
     FileMetadataProvider,
 )
-from skate.data.datasource.file_sinks import BlockBasedFileDatasink, RowBasedFileDatasink
 from skate.data.datasource.filename_provider import FilenameProvider
+from skate.data.datasource.mcap import MCAPDatasource, TimeRange
 from skate.data.datasource.partitioning import (
     Partitioning,
     PartitionStyle,
@@ -29,6 +31,9 @@ __all__ = [
     "BlockBasedFileDatasink",
     "BlockMetadata",
     "Datasink",
+    "DeltaSharingDatasource",
+    "MCAPDatasource",
+    "TimeRange",
     "Datasource",
     "DefaultFileMetadataProvider",
     "DummyOutputDatasink",

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from skate.data import convert
-from skate.data.datasource.file_based import FileBasedDatasource
+from skate.data.datasource.file_based_datasource import FileBasedDatasource
 from skate.data.interop import require_module
 
 if TYPE_CHECKING:

@@ -63,6 +63,12 @@ def as_arrow_filesystem(filesystem: Any) -> pafs.FileSystem:
     )
 
 
+def expanded(path: str) -> str:
+    """A local path with ~ resolved, as an absolute one; an address as it is, without `local://`."""
+    text = str(path).removeprefix("local://").removeprefix("file://")
+    return text if "://" in text else os.path.abspath(os.path.expanduser(text))
+
+
 def _strip_scheme(text: str, filesystem: pafs.FileSystem) -> str:
     if "://" not in text:
         return text
@@ -190,4 +196,12 @@ def download_all(addresses: list[str | None], filesystem: Any) -> pa.Array:
         return pa.array(list(pool.map(one, addresses)), pa.binary())
 
 
-__all__ = ["as_arrow_filesystem", "download_all", "expand", "open_input", "resolve_paths", "shuffled"]
+__all__ = [
+    "as_arrow_filesystem",
+    "download_all",
+    "expand",
+    "expanded",
+    "open_input",
+    "resolve_paths",
+    "shuffled",
+]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from skate.data import convert
 from skate.data.block import BlockMetadata
 from skate.data.datasource.datasource import ReadTask
-from skate.data.datasource.file_based import FileBasedDatasource
+from skate.data.datasource.file_based_datasource import FileBasedDatasource
 from skate.data.datasource.partitioning import Partitioning, PathPartitionParser
 from skate.data.plan import evaluate
 from skate.data.plan import logical as lg

@@ -58,7 +58,9 @@ class SQLDatasource(Datasource):
     def _shard(self, part: int, parts: int) -> str:
         keys = self._keys or []
         joined = keys[0] if len(keys) == 1 else f"CONCAT({', '.join(keys)})"
-        return f"SELECT * FROM ({self._sql}) as T WHERE MOD(ABS({self._hash}({joined})), {parts}) = {part}"
+        # The remainder first: the smallest whole number has no absolute value. Rows whose key is null are in part 0.
+        number = f"COALESCE(ABS(MOD({self._hash}({joined}), {parts})), 0)"
+        return f"SELECT * FROM ({self._sql}) as T WHERE {number} = {part}"
 
     def _can_shard(self, parts: int) -> bool:
         """Whether the database understands a part of the query."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skate.data import convert
-from skate.data.datasource.file_based import FileBasedDatasource
-from skate.data.datasource.file_sinks import BlockBasedFileDatasink
+from skate.data.datasource.file_based_datasource import FileBasedDatasource
+from skate.data.datasource.file_datasink import BlockBasedFileDatasink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

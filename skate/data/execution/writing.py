@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 import pyarrow as pa
 
+from skate.data import convert
 from skate.data.datasource.datasink import Datasink, TaskContext, WriteResult
-from skate.data.datasource.file_sinks import ParquetDatasink
+from skate.data.datasource.file_datasink import FileDatasink
+from skate.data.datasource.parquet_datasink import ParquetDatasink
 from skate.data.execution.bundle import Bundle
 from skate.data.execution.stage import StageStats, Work, run_stage
 from skate.data.execution.transforms import Transform, rebatch
@@ -52,17 +54,21 @@ def write(run: Execution, op: lg.Write) -> Iterator[Bundle]:
     """Write the input to the sink; the rows of the result are what its writes returned."""
     sink: Datasink[Any] = op.datasink
     sink.on_write_start(lg.known_schema(op.inputs[0]))
+    write_uuid = uuid.uuid4().hex
     try:
         if isinstance(sink, ParquetDatasink) and sink.is_plain and not op.compute.explicit:
-            native = _native_write(run, op.inputs[0], sink)
+            native = _native_write(run, op.inputs[0], sink, write_uuid)
             if native is not None:
                 sink.on_write_complete(native)
                 return
-        bundles = list(_write_blocks(run, op, sink))
+        bundles = list(_write_blocks(run, op, sink, write_uuid))
         returns = [_read_return(bundle.table) for bundle in bundles]
         sink.on_write_complete(WriteResult.combine(*returns) if returns else WriteResult(0, 0, []))
-    except Exception as error:
-        sink.on_write_failed(error)
+    except BaseException as error:
+        if isinstance(sink, FileDatasink):
+            sink.remove_written(write_uuid)
+        if isinstance(error, Exception):
+            sink.on_write_failed(error)
         raise
     yield from bundles
 
@@ -72,7 +78,9 @@ def _read_return(table: pa.Table) -> WriteResult[Any]:
     return WriteResult(row["num_rows"], row["size_bytes"], [cloudpickle.loads(row["write_return"])])
 
 
-def _native_write(run: Execution, op: lg.Operator, sink: ParquetDatasink) -> WriteResult[None] | None:
+def _native_write(
+    run: Execution, op: lg.Operator, sink: ParquetDatasink, write_uuid: str
+) -> WriteResult[list[str]] | None:
     """Let the native engine write its own result to a file, without a way through this process."""
     import polars as pl
 
@@ -81,7 +89,7 @@ def _native_write(run: Execution, op: lg.Operator, sink: ParquetDatasink) -> Wri
     frame = run._native(op, required=False)
     if frame is None or any(isinstance(field.type, pa.BaseExtensionType) for field in frame.schema):
         return None
-    name = sink.filename_provider.get_filename_for_block(None, uuid.uuid4().hex, 0, 0)
+    name = sink.filename_provider.get_filename_for_block(None, write_uuid, 0, 0)
     partial, final = f"{sink.path}/.{name}.partial", f"{sink.path}/{name}"
     try:
         frame.frame.sink_parquet(partial, compression="snappy", arrow_schema=None)
@@ -90,11 +98,11 @@ def _native_write(run: Execution, op: lg.Operator, sink: ParquetDatasink) -> Wri
     finally:
         if os.path.exists(partial):
             os.remove(partial)
-    return WriteResult(rows, os.path.getsize(final), [None])
+    return WriteResult(rows, os.path.getsize(final), [[final]])
 
 
-def _write_blocks(run: Execution, op: lg.Write, sink: Datasink[Any]) -> Iterator[Bundle]:
-    step = _WriteTransform(op.name, sink, uuid.uuid4().hex)
+def _write_blocks(run: Execution, op: lg.Write, sink: Datasink[Any], write_uuid: str) -> Iterator[Bundle]:
+    step = _WriteTransform(op.name, sink, write_uuid)
     stats = StageStats(op.name)
     run.stats.append(stats)
     work = _numbered(_gathered(run._stream(op.inputs[0]), sink))
@@ -102,8 +110,11 @@ def _write_blocks(run: Execution, op: lg.Write, sink: Datasink[Any]) -> Iterator
 
 
 def _gathered(bundles: Iterator[Bundle], sink: Datasink[Any]) -> Iterator[Bundle]:
-    """Blocks in pieces of at least as many rows as the sink asks for; small blocks stay as they are otherwise."""
-    least = sink.min_rows_per_write
+    """Blocks in pieces of at least as many rows or bytes as the sink asks for; small blocks stay as they are otherwise."""
+    least, least_bytes = sink.min_rows_per_write, sink.min_bytes_per_write
+    if least is None and least_bytes is not None:
+        yield from _of_bytes(bundles, least_bytes)
+        return
     if least is None:
         yield from (bundle for bundle in bundles if bundle.rows)
         return
@@ -111,6 +122,20 @@ def _gathered(bundles: Iterator[Bundle], sink: Datasink[Any]) -> Iterator[Bundle
     for table in rebatch(tables, least):
         if table.num_rows:
             yield Bundle(table)
+
+
+def _of_bytes(bundles: Iterator[Bundle], least: int) -> Iterator[Bundle]:
+    held: list[pa.Table] = []
+    size = 0
+    for bundle in bundles:
+        if bundle.rows:
+            held.append(bundle.table)
+            size += bundle.size_bytes
+        if size >= least:
+            yield Bundle(convert.concat(held))
+            held, size = [], 0
+    if held:
+        yield Bundle(convert.concat(held))
 
 
 def _numbered(bundles: Iterator[Bundle]) -> Iterator[Work]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skate.data.documentation import documented
 from skate.data.execution.strategies import resolve
 from skate.data.plan import logical as lg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from skate.data.context import DataContext
     from skate.data.dataset import Dataset
+    from skate.data.datasource.datasink import Datasink
     from skate.data.execution.bundle import Bundle
     from skate.data.execution.executor import Execution
 
@@ -41,6 +43,51 @@ class DatasetBase:
             seed: Decides what is random and has no seed of its own.
         """
         raise NotImplementedError
+
+
+writer = documented(
+    {
+        "path": "The folder, or its address.",
+        "filesystem": "An Arrow or fsspec file system; None finds one by the address.",
+        "try_create_dir": "Whether to make the folder.",
+        "arrow_open_stream_args": "Arguments of the file system's `open_output_stream`.",
+        "filename_provider": "Names the files.",
+        "min_rows_per_file": "The least number of rows of a file.",
+        "num_rows_per_file": "The old name of `min_rows_per_file`.",
+        "mode": "What to do where something is already.",
+        "catalog": "Resolves the name of a table.",
+        "storage_options": "Credentials and settings of the store, as its package takes them.",
+        "ray_remote_args": "Options of the tasks that write.",
+        "concurrency": "How many tasks write at a time.",
+    }
+)
+
+
+class SinkMethods(DatasetBase):
+    """Writing, to whatever it is."""
+
+    @writer
+    def write_datasink(
+        self,
+        datasink: Datasink[Any],
+        *,
+        ray_remote_args: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        """Write to a sink.
+
+        Args:
+            datasink: The sink.
+        """
+        where = resolve(None, None, concurrency, dict(ray_remote_args or {}), None)
+        written = self._with(lg.Write((self._plan,), datasink, where))
+        for _ in written._execute():
+            pass
+        self._last = written._last
+
+    def _write_to(self, sink: Datasink[Any], given: Mapping[str, Any]) -> None:
+        """Write to a sink, as a writer's arguments say."""
+        self.write_datasink(sink, ray_remote_args=given["ray_remote_args"], concurrency=given["concurrency"])
 
 
 def options_of(
@@ -103,4 +150,4 @@ def function_of(
     )
 
 
-__all__ = ["DatasetBase", "function_of", "options_of", "resolve"]
+__all__ = ["DatasetBase", "SinkMethods", "function_of", "options_of", "resolve", "writer"]

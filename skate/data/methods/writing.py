@@ -1,59 +1,45 @@
-"""Methods of `Dataset` that write it."""
+"""Methods of `Dataset` that write it to files."""
 
 from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from skate.data.datasource.file_sinks import (
-    CSVDatasink,
-    ImageDatasink,
-    JSONDatasink,
-    NumpyDatasink,
-    ORCDatasink,
-    ParquetDatasink,
-)
-from skate.data.datasource.sql import SQLDatasink
+from skate.data.catalog import CatalogAccessMode, ReaderFormat
+from skate.data.datasource.csv import CSVDatasink
+from skate.data.datasource.image import ImageDatasink
+from skate.data.datasource.json import JSONDatasink
+from skate.data.datasource.numpy import NumpyDatasink
+from skate.data.datasource.orc import ORCDatasink
+from skate.data.datasource.parquet_datasink import ParquetDatasink
 from skate.data.datasource.tfrecords import TFRecordDatasink
 from skate.data.datasource.webdataset import WebDatasetDatasink
-from skate.data.execution.strategies import resolve
-from skate.data.methods.base import DatasetBase
+from skate.data.methods.base import SinkMethods, writer
 from skate.data.options import SaveMode
-from skate.data.plan import logical as lg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from skate.data.datasource.datasink import Datasink
     from skate.data.datasource.filename_provider import FilenameProvider
 
 
-class WritingMethods(DatasetBase):
-    """Files and other stores."""
+def _file_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a writer's arguments, those that `FileDatasink` takes."""
+    names = ("filesystem", "try_create_dir", "filename_provider", "mode")
+    chosen = {name: given[name] for name in names}
+    if "min_rows_per_file" in given:
+        chosen["min_rows_per_file"] = given["min_rows_per_file"] or given.get("num_rows_per_file")
+    return {
+        **chosen,
+        "open_stream_args": given["arrow_open_stream_args"],
+        "dataset_uuid": uuid.uuid4().hex[:12],
+    }
 
-    def _write_id(self) -> str:
-        return uuid.uuid4().hex[:12]
 
-    def write_datasink(
-        self,
-        datasink: Datasink[Any],
-        *,
-        ray_remote_args: dict[str, Any] | None = None,
-        concurrency: int | None = None,
-    ) -> None:
-        """Write to a sink.
+class FileWritingMethods(SinkMethods):
+    """Files, in folders of this machine or of a store."""
 
-        Args:
-            datasink: The sink.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-        """
-        where = resolve(None, None, concurrency, dict(ray_remote_args or {}), None)
-        written = self._with(lg.Write((self._plan,), datasink, where))
-        for _ in written._execute():
-            pass
-        self._last = written._last
-
+    @writer
     def write_parquet(
         self,
         path: str,
@@ -77,21 +63,11 @@ class WritingMethods(DatasetBase):
         """Write Parquet files.
 
         Args:
-            path: The folder, or its address.
             partition_cols: Columns whose values become folders, as `name=value`.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
             catalog: Resolves `path` as the name of a table.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
             arrow_parquet_args_fn: Called in each task for further options.
-            min_rows_per_file: The least number of rows of a file.
-            max_rows_per_file: The greatest.
-            min_bytes_per_file: Accepted for Ray's programs.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-            num_rows_per_file: The old name of `min_rows_per_file`.
-            mode: What to do where something is already.
+            max_rows_per_file: The greatest number of rows of a file.
+            min_bytes_per_file: The least number of bytes in memory of a file.
             arrow_parquet_args: Options of `pyarrow.parquet.write_table`.
 
         Raises:
@@ -104,32 +80,27 @@ class WritingMethods(DatasetBase):
             ...     skate.data.read_parquet(folder).count()
             3
         """
+        given = locals()
         least = min_rows_per_file or num_rows_per_file
         if least is not None and max_rows_per_file is not None and least > max_rows_per_file:
             raise ValueError(
                 f"min_rows_per_file ({least}) cannot be greater than max_rows_per_file ({max_rows_per_file})."
             )
         if catalog is not None:
-            from skate.data.catalog import CatalogAccessMode, ReaderFormat
-
             found = catalog.resolve(path, reader=ReaderFormat.PARQUET, mode=CatalogAccessMode.WRITE)
-            path, filesystem = found.path, found.filesystem or filesystem
+            path, given["filesystem"] = found.path, found.filesystem or filesystem
         sink = ParquetDatasink(
             path,
             partition_cols=partition_cols,
             arrow_parquet_args_fn=arrow_parquet_args_fn,
             arrow_parquet_args=arrow_parquet_args,
-            min_rows_per_file=least,
             max_rows_per_file=max_rows_per_file,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            min_bytes_per_file=min_bytes_per_file,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
+    @writer
     def write_csv(
         self,
         path: str,
@@ -149,33 +120,19 @@ class WritingMethods(DatasetBase):
         """Write CSV files, one for each block.
 
         Args:
-            path: The folder, or its address.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
             arrow_csv_args_fn: Called in each task for further options.
-            min_rows_per_file: The least number of rows of a file.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-            num_rows_per_file: The old name of `min_rows_per_file`.
-            mode: What to do where something is already.
             arrow_csv_args: Further options of the format.
         """
+        given = locals()
         sink = CSVDatasink(
             path,
             arrow_csv_args_fn=arrow_csv_args_fn,
             arrow_csv_args=arrow_csv_args,
-            min_rows_per_file=min_rows_per_file or num_rows_per_file,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
+    @writer
     def write_json(
         self,
         path: str,
@@ -195,33 +152,19 @@ class WritingMethods(DatasetBase):
         """Write JSON files, an object a line, one for each block.
 
         Args:
-            path: The folder, or its address.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
             pandas_json_args_fn: Called in each task for further options.
-            min_rows_per_file: The least number of rows of a file.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-            num_rows_per_file: The old name of `min_rows_per_file`.
-            mode: What to do where something is already.
             pandas_json_args: Further options of the format.
         """
+        given = locals()
         sink = JSONDatasink(
             path,
             pandas_json_args_fn=pandas_json_args_fn,
             pandas_json_args=pandas_json_args,
-            min_rows_per_file=min_rows_per_file or num_rows_per_file,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
+    @writer
     def write_orc(
         self,
         path: str,
@@ -240,33 +183,19 @@ class WritingMethods(DatasetBase):
         """Write ORC files, one for each block.
 
         Args:
-            path: The folder, or its address.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
             arrow_orc_args_fn: Called in each task for further options.
-            min_rows_per_file: The least number of rows of a file.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-
-            mode: What to do where something is already.
             arrow_orc_args: Further options of the format.
         """
+        given = locals()
         sink = ORCDatasink(
             path,
             arrow_orc_args_fn=arrow_orc_args_fn,
             arrow_orc_args=arrow_orc_args,
-            min_rows_per_file=min_rows_per_file,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
+    @writer
     def write_numpy(
         self,
         path: str,
@@ -285,31 +214,17 @@ class WritingMethods(DatasetBase):
         """Write a column to NumPy files, one for each block.
 
         Args:
-            path: The folder, or its address.
             column: The column.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
-            min_rows_per_file: The least number of rows of a file.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-            num_rows_per_file: The old name of `min_rows_per_file`.
-            mode: What to do where something is already.
         """
+        given = locals()
         sink = NumpyDatasink(
             path,
             column,
-            min_rows_per_file=min_rows_per_file or num_rows_per_file,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
+    @writer
     def write_images(
         self,
         path: str,
@@ -327,48 +242,19 @@ class WritingMethods(DatasetBase):
         """Write a column of images to files, one for each row.
 
         Args:
-            path: The folder, or its address.
             column: The column.
             file_format: The format, as Pillow names it.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-            mode: What to do where something is already.
         """
+        given = locals()
         sink = ImageDatasink(
             path,
             column,
             file_format,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
-    def write_sql(
-        self,
-        sql: str,
-        connection_factory: Callable[[], Any],
-        ray_remote_args: dict[str, Any] | None = None,
-        concurrency: int | None = None,
-    ) -> None:
-        """Insert the rows into a database with a Python DB-API driver.
-
-        Args:
-            sql: An INSERT statement, with a placeholder for each column.
-            connection_factory: Opens a connection; it is called in each task that writes.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-        """
-        sink = SQLDatasink(sql, connection_factory)
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
-
+    @writer
     def write_webdataset(
         self,
         path: str,
@@ -387,31 +273,17 @@ class WritingMethods(DatasetBase):
         """Write WebDataset archives, one for each block: a file for each column of each row.
 
         Args:
-            path: The folder, or its address.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
-            min_rows_per_file: The least number of rows of a file.
-            ray_remote_args: Options of the tasks that write.
             encoder: True encodes by endings; functions, or a list of them, encode otherwise.
-            concurrency: How many tasks write at a time.
-            num_rows_per_file: The old name of `min_rows_per_file`.
-            mode: What to do where something is already.
         """
+        given = locals()
         sink = WebDatasetDatasink(
             path,
             encoder=encoder,
-            min_rows_per_file=min_rows_per_file or num_rows_per_file,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
+    @writer
     def write_tfrecords(
         self,
         path: str,
@@ -430,29 +302,14 @@ class WritingMethods(DatasetBase):
         """Write TFRecord files of `tf.train.Example` messages, one for each block. TensorFlow is not needed.
 
         Args:
-            path: The folder, or its address.
             tf_schema: Accepted for Ray's programs: the values tell their types.
-            filesystem: An Arrow or fsspec file system; None finds one by the address.
-            try_create_dir: Whether to make the folder.
-            arrow_open_stream_args: Arguments of the file system's `open_output_stream`.
-            filename_provider: Names the files.
-            min_rows_per_file: The least number of rows of a file.
-            ray_remote_args: Options of the tasks that write.
-            concurrency: How many tasks write at a time.
-            num_rows_per_file: The old name of `min_rows_per_file`.
-            mode: What to do where something is already.
         """
+        given = locals()
         sink = TFRecordDatasink(
             path,
-            min_rows_per_file=min_rows_per_file or num_rows_per_file,
-            filesystem=filesystem,
-            try_create_dir=try_create_dir,
-            open_stream_args=arrow_open_stream_args,
-            filename_provider=filename_provider,
-            dataset_uuid=self._write_id(),
-            mode=mode,
+            **_file_arguments(given),
         )
-        self.write_datasink(sink, ray_remote_args=ray_remote_args, concurrency=concurrency)
+        self._write_to(sink, given)
 
 
-__all__ = ["WritingMethods"]
+__all__ = ["FileWritingMethods"]

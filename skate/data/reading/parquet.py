@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 from skate.data.creation import _asked, block_count
 from skate.data.dataset import Dataset
 from skate.data.datasource.parquet import ParquetDatasource, make_read
-from skate.data.datasource.partitioning import Partitioning, PathPartitionFilter
-from skate.data.methods.base import options_of
+from skate.data.reading.arguments import HIVE, file_arguments, reader, task_arguments
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from skate.data.datasource.partitioning import Partitioning, PathPartitionFilter
 
-_HIVE = Partitioning("hive")  # type: ignore[arg-type]
 
-
+@reader
 def read_parquet(
     paths: Any,
     *,
@@ -29,7 +28,7 @@ def read_parquet(
     memory: float | None = None,
     tensor_column_schema: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
     partition_filter: PathPartitionFilter | None = None,
-    partitioning: Partitioning | None = _HIVE,
+    partitioning: Partitioning | None = HIVE,
     shuffle: Any = None,
     include_paths: bool = False,
     include_row_hash: bool = False,
@@ -50,50 +49,26 @@ def read_parquet(
     """Read Parquet files. Only the columns and rows that the program uses later are read.
 
     Args:
-        paths: Files, folders or patterns: local paths or addresses.
-        filesystem: An Arrow or fsspec file system; None finds one by the address.
         catalog: Resolves `paths` as the name of a table.
         columns: The columns to read; None for all.
         tensor_column_schema: Types and shapes of columns that hold tensors as bytes.
         include_row_hash: Whether to add a hash of each row, as a column `row_hash`.
         skip_paths: Paths of files to leave out.
-        parallelism: The old name of `override_num_blocks`; -1 leaves it open.
-        num_cpus: CPUs of each task that reads.
-        num_gpus: GPUs of each task that reads.
-        memory: Bytes of memory of each task that reads.
-        partition_filter: Which files to read, by the values in their paths.
-        partitioning: How to read values from paths, as columns.
-        shuffle: `"files"` or a `FileShuffleConfig`: read the files in random order.
-        include_paths: Whether to add the path of the file, as a column `path`.
-        file_extensions: Endings of names; other files are left out.
-        ignore_missing_paths: Whether paths with nothing at them are left out.
-        concurrency: How many tasks read at a time.
-        override_num_blocks: How many blocks to read into.
-        label_selector: Labels of the machine to run on.
-        fallback_strategy: Other options to try.
-        max_calls: After so many calls a worker is replaced.
-        resources: Custom resources of each task that reads.
-        accelerator_type: The kind of accelerator.
-        runtime_env: The environment of each task that reads.
-        ray_remote_args: Further options of the tasks that read.
         arrow_parquet_args: `filter` and `schema`, as Arrow datasets take them.
 
     Raises:
         FileNotFoundError: there is nothing at a path.
         ValueError: no file is left, or one is no Parquet file.
     """
+    given = locals()
     if catalog is not None:
         from skate.data.catalog import ReaderFormat
 
         found = catalog.resolve(paths, reader=ReaderFormat.PARQUET)
-        paths, filesystem = found.path, found.filesystem or filesystem
+        paths, given["filesystem"] = found.path, found.filesystem or filesystem
     dataset_options = dict(arrow_parquet_args.pop("dataset_kwargs", None) or {})
-    if (
-        partitioning is _HIVE
-        and "partitioning" in dataset_options
-        and dataset_options["partitioning"] is None
-    ):
-        partitioning = None
+    if partitioning is HIVE and "partitioning" in dataset_options and dataset_options["partitioning"] is None:
+        given["partitioning"] = None
     source = ParquetDatasource(
         paths,
         columns=columns,
@@ -102,21 +77,12 @@ def read_parquet(
         block_udf=arrow_parquet_args.pop("_block_udf", None),
         batch_size=arrow_parquet_args.pop("batch_size", None),
         tensor_columns=tensor_column_schema,
-        filesystem=filesystem,
-        partition_filter=partition_filter,
-        partitioning=partitioning,
-        include_paths=include_paths,
-        ignore_missing_paths=ignore_missing_paths,
-        shuffle=shuffle,
-        file_extensions=file_extensions,
+        **file_arguments(given),
     )
     if skip_paths is not None:
         skipped = {skip_paths} if isinstance(skip_paths, str) else set(skip_paths)
         source._files = [pair for pair in source._files if pair[0] not in skipped]
-    options = options_of(
-        num_cpus, num_gpus, memory, label_selector, fallback_strategy, max_calls, resources, accelerator_type,
-        runtime_env, **(ray_remote_args or {}),
-    )  # fmt: skip
+    options = task_arguments(given)
     blocks = block_count(source.estimate_inmemory_data_size(), _asked(override_num_blocks, parallelism))
     dataset = Dataset(make_read(source, blocks, options=tuple(options.items()), concurrency=concurrency))
     return dataset.map_batches(_row_hash, batch_format="pyarrow") if include_row_hash else dataset
