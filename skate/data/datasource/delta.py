@@ -192,15 +192,13 @@ class DeltaDatasink(Datasink["list[WrittenFile]"]):
 
     def _store(self, path: str, content: bytes) -> None:
         """Write a file below the table's folder."""
-        if self._filesystem is not None or "://" not in self._path:
-            paths, chosen = fs.resolve_paths(self._path, self._filesystem)
-            whole = f"{paths[0].rstrip('/')}/{path}"
-            chosen.create_dir(whole.rpartition("/")[0], recursive=True)
-            with chosen.open_output_stream(whole) as stream:
-                stream.write(content)
-            return
-        handler = require_module("deltalake.fs", "deltalake").DeltaStorageHandler(self._path, self._storage)
-        with handler.open_output_stream(path, {}) as stream:
+        chosen = self._filesystem
+        if chosen is None and self._storage and "://" in self._path:
+            chosen = _filesystem_of(self._path, self._storage)
+        paths, found = fs.resolve_paths(self._path, chosen)
+        whole = f"{paths[0].rstrip('/')}/{path}"
+        found.create_dir(whole.rpartition("/")[0], recursive=True)
+        with found.open_output_stream(whole) as stream:
             stream.write(content)
 
     def on_write_start(self, schema: pa.Schema | None = None) -> None:
@@ -323,6 +321,37 @@ class DeltaDatasink(Datasink["list[WrittenFile]"]):
         if new:
             table.alter.add_columns(list(module.Schema.from_arrow(pa.schema(new)).fields))
         return table.schema()
+
+
+_S3 = {
+    "access_key_id": "access_key",
+    "secret_access_key": "secret_key",
+    "session_token": "session_token",
+    "region": "region",
+    "default_region": "region",
+    "endpoint_url": "endpoint_override",
+    "endpoint": "endpoint_override",
+}
+
+
+def _filesystem_of(address: str, storage_options: dict[str, Any]) -> pafs.FileSystem | None:
+    """Arrow's file system of a store, with the credentials that the log's package was given.
+
+    Raises:
+        ValueError: they are those of a store that this can't be told of.
+    """
+    if not address.startswith(("s3://", "s3a://")):
+        raise ValueError(
+            f"write_delta: storage_options are understood for s3:// addresses, and {address} is none: give "
+            "filesystem= as well, with the same credentials."
+        )
+    options = {name.lower().removeprefix("aws_"): str(value) for name, value in storage_options.items()}
+    chosen = {_S3[name]: value for name, value in options.items() if name in _S3}
+    if chosen.get("endpoint_override", "").startswith("http://"):
+        chosen["scheme"] = "http"
+    if "endpoint_override" in chosen:
+        chosen["endpoint_override"] = chosen["endpoint_override"].partition("://")[2]
+    return pafs.S3FileSystem(**chosen)
 
 
 def _fits(kind: pa.DataType, known: pa.DataType) -> bool:

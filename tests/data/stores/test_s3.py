@@ -10,6 +10,7 @@ import pytest
 
 import skate.data
 from skate.data import SaveMode
+from skate.data.datasource.delta import _filesystem_of
 
 ROWS = [{"a": 1, "s": "ä"}, {"a": 2, "s": ""}]
 
@@ -89,3 +90,19 @@ def test_delta_on_a_store(s3: str) -> None:
     back = skate.data.read_delta("s3://bucket/delta", include_paths=True).take_all()
     assert sorted(row["a"] for row in back) == [1, 1, 2, 2]
     assert all(row["path"].startswith("s3://bucket/delta/s=") for row in back)
+
+
+def test_delta_with_credentials_as_options(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name)
+    options = {
+        "AWS_ACCESS_KEY_ID": "k",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3,
+        "AWS_ALLOW_HTTP": "true",
+    }
+    skate.data.from_items(ROWS).write_delta("s3://bucket/delta-options", storage_options=options)
+    assert skate.data.read_delta("s3://bucket/delta-options", storage_options=options).count() == 2
+    with pytest.raises(ValueError, match="filesystem="):
+        _filesystem_of("gs://bucket/t", {"token": "x"})
