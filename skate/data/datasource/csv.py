@@ -70,9 +70,9 @@ class CSVDatasource(FileBasedDatasource):
             return
         try:
             reader = csv.open_csv(f, read, parse, convert, **self._more)
-            undecoded = [f.name for f in reader.schema if _is_undecoded(f, convert.column_types)]
-            if undecoded:
-                raise pa.ArrowInvalid(f"the column {undecoded[0]!r} is not text in {read.encoding}")
+            for index, field in enumerate(reader.schema):
+                if _is_undecoded(field, convert.column_types):
+                    raise pa.ArrowInvalid(f"In CSV column #{index}: CSV conversion error to string: invalid text")
             yield from _tables(reader)
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise ValueError(self._explained(path, error)) from error
@@ -242,10 +242,15 @@ class _Tolerant:
             head = f.read(self._read.block_size)
         if not head.strip():
             return None
-        reader = csv.open_csv(
-            pa.BufferReader(head), self._read, self._parsing(lambda row: "skip"), self._convert
+        given = dict(self._convert.column_types or {})
+        options = csv.ConvertOptions(
+            null_values=self._convert.null_values,
+            strings_can_be_null=self._convert.strings_can_be_null,
+            include_columns=self._convert.include_columns,
+            include_missing_columns=self._convert.include_missing_columns,
+            timestamp_parsers=self._convert.timestamp_parsers,
         )
-        given = self._convert.column_types
+        reader = csv.open_csv(pa.BufferReader(head), self._read, self._parsing(lambda row: "skip"), options)
         return pa.schema(
             [(f.name, pa.string() if _is_undecoded(f, given) else f.type) for f in reader.schema]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json as standard_json
 from typing import TYPE_CHECKING, Any
 
@@ -70,20 +71,24 @@ class JSONDatasource(FileBasedDatasource):
             bad_rows.note_skipped(path, len(bad))
 
     def _tables(self, f: Any, path: str, bad: list[BadRow]) -> Iterator[pa.Table]:
-        line = 1
-        for number, chunk in enumerate(_chunks(f)):
-            if number == 0 and not self._lines and chunk.lstrip()[:1] == b"[":
-                yield from self._array(chunk + f.read(), path, bad)
+        pieces = _chunks(f)
+        first = next(pieces, b"")
+        if not self._lines and (first.lstrip()[:1] == b"[" or _starts_object(first)):
+            data = first + b"".join(pieces)
+            whole = _object(data)
+            if whole is not None:
+                yield convert.table_from_rows([whole])
                 return
-            if not chunk.strip():
-                line += chunk.count(b"\n")
-                continue
-            try:
-                yield self._by_arrow(chunk)
-            except pa.ArrowInvalid:
-                if number == 0 and not self._lines and (whole := _object(chunk)) is not None:
-                    yield convert.table_from_rows([whole])  # one object, on several lines
-                else:
+            if data.lstrip()[:1] == b"[":
+                yield from self._array(data, path, bad)
+                return
+            first, pieces = data, iter(())
+        line = 1
+        for chunk in itertools.chain([first], pieces):
+            if chunk.strip():
+                try:
+                    yield self._by_arrow(chunk)
+                except pa.ArrowInvalid:
                     yield from self._by_line(chunk, line, path, bad)
             line += chunk.count(b"\n")
 
@@ -157,6 +162,12 @@ def _parsed(line: bytes, number: int, path: str) -> dict[str, Any] | BadRow:
     except standard_json.JSONDecodeError as error:
         return BadRow(path, number, str(error.colno), text.strip(), error.msg)
     return row if isinstance(row, dict) else BadRow(path, number, "1", text.strip(), "no object")
+
+
+def _starts_object(chunk: bytes) -> bool:
+    """Whether the first line is a part of an object that goes on."""
+    line = chunk.lstrip().partition(b"\n")[0]
+    return line[:1] == b"{" and _object(line) is None
 
 
 def _object(chunk: bytes) -> dict[str, Any] | None:

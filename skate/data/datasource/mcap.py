@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,11 +76,7 @@ class MCAPDatasource(FileBasedDatasource):
 
     def _read_stream(self, f: Any, path: str) -> Iterator[pa.Table]:
         reader = require_module("mcap.reader", "mcap").make_reader(f)
-        messages = reader.iter_messages(
-            topics=self._topics,
-            start_time=self._range.start_time if self._range else None,
-            end_time=self._range.end_time if self._range else None,
-        )
+        messages = reader.iter_messages(topics=self._topics, **self._times(reader))
         rows: list[dict[str, Any]] = []
         try:
             for schema, channel, message in messages:
@@ -93,6 +90,13 @@ class MCAPDatasource(FileBasedDatasource):
             raise ValueError(f"{path} is no MCAP file, or it is damaged: {error}") from error
         if rows:
             yield convert.table_from_rows(rows)
+
+    def _times(self, reader: Any) -> dict[str, int]:
+        if self._range is None:
+            return {}
+        accepted = inspect.signature(reader.iter_messages).parameters
+        names = ("starting_at", "ending_before") if "starting_at" in accepted else ("start_time", "end_time")
+        return dict(zip(names, (self._range.start_time, self._range.end_time), strict=True))
 
     def _row(self, schema: Any, channel: Any, message: Any) -> dict[str, Any]:
         data = message.data

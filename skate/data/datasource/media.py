@@ -94,11 +94,11 @@ class VideoDatasource(FileBasedDatasource):
         av = require_module("av")
         try:
             with av.open(io.BytesIO(f.read())) as container:
-                yield from self._blocks(container)
+                yield from self._frames(container)
         except av.error.FFmpegError as error:
             raise ValueError(f"{path} is no video file that FFmpeg reads: {error}") from error
 
-    def _blocks(self, container: Any) -> Iterator[pa.Table]:
+    def _frames(self, container: Any) -> Iterator[pa.Table]:
         stream = container.streams.video[0]
         rate = float(stream.average_rate or stream.guessed_rate or 1)
         stride = 1 if self._fps is None else max(1, round(rate / self._fps))
