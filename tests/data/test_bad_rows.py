@@ -56,7 +56,13 @@ def test_a_ragged_row_is_named_by_line(write: Write) -> None:
     assert skipped == [{"a": 1, "b": "two\nlines"}, {"a": 4, "b": "5"}]
     rows = skate.data.read_csv(path, on_bad_rows="collect", **options).take_all()
     (bad,) = [row["_bad_row"] for row in rows if row["_bad_row"] is not None]
-    assert bad == {"path": path, "line": 5, "column": None, "text": "3", "reason": "Expected 2 columns, got 1"}
+    assert bad == {
+        "path": path,
+        "line": 5,
+        "column": None,
+        "text": "3",
+        "reason": "Expected 2 columns, got 1",
+    }
 
 
 def test_a_value_of_another_type_is_named_by_line_and_column(write: Write) -> None:
@@ -84,7 +90,9 @@ def test_bytes_that_are_no_text_are_named_by_line(write: Write) -> None:
 
 
 def test_all_kinds_of_values_survive_where_bad_rows_are_left_out(write: Write) -> None:
-    path = write("f.csv", "i,f,b,d,t,s\n1,0.5,true,2024-01-02,2024-01-02 03:04:05,x\n,,,,,\n2,1e3,FALSE,2024-02-03,2024-02-03 00:00:00,NA\nbad\n")
+    rows = ["i,f,b,d,t,s", "1,0.5,true,2024-01-02,2024-01-02 03:04:05,x", ",,,,,"]
+    rows += ["2,1e3,FALSE,2024-02-03,2024-02-03 00:00:00,NA", "bad", ""]
+    path = write("f.csv", "\n".join(rows))
     strict = write("g.csv", Path(path).read_text().removesuffix("bad\n"))
     assert skate.data.read_csv(path, on_bad_rows="skip").take_all() == skate.data.read_csv(strict).take_all()
 
@@ -115,7 +123,13 @@ def test_the_rest_of_bad_json_is_read(write: Write) -> None:
     assert skate.data.read_json(path, on_bad_rows="skip").take_all() == [{"a": 1}, {"a": 3}]
     rows = skate.data.read_json(path, on_bad_rows="collect").take_all()
     assert [row["a"] for row in rows] == [1, 3, None]
-    assert rows[2]["_bad_row"] == {"path": path, "line": 2, "column": "7", "text": '{"a":', "reason": "Expecting value"}
+    assert rows[2]["_bad_row"] == {
+        "path": path,
+        "line": 2,
+        "column": "7",
+        "text": '{"a":',
+        "reason": "Expecting value",
+    }
     array = write("f.json", '[{"a": 1}, 5]')
     assert skate.data.read_json(array, on_bad_rows="skip").take_all() == [{"a": 1}]
 

@@ -67,7 +67,9 @@ def test_overwriting_keeps_the_old_files_until_the_new_ones_are_there(folder: st
 
 def test_files_of_fixed_names_are_written_again(folder: str) -> None:
     class Fixed(skate.data.datasource.FilenameProvider):
-        def get_filename_for_block(self, block: Any, write_uuid: str, task_index: int, block_index: int) -> str:
+        def get_filename_for_block(
+            self, block: Any, write_uuid: str, task_index: int, block_index: int
+        ) -> str:
             return f"part-{task_index}.csv"
 
     skate.data.range(4, override_num_blocks=2).write_csv(folder, filename_provider=Fixed())
@@ -100,7 +102,9 @@ def test_a_corrupt_page_is_an_error_that_names_the_file(tmp_path: Path, read: Ca
 
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
-def test_a_file_that_vanishes_is_an_error_that_names_it(tmp_path: Path, kind: str, read: Callable[[Any], Any]) -> None:
+def test_a_file_that_vanishes_is_an_error_that_names_it(
+    tmp_path: Path, kind: str, read: Callable[[Any], Any]
+) -> None:
     path = tmp_path / f"f.{kind}"
     if kind == "csv":
         path.write_text("x\n1\n")
@@ -112,7 +116,9 @@ def test_a_file_that_vanishes_is_an_error_that_names_it(tmp_path: Path, kind: st
         read(dataset)
 
 
-def test_what_a_store_refuses_for_a_moment_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_store_refuses_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("skate.data.datasource.retry.time.sleep", lambda seconds: None)
     (tmp_path / "f.csv").write_text("a\n1\n2\n")
     refusals = [OSError("AWS Error SLOW_DOWN during GetObject"), OSError("AWS Error SLOW_DOWN")]

@@ -72,7 +72,9 @@ class CSVDatasource(FileBasedDatasource):
             reader = csv.open_csv(f, read, parse, convert, **self._more)
             for index, field in enumerate(reader.schema):
                 if _is_undecoded(field, convert.column_types):
-                    raise pa.ArrowInvalid(f"In CSV column #{index}: CSV conversion error to string: invalid text")
+                    raise pa.ArrowInvalid(
+                        f"In CSV column #{index}: CSV conversion error to string: invalid text"
+                    )
             yield from _tables(reader)
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
             raise ValueError(self._explained(path, error)) from error
@@ -252,7 +254,10 @@ class _Tolerant:
         )
         reader = csv.open_csv(pa.BufferReader(head), self._read, self._parsing(lambda row: "skip"), options)
         return pa.schema(
-            [(f.name, pa.string() if _is_undecoded(f, given) else f.type) for f in reader.schema]
+            [
+                (f.name, given.get(f.name) or (pa.string() if _is_undecoded(f, given) else f.type))
+                for f in reader.schema
+            ]
         )
 
     def _converted(self, table: pa.Table, schema: pa.Schema) -> pa.Table:

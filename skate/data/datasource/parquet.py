@@ -15,6 +15,7 @@ from skate.data.block import BlockMetadata
 from skate.data.datasource.datasource import ReadTask
 from skate.data.datasource.file_based_datasource import FileBasedDatasource
 from skate.data.datasource.partitioning import Partitioning, PathPartitionParser
+from skate.data.datasource.retry import iterate_with_retries
 from skate.data.plan import evaluate
 from skate.data.plan import logical as lg
 
@@ -212,7 +213,19 @@ class ParquetDatasource(FileBasedDatasource):
         return tasks
 
     def read_file(self, path: str) -> Iterator[pa.Table]:
-        """The blocks of a file."""
+        """The blocks of a file.
+
+        Raises:
+            OSError: it is damaged, or it can't be read.
+        """
+        try:
+            yield from iterate_with_retries(f"reading {path}", lambda: self._batches(path))
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowInvalid, OSError) as error:
+            raise OSError(f"{path} can't be read, or is damaged: {error}") from error
+
+    def _batches(self, path: str) -> Iterator[pa.Table]:
         import pyarrow.dataset as pds
 
         dataset = pds.dataset(

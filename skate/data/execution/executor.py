@@ -17,6 +17,7 @@ from skate.data.context import DataContext
 from skate.data.execution import external, groups, memory, shuffle
 from skate.data.execution import transforms as tf
 from skate.data.execution.bundle import Bundle
+from skate.data.execution.damage import damage_named
 from skate.data.execution.progress import StageBar
 from skate.data.execution.stage import Work, as_task_error, bundle_inputs, run_stage
 from skate.data.execution.stage_stats import Made, StageStats
@@ -67,7 +68,7 @@ class Execution:
         """The blocks of the result, for a reader that keeps all of them anyway."""
         frame = self._native(self.plan, required=False)
         if frame is not None:
-            yield from self._timed(self.plan, self._run(frame, collect=True))
+            yield from self._timed(self.plan, self._run(self.plan, frame, collect=True))
             return
         yield from self._stream(self.plan)
 
@@ -81,7 +82,7 @@ class Execution:
         if self._is_native(op):
             frame = self._native(op, required=True)
             if frame is not None:
-                return self._timed(op, self._run(frame))
+                return self._timed(op, self._run(op, frame))
         if isinstance(op, (lg.Read, lg.AbstractMap, lg.Project, lg.Filter, lg.RandomSample)):
             return self._python_stage(op)
         handler = _HANDLERS.get(type(op))
@@ -194,19 +195,21 @@ class Execution:
         rest = itertools.chain([whole], (bundle.table for bundle in bundles))
         return native.from_stream(whole.schema, rest, _UNKNOWN_BYTES, whole.slice(0, _LOOK_ROWS))
 
-    def _run(self, frame: NativeFrame, collect: bool = False) -> Iterator[Bundle]:
+    def _run(self, op: lg.Operator, frame: NativeFrame, collect: bool = False) -> Iterator[Bundle]:
         if len(frame.schema) == 0:
             return
         if collect:
-            table = frame.collect()
+            with damage_named(op):
+                table = frame.collect()
             target = DataContext.get_current().target_max_block_size or (1 << 62)
             from skate.data.execution.bundle import split_rows
 
             for part in split_rows(table, target):
                 yield Bundle(part)
             return
-        for table in frame.stream():
-            yield Bundle(table)
+        with damage_named(op):
+            for table in frame.stream():
+                yield Bundle(table)
 
     # Python stages
 

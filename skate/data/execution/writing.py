@@ -16,6 +16,7 @@ from skate.data.datasource.datasink import Datasink, TaskContext, WriteResult
 from skate.data.datasource.file_datasink import FileDatasink
 from skate.data.datasource.parquet_datasink import ParquetDatasink
 from skate.data.execution.bundle import Bundle
+from skate.data.execution.damage import damage_named
 from skate.data.execution.stage import StageStats, Work, run_stage
 from skate.data.execution.transforms import Transform, rebatch
 from skate.data.plan import logical as lg
@@ -92,7 +93,8 @@ def _native_write(
     name = sink.filename_provider.get_filename_for_block(None, write_uuid, 0, 0)
     partial, final = f"{sink.path}/.{name}.partial", f"{sink.path}/{name}"
     try:
-        frame.frame.sink_parquet(partial, compression="snappy", arrow_schema=None)
+        with damage_named(op):
+            frame.frame.sink_parquet(partial, compression="snappy", arrow_schema=None)
         rows = pl.scan_parquet(partial).select(pl.len()).collect().item()
         os.replace(partial, final)
     finally:

@@ -65,7 +65,7 @@ def recording(tmp_path: Path) -> str:
         for i in range(4):
             writer.add_message(pose, i * 10, json.dumps({"x": i}).encode(), i * 10 + 1, i)
             writer.add_message(raw, i * 10, bytes([i]), i * 10 + 1, i)
-        writer.finish()
+        writer.finish()  # type: ignore[no-untyped-call]
     return str(path)
 
 

@@ -38,7 +38,9 @@ CASES: list[tuple[str, str, Callable[[], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("module", "package", "call"), CASES, ids=[f"{m}-{i}" for i, (m, _, _) in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("module", "package", "call"), CASES, ids=[f"{m}-{i}" for i, (m, _, _) in enumerate(CASES)]
+)
 def test_the_error_names_the_line(
     module: str, package: str, call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
