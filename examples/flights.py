@@ -31,7 +31,7 @@ import pandas as pd
 import skate as ray
 
 SEED = 2013
-RESAMPLE = 28_000  # flights drawn in one simulation: about a month of them
+RESAMPLE = 84_000  # flights drawn in one simulation: about a season of them
 LATE = 15  # minutes from which the industry counts an arrival as late
 RAIN = 0.0  # inches an hour above which it rains
 
