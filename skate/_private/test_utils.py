@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import skate
 from skate._common.test_utils import (
@@ -26,6 +26,10 @@ from skate._common.test_utils import (
     wait_for_condition,
 )
 from skate.exceptions import RayActorError
+
+if TYPE_CHECKING:
+    from skate.cluster_utils import Cluster, Node
+    from skate.util.placement_group import PlacementGroup
 
 
 def run_string_as_driver_stdout_stderr(
@@ -173,6 +177,58 @@ def wait_for_num_actors(num_actors: int, state: str | None = None, timeout: floa
     wait_for_condition(lambda: len(list_actors(filters=filters)) >= num_actors, timeout=timeout)
 
 
+def get_other_nodes(cluster: Cluster, exclude_head: bool = False) -> list[Node]:
+    """The nodes of a cluster without the one that this program is connected to, and without the head if so asked."""
+    own = skate.get_runtime_context().get_node_id()
+    return [
+        node
+        for node in cluster.list_all_nodes()
+        if node.node_id != own and not (exclude_head and node.is_head())
+    ]
+
+
+def get_non_head_nodes(cluster: Cluster) -> list[Node]:
+    """The nodes of a cluster without its head."""
+    return [node for node in cluster.list_all_nodes() if not node.is_head()]
+
+
+def get_actor_node_id(actor_handle: Any) -> str:
+    """The id of the node that an actor runs on, in hexadecimal."""
+    node_id: str = skate.get(
+        actor_handle.__ray_call__.remote(lambda _actor: skate.get_runtime_context().get_node_id())
+    )
+    return node_id
+
+
+def object_memory_usage() -> float:
+    """How many bytes of the object store are in use."""
+    total = skate.cluster_resources()["object_store_memory"]
+    free = skate.available_resources().get("object_store_memory", 0)
+    return total - free
+
+
+def is_placement_group_removed(pg: PlacementGroup) -> bool:
+    """Whether a placement group was removed."""
+    table = skate.util.placement_group_table(pg)
+    return bool(table) and table["state"] == "REMOVED"
+
+
+def placement_group_assert_no_leak(pgs_created: Iterable[PlacementGroup]) -> None:
+    """Remove placement groups, and assert that every resource of a group is gone with them.
+
+    Raises:
+        RuntimeError: some are still there after a while.
+    """
+    for group in pgs_created:
+        skate.util.remove_placement_group(group)
+    wait_for_condition(lambda: not any("group" in name for name in skate.cluster_resources()))
+
+
+def generate_system_config_map(**kwargs: Any) -> dict[str, dict[str, Any]]:
+    """Settings of the system as an argument of `init`."""
+    return {"_system_config": kwargs}
+
+
 def wait_for_assertion(
     assertion_predictor: Callable[..., Any],
     timeout: float = 10,
@@ -292,9 +348,16 @@ __all__ = [
     "chdir",
     "check_call_subprocess",
     "client_test_enabled",
+    "generate_system_config_map",
+    "get_actor_node_id",
     "get_current_unused_port",
+    "get_non_head_nodes",
+    "get_other_nodes",
     "is_named_tuple",
+    "is_placement_group_removed",
     "kill_actor_and_wait_for_failure",
+    "object_memory_usage",
+    "placement_group_assert_no_leak",
     "put_object",
     "recursive_fnmatch",
     "run_string_as_driver",

@@ -15,6 +15,7 @@ import pytest
 
 import skate
 from skate._private import test_utils
+from skate.cluster_utils import Cluster
 
 
 @pytest.fixture
@@ -148,3 +149,36 @@ def test_small_things(tmp_path: Path) -> None:
 @pytest.mark.parametrize("use_put", [True, False])
 def test_objects_are_put(session: None, use_put: bool) -> None:
     assert skate.get(test_utils.put_object([1], use_put)) == [1]
+
+
+def test_the_memory_of_objects_is_measured(session: None) -> None:
+    assert test_utils.object_memory_usage() == 0
+    ref = skate.put(bytes(1_000_000))
+    assert 1_000_000 <= test_utils.object_memory_usage() < 1_100_000
+    del ref
+    test_utils.wait_for_condition(lambda: test_utils.object_memory_usage() == 0)
+
+
+def test_groups_leave_nothing_behind(session: None) -> None:
+    group = skate.util.placement_group([{"CPU": 1}])
+    skate.get(group.ready())
+    assert not test_utils.is_placement_group_removed(group)
+    test_utils.placement_group_assert_no_leak([group])
+    assert test_utils.is_placement_group_removed(group)
+
+
+def test_nodes_are_told_apart() -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1}, connect=True)
+    try:
+        other = cluster.add_node(num_cpus=1, resources={"there": 1})
+        assert test_utils.get_other_nodes(cluster) == [other] == test_utils.get_non_head_nodes(cluster)
+        assert test_utils.get_other_nodes(cluster, exclude_head=True) == [other]
+        actor: Any = test_utils.SignalActor.options(resources={"there": 1}).remote()
+        assert test_utils.get_actor_node_id(actor) == other.node_id
+    finally:
+        skate.shutdown()
+        cluster.shutdown()
+
+
+def test_settings_are_an_argument() -> None:
+    assert test_utils.generate_system_config_map(a=1) == {"_system_config": {"a": 1}}

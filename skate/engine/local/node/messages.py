@@ -22,6 +22,10 @@ def info(server: Server, process: Process, request: int, what: str) -> None:
         answer = server.clusters.amounts(free=False)
     elif what == "available":
         answer = server.clusters.amounts(free=True)
+        if "object_store_memory" in answer:
+            answer["object_store_memory"] = max(
+                0.0, answer["object_store_memory"] - server.store.allocator.used
+            )
     elif what == "nodes":
         answer = server.clusters.table()
     elif what == "actors":
