@@ -191,3 +191,22 @@ def test_a_shuffle_depends_on_places_and_not_on_blocks(rows: int, seed: int) -> 
 def test_the_limit_is_the_smallest_there_is() -> None:
     assert memory.limit() > 0
     assert 16 << 20 <= memory.budget() <= memory.limit()
+
+
+def test_large_files_are_read_in_growing_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from skate.data.plan import native
+
+    skate.data.range(50_000).write_parquet(str(tmp_path))
+    monkeypatch.setattr(native, "SMALL_BYTES", 1000)
+    sizes: list[int] = []
+
+    def record(batch: dict[str, Any]) -> dict[str, Any]:
+        sizes.append(len(batch["id"]))
+        return {"id": batch["id"] * 2}
+
+    dataset = skate.data.read_parquet(str(tmp_path)).map_batches(record)
+    assert [row["id"] for row in dataset.iter_rows()] == [2 * i for i in range(50_000)]
+    assert sizes and sizes[0] <= 50_000 // 16  # the first are done here, whatever becomes of the others
+    pieces = [table.num_rows for table in native.from_table(pa.table({"a": range(10_000)})).growing()]
+    assert pieces[0] < pieces[2] and sum(pieces) == 10_000
+    assert [table.num_rows for table in native.from_table(pa.table({"a": []})).growing()] == [0]

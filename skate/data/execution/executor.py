@@ -9,17 +9,16 @@ import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
 from skate.data import convert
 from skate.data.context import DataContext
-from skate.data.execution import external, groups, memory, shuffle
+from skate.data.execution import groups, memory
 from skate.data.execution import transforms as tf
 from skate.data.execution.bundle import Bundle
 from skate.data.execution.damage import damage_named
+from skate.data.execution.native_stage import build, nothing, of_nothing
+from skate.data.execution.operators import HANDLERS
 from skate.data.execution.progress import StageBar
-from skate.data.execution.stage import Work, as_task_error, bundle_inputs, run_stage
+from skate.data.execution.stage import Work, bundle_inputs, run_stage
 from skate.data.execution.stage_stats import Made, StageStats
 from skate.data.options import seed_of
 from skate.data.plan import logical as lg
@@ -27,7 +26,9 @@ from skate.data.plan import native, schemas
 from skate.data.plan.rules import optimise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
 
     from skate.data.plan.native import NativeFrame
 
@@ -85,7 +86,7 @@ class Execution:
                 return self._timed(op, self._run(op, frame))
         if isinstance(op, (lg.Read, lg.AbstractMap, lg.Project, lg.Filter, lg.RandomSample)):
             return self._python_stage(op)
-        handler = _HANDLERS.get(type(op))
+        handler = HANDLERS.get(type(op))
         if handler is None:
             raise TypeError(f"there is no way to run {op.name}.")
         return self._timed(op, handler(self, op))
@@ -161,16 +162,8 @@ class Execution:
             )
         children = [self._frame(child) for child in op.inputs]
         if any(len(child.schema) == 0 for child in children):
-            return self._of_nothing(op, children)
-        return _build(op, children)
-
-    def _of_nothing(self, op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
-        """Operators over inputs without columns: datasets that are empty and of unknown schema."""
-        if isinstance(op, lg.Aggregate) and not op.keys:
-            return native.from_table(pa.table({agg.name: [_of_none(agg)] for agg in op.aggs}))
-        if isinstance(op, lg.Join):
-            raise ValueError("join: one of the datasets has no columns, so there is nothing to match by.")
-        return children[0]
+            return of_nothing(op, children)
+        return build(op, children)
 
     def _frame(self, op: lg.Operator) -> NativeFrame:
         """The operator's result as an input of the native engine."""
@@ -190,7 +183,7 @@ class Execution:
             if size > most:
                 break
         else:
-            return native.from_table(convert.concat(held)) if held else _nothing()
+            return native.from_table(convert.concat(held)) if held else nothing()
         whole = convert.concat(held)
         rest = itertools.chain([whole], (bundle.table for bundle in bundles))
         return native.from_stream(whole.schema, rest, _UNKNOWN_BYTES, whole.slice(0, _LOOK_ROWS))
@@ -231,7 +224,11 @@ class Execution:
         reads = isinstance(at, lg.Read) and (not chain or _read_fits(at, compute, _batch_rows(chain)))
         steps = [_transform(self, step) for step in reversed(chain)]
         name = "->".join(step.name for step in [*([at] if reads else []), *reversed(chain)])
-        if reads and isinstance(at, lg.Read):
+        if isinstance(at, lg.Read) and at.scan is not None and _is_streamed(at.scan, compute, chain):
+            work: Iterator[Work] = (
+                Work(Bundle(table), None, table.nbytes) for table in native.scan(at.scan).growing()
+            )
+        elif reads and isinstance(at, lg.Read):
             work = _read_work(at)
             if not chain:
                 compute = _read_compute(at)
@@ -243,76 +240,6 @@ class Execution:
         stats = StageStats(name, lg.known_rows(op))
         self.stats.append(stats)
         return run_stage(name, steps, compute, work, stats)
-
-
-def _nothing() -> NativeFrame:
-    return native.from_table(pa.table({}))
-
-
-def _of_none(agg: Any) -> Any:
-    return 0 if type(agg).__name__ in ("Count", "CountDistinct") else None
-
-
-def _build(op: lg.Operator, children: list[NativeFrame]) -> NativeFrame:
-    child = children[0]
-    is_large = sum(part.size_bytes for part in children) > memory.budget()
-    if isinstance(op, lg.Sort):
-        require(op.keys, child.schema)
-        whole = native.sorted_by(child, op.keys, op.descending)
-        return _on_disk(op, whole, children) if is_large else whole
-    if isinstance(op, lg.Distinct):
-        require(op.keys, child.schema)
-        return native.distinct(child, op.keys)
-    if isinstance(op, lg.Join):
-        require(op.left_on, child.schema)
-        require(op.right_on, children[1].schema)
-        whole = native.joined(
-            child, children[1], op.how, op.left_on, op.right_on, op.left_suffix, op.right_suffix
-        )
-        return _on_disk(op, whole, children) if is_large else whole
-    if isinstance(op, lg.SQL):
-        return native.queried(children, op.names, op.query)
-    if isinstance(op, lg.Aggregate):
-        require(op.keys, child.schema)
-        aggs = groups.native_aggs(op.aggs, child.schema)
-        whole = native.grouped(child, op.keys, aggs)
-        if (
-            is_large
-            and op.keys
-            and (groups.keep_values(op.aggs) or not external.are_few_groups(child, op.keys))
-        ):
-            return _on_disk(op, whole, children)
-        return whole
-    raise TypeError(f"{op.name} is no work for the native engine.")
-
-
-def _on_disk(op: lg.Operator, whole: NativeFrame, children: list[NativeFrame]) -> NativeFrame:
-    """What the engine would compute in memory, computed bucket by bucket."""
-    budget, child = memory.budget(), children[0]
-    if isinstance(op, lg.Sort):
-        tables = external.sorted_by(child, op.keys, op.descending, budget)
-    elif isinstance(op, lg.Aggregate):
-        tables = external.grouped(child, op.keys, groups.native_aggs(op.aggs, child.schema), budget)
-    elif isinstance(op, lg.Join):
-        suffixes = (op.left_suffix, op.right_suffix)
-        tables = external.joined(child, children[1], op.how, op.left_on, op.right_on, suffixes, budget)
-    else:
-        raise TypeError(f"{op.name} has no way over the disk.")
-    return native.from_stream(whole.schema, tables, whole.size_bytes)
-
-
-def require(columns: Sequence[str], schema: pa.Schema) -> None:
-    """Check that the columns exist.
-
-    Raises:
-        ValueError: one does not.
-    """
-    for name in columns:
-        if name not in schema.names:
-            raise ValueError(
-                f"You specified the column '{name}', but there's no such column in the dataset. The dataset has "
-                f"columns: {list(schema.names)}"
-            )
 
 
 def _compatible(lower: lg.Compute, upper: lg.Compute) -> bool:
@@ -334,6 +261,12 @@ def _read_fits(read: lg.Read, compute: lg.Compute, rows: int) -> bool:
     if compute.pool is not None or read.concurrency is not None or read.options:
         return False
     return rows == 0 or (read.rows is not None and read.rows // max(1, read.blocks) >= rows)
+
+
+def _is_streamed(scan: lg.ParquetScan, compute: lg.Compute, chain: Sequence[lg.Operator]) -> bool:
+    """Whether the native engine reads the files for functions that may be quick enough to run beside it."""
+    is_large = scan.size_bytes > native.SMALL_BYTES
+    return bool(chain) and is_large and not compute.explicit and not _batch_rows(chain)
 
 
 def _read_compute(read: lg.Read) -> lg.Compute:
@@ -368,177 +301,4 @@ def _transform(run: Execution, op: lg.Operator) -> tf.Transform:
     raise TypeError(f"{op.name} is no step of a Python stage.")
 
 
-# Operators that only move blocks
-
-
-def _union(run: Execution, op: lg.Union) -> Iterator[Bundle]:
-    for child in op.inputs:
-        yield from run._stream(child)
-
-
-def _zip(run: Execution, op: lg.Zip) -> Iterator[Bundle]:
-    sides = [[b for b in run._stream(child) if b.rows] for child in op.inputs]
-    counts = [sum(b.rows for b in side) for side in sides]
-    if len(set(counts)) > 1:
-        raise ValueError(
-            f"Cannot zip datasets of different number of rows: {', '.join(str(count) for count in counts)}"
-        )
-    readers = [_Rows(side) for side in sides[1:]]
-    for bundle in sides[0]:
-        columns: dict[str, Any] = dict(zip(bundle.table.column_names, bundle.table.columns, strict=True))
-        for reader in readers:
-            part = reader.take(bundle.rows)
-            for name in part.column_names:
-                columns[schemas.fresh_name(name, list(columns))] = part.column(name)
-        yield Bundle(pa.table(columns))
-
-
-class _Rows:
-    """Rows taken from a list of bundles, any number at a time."""
-
-    def __init__(self, bundles: list[Bundle]) -> None:
-        self._bundles, self._index, self._offset = bundles, 0, 0
-
-    def take(self, rows: int) -> pa.Table:
-        parts = []
-        while rows > 0 and self._index < len(self._bundles):
-            table = self._bundles[self._index].table
-            part = table.slice(self._offset, rows)
-            parts.append(part)
-            rows -= part.num_rows
-            self._offset += part.num_rows
-            if self._offset >= table.num_rows:
-                self._index, self._offset = self._index + 1, 0
-        return convert.concat(parts)
-
-
-def _repartition(run: Execution, op: lg.Repartition) -> Iterator[Bundle]:
-    child = op.inputs[0]
-    if op.target_rows is not None:
-        yield from _rows_per_block(run._stream(child), op.target_rows, op.strict)
-        return
-    if op.keys:
-        yield from _by_hash(run, op)
-        return
-    bundles = list(run._stream(child))
-    yield from split_evenly(bundles, op.blocks or max(1, len(bundles)))
-
-
-def split_evenly(bundles: list[Bundle], parts: int) -> Iterator[Bundle]:
-    """The rows of all bundles in this many blocks of about one size."""
-    total = sum(bundle.rows for bundle in bundles)
-    reader = _Rows([bundle for bundle in bundles if bundle.rows])
-    empty = next(
-        (b.table.slice(0, 0) for b in bundles if b.schema is not None and len(b.schema)), pa.table({})
-    )
-    edges = [total * index // parts for index in range(parts + 1)]
-    for start, end in itertools.pairwise(edges):
-        yield Bundle(reader.take(end - start) if end > start else empty)
-
-
-def _rows_per_block(bundles: Iterator[Bundle], rows: int, strict: bool) -> Iterator[Bundle]:
-    if strict:
-        for table in tf.rebatch((bundle.table for bundle in bundles), rows):
-            yield Bundle(table)
-        return
-    held: list[pa.Table] = []
-    count = 0
-    for bundle in bundles:
-        held.append(bundle.table)
-        count += bundle.rows
-        if count >= rows:
-            for table in tf.rebatch(iter(held), rows):
-                yield Bundle(table)
-            held, count = [], 0
-    if held:
-        yield Bundle(convert.concat(held))
-
-
-def _by_hash(run: Execution, op: lg.Repartition) -> Iterator[Bundle]:
-    parts = op.blocks or DataContext.get_current().default_hash_shuffle_parallelism
-    frame = run._frame(op.inputs[0])
-    if len(frame.schema) == 0:
-        return
-    require(op.keys, frame.schema)
-    part = "__skate_part__"
-    keys = [part, *op.keys] if op.sort else [part]
-    ordered = native.sorted_by(native.hashed(frame, op.keys, parts, part), keys, [False] * len(keys))
-    table = ordered.collect()
-    numbers = table.column(part).to_numpy()
-    rows = table.drop_columns([part])
-    edges = np.searchsorted(numbers, np.arange(parts + 1))
-    for start, end in itertools.pairwise(edges.tolist()):
-        yield Bundle(rows.slice(start, end - start))
-
-
-def _randomize(run: Execution, op: lg.RandomizeBlocks) -> Iterator[Bundle]:
-    bundles = list(run._stream(op.inputs[0]))
-    random.Random(run.seed(op.seed)).shuffle(bundles)
-    yield from bundles
-
-
-def _shuffle(run: Execution, op: lg.RandomShuffle) -> Iterator[Bundle]:
-    frame = run._frame(op.inputs[0])
-    if len(frame.schema) == 0:
-        return
-    seed = run.seed(op.seed) & ((1 << 62) - 1)
-    seen = False
-    for part in shuffle.shuffled(frame.frames(), frame.size_bytes, seed):
-        seen = True
-        yield Bundle(frame.finish(part))
-    if not seen:
-        yield Bundle(frame.schema.empty_table())
-
-
-def _mix(run: Execution, op: lg.Mix) -> Iterator[Bundle]:
-    from skate.data.execution.mixing import mixed
-
-    yield from mixed([run._stream(child) for child in op.inputs], list(op.weights), op.stop)
-
-
-def _map_groups(run: Execution, op: lg.MapGroups) -> Iterator[Bundle]:
-    frame = run._frame(op.inputs[0])
-    if len(frame.schema) == 0:
-        return
-    require(op.keys, frame.schema)
-    ordered = native.sorted_by(frame, op.keys, [False] * len(op.keys)) if op.keys else frame
-    work = groups.whole_groups(ordered.stream(), op.keys)
-    step = groups.MapGroupsTransform(op.name, op.function, None, op.keys, op.batch_format)
-    stats = StageStats(op.name)
-    run.stats.append(stats)
-    inputs = (Work(Bundle(table), None, table.nbytes) for table in work)
-    yield from run_stage(op.name, [step], op.compute, inputs, stats)
-
-
-def _aggregate(run: Execution, op: lg.Aggregate) -> Iterator[Bundle]:
-    try:
-        table = groups.aggregate_blocks(
-            (bundle.table for bundle in run._stream(op.inputs[0])), op.keys, op.aggs
-        )
-    except ValueError:
-        raise
-    except Exception as error:
-        raise as_task_error(op.name, error) from error
-    yield Bundle(table)
-
-
-def _write(run: Execution, op: lg.Write) -> Iterator[Bundle]:
-    from skate.data.execution.writing import write
-
-    yield from write(run, op)
-
-
-_HANDLERS: dict[type, Callable[[Execution, Any], Iterator[Bundle]]] = {
-    lg.Union: _union,
-    lg.Zip: _zip,
-    lg.Repartition: _repartition,
-    lg.RandomShuffle: _shuffle,
-    lg.RandomizeBlocks: _randomize,
-    lg.Mix: _mix,
-    lg.MapGroups: _map_groups,
-    lg.Aggregate: _aggregate,
-    lg.Write: _write,
-}
-
-
-__all__ = ["Execution", "require", "split_evenly"]
+__all__ = ["Execution"]

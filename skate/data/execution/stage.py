@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _HERE_SECONDS = 0.02  # what a stage may take in this process before it moves to tasks …
 _HERE_SECONDS_ALONE = 0.3  # … and where there is no session yet, which would have to be started for them
+_MOVED_BYTES = (
+    400e6  # bytes a second that go to a process and back: a function that is quicker stays where they are
+)
 _HERE_BYTES = 4 << 20  # an input larger than this goes to a task at once
 
 
@@ -69,18 +72,22 @@ def _run(
     rest: Iterator[Work] = work
     if not compute.explicit and DataContext.get_current().udf_timeout_s is None:
         allowed = _HERE_SECONDS if skate.is_initialized() else _HERE_SECONDS_ALONE
-        spent = 0.0
+        spent, done, is_quick = 0.0, 0, False
         try:
             for item in work:
                 started = time.perf_counter()
-                if item.size_bytes > _HERE_BYTES or spent > allowed:
+                if not is_quick and (item.size_bytes > _HERE_BYTES or spent > allowed):
                     rest = _chain(item, work)
                     break
+                took = 0.0
                 for bundle in tolerance.results(_here(name, transforms, item, target)):
-                    spent += time.perf_counter() - started
+                    took += time.perf_counter() - started
                     yield bundle
                     started = time.perf_counter()
-                spent += time.perf_counter() - started
+                took += time.perf_counter() - started
+                spent += took
+                done += item.size_bytes
+                is_quick = item.size_bytes > took * _MOVED_BYTES or done > spent * _MOVED_BYTES
             else:
                 return
         finally:

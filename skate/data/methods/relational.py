@@ -71,7 +71,7 @@ class RelationalMethods(DatasetBase):
         return self._with(lg.Sort((self._plan,), tuple(keys), tuple(order)))
 
     def _require(self, columns: list[str]) -> None:
-        from skate.data.execution.executor import require
+        from skate.data.execution.native_stage import require
 
         schema = lg.known_schema(self._plan)
         if schema is not None and len(schema):

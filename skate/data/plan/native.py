@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 16 << 20  # below this, a frame is collected at once: streaming would cost more than it saves
 _CHUNK_BYTES = 32 << 20
+_FIRST_SHARE = 1 / 32
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,17 @@ class NativeFrame:
         yield from self.frame.collect_batches(
             chunk_size=rows, maintain_order=self.is_ordered, engine="streaming"
         )
+
+    def growing(self) -> Iterator[pa.Table]:
+        """The result in pieces of which the first are small: by them a reader can judge how long the others will take."""
+        share = _FIRST_SHARE
+        for table in self.stream():
+            start = 0
+            while start < table.num_rows or start == 0:
+                rows = max(1, int(table.num_rows * share))
+                yield table.slice(start, rows) if share < 1 else table.slice(start)
+                start = start + rows if share < 1 else max(1, table.num_rows)
+                share = min(1.0, share * 2)
 
     def stream(self) -> Iterator[pa.Table]:
         """The result in pieces, as they come; at least one."""
