@@ -3,6 +3,7 @@
     DAGNode                      what all nodes share: traversal, execute           dag_node.py
     FunctionNode                 a task                                             function_node.py
     ClassNode, ClassMethodNode   an actor, a call of its method                     class_node.py
+    CollectiveOutputNode         what an actor gets of an allreduce and its kin     collective_node.py
     InputNode                    what `execute` will be given                       input_node.py
     MultiOutputNode              several results                                    output_node.py
     CompiledDAG                  a graph set up for repeated execution              compiled_dag_node.py
@@ -18,6 +19,7 @@ shared memory. The end of a connection is the one signal: of teardown, and of a 
 from __future__ import annotations
 
 from skate.dag.class_node import ClassMethodNode, ClassNode
+from skate.dag.collective_node import CollectiveOutputNode
 from skate.dag.constants import (
     BIND_INDEX_KEY,
     COLLECTIVE_OPERATION_KEY,
@@ -42,6 +44,7 @@ __all__ = [
     "PREV_CLASS_METHOD_CALL_KEY",
     "ClassMethodNode",
     "ClassNode",
+    "CollectiveOutputNode",
     "DAGContext",
     "DAGInputData",
     "DAGNode",

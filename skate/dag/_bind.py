@@ -12,6 +12,11 @@ from skate.dag.function_node import FunctionNode
 _bind_indices = itertools.count()
 
 
+def next_bind_index() -> int:
+    """The place of a new call among those of all actors."""
+    return next(_bind_indices)
+
+
 def bind_function(
     function: Any, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -32,7 +37,7 @@ def bind_method(
     other = {
         keys.PARENT_CLASS_NODE_KEY: handle,
         keys.PREV_CLASS_METHOD_CALL_KEY: None,
-        keys.BIND_INDEX_KEY: next(_bind_indices),
+        keys.BIND_INDEX_KEY: next_bind_index(),
     }
     call = ClassMethodNode(name, args, kwargs, {"num_returns": num_returns}, other)
     call.live_method = method

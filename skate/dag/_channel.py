@@ -193,6 +193,10 @@ class Connection:
                 return
             if len(message) == 4:  # a release
                 self._free.append(_RELEASE.unpack(message)[0])
+            elif message[0] == _NEW_SEGMENT:
+                self._map(
+                    _RELEASE.unpack_from(message, _HEADER.size)[0]
+                )  # its descriptor is the very next message
             else:
                 self._early.append(message)
 

@@ -12,6 +12,7 @@ from skate.dag import constants as keys
 from skate.dag._stage import DRIVER, Plan, Step, Taken
 from skate.dag.base import DAGNodeBase
 from skate.dag.class_node import ClassMethodNode
+from skate.dag.collective_node import CollectiveOutputNode
 from skate.dag.function_node import FunctionNode
 from skate.dag.input_node import DAGInputData, InputAttributeNode, InputNode
 from skate.dag.output_node import MultiOutputNode
@@ -132,6 +133,8 @@ def make_plan(output: DAGNode) -> GraphPlan:
             step.output_idx = node.output_idx or 0
             step.args = (Taken(step.output_of),)
         else:
+            if isinstance(node, CollectiveOutputNode):
+                step.collective = node.collective
             step.args = tuple(needed_by(number, arg) for arg in node.get_args())
             step.kwargs = {name: needed_by(number, arg) for name, arg in node.get_kwargs().items()}
         plan.plans[number].steps.append(step)

@@ -11,10 +11,13 @@ import threading
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import skate
 from skate.dag._channel import ChannelClosedError, Connection, Failure
+
+if TYPE_CHECKING:
+    from skate.dag._collect import Collective
 
 DRIVER = -1
 """The number of the process that executes the graph; actors are numbered from 0."""
@@ -30,7 +33,7 @@ class Taken:
 
 @dataclass
 class Step:
-    """One method call of an actor, or with `output_of` one of a call's results.
+    """One method call of an actor, or with `output_of` one of a call's results, or its part of a `collective` operation.
 
     Attributes:
         slot: What its result is called.
@@ -47,6 +50,7 @@ class Step:
     num_returns: int = 1
     readers: tuple[int, ...] = ()
     device: str = "default"
+    collective: Collective | None = None
 
 
 @dataclass
@@ -78,7 +82,11 @@ def join(actor: Any, path: str, plan: Plan) -> None:
         ValueError: one of its methods is a coroutine function.
     """
     for step in plan.steps:
-        if step.output_of is None and inspect.iscoroutinefunction(getattr(actor, step.method)):
+        if (
+            step.output_of is None
+            and step.collective is None
+            and inspect.iscoroutinefunction(getattr(actor, step.method))
+        ):
             raise ValueError(
                 f"{type(actor).__name__}.{step.method}() is a coroutine function: a compiled graph runs plain methods only."
             )
@@ -124,7 +132,12 @@ class _Stage:
         """Whether all that this actor does is one call with one argument, which another process sends."""
         plan = self._plan
         step = plan.steps[0]
-        plain = step.output_of is None and step.device == "default" and not step.kwargs
+        plain = (
+            step.output_of is None
+            and step.collective is None
+            and step.device == "default"
+            and not step.kwargs
+        )
         return (
             len(plan.steps) == 1 and len(plan.source) == 1 and plain and step.args == (Taken(*plan.source),)
         )
@@ -176,6 +189,8 @@ class _Stage:
         try:
             if step.output_of is not None:
                 return _one_of(args[0], step)
+            if step.collective is not None:
+                return step.collective.perform(args)
             result = getattr(self._actor, step.method)(*args, **kwargs)
             return result if step.device == "default" else move(result, step.device)
         except Exception as error:  # noqa: BLE001 -- whatever it raised goes to whoever needs the result

@@ -1,4 +1,4 @@
-"""Names of `ray.experimental`: progress bars of tasks, key-value pairs, results of compiled graphs; and older paths of `skate.util`."""
+"""Names of `ray.experimental`: progress bars of tasks, key-value pairs, compiled graphs, where objects lie; older paths of `skate.util`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 from skate._lazy import submodule as _submodule
 
-__all__: list[str] = []
+if TYPE_CHECKING:
+    from skate.experimental.locations import get_local_object_locations, get_object_locations
+
+__all__ = ["get_local_object_locations", "get_object_locations"]
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        """A submodule, imported when it is first asked for."""
+        """A submodule, or a function of one, imported when it is first asked for."""
+        if name in __all__:
+            from skate.experimental import locations
+
+            return getattr(locations, name)
         return _submodule(__name__, name)

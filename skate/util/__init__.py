@@ -42,13 +42,18 @@ from skate.util.placement_group import (
     placement_group_table,
     remove_placement_group,
 )
+
+if TYPE_CHECKING:
+    from skate.util.client_connect import connect, disconnect
 from skate.util.serialization import deregister_serializer, register_serializer
 
 __all__ = [
     "ActorPool",
     "as_completed",
+    "connect",
     "deregister_serializer",
     "disable_log_once_globally",
+    "disconnect",
     "enable_periodic_logging",
     "get_current_placement_group",
     "get_node_instance_id",
@@ -69,5 +74,9 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        """A submodule, imported when it is first asked for."""
+        """A submodule, imported when it is first asked for; `connect` and `disconnect` likewise."""
+        if name in ("connect", "disconnect"):
+            from skate.util import client_connect
+
+            return getattr(client_connect, name)
         return _submodule(__name__, name)

@@ -225,27 +225,39 @@ def objects(facts: Row, told: list[Row]) -> list[Row]:
     """A row for each ref and handle in each process, and for each object that only the node knows."""
     stored = {key: size for key, size, *_rest in facts["objects"]}
     pids = {pid: number for number, (pid, _machine) in facts["processes"].items()}
+    machines = dict(facts["processes"].values())
     rows = []
     seen = set()
     for report in told:
         for key, size, state, reference, pid in report["objects"]:
             seen.add(key)
             rows.append(_object(key, stored.get(key, size) if size < 0 else size, state, reference, pid))
-    for key, size, kind, pins, containers, _spilled in facts["objects"]:
+    for key, size, kind, pins, containers, _spilled, _nodes in facts["objects"]:
         if key not in seen:
             reference = (
                 "PINNED_IN_MEMORY" if pins else "CAPTURED_IN_OBJECT" if containers else "UNKNOWN_STATUS"
             )
             rows.append(_object(key, size, "FINISHED" if kind > 0 else "NIL", reference, 0))
     first = min(pids.values(), default=0)
+    lie = {object_id(key): (nodes, spilled) for key, *_rest, spilled, nodes in facts["objects"] if nodes}
     for row in rows:
+        # Beyond what is listed: where it lies. What is small lies with who has it.
+        at_owner = (
+            [machines[row["pid"]]] if row["task_status"] == "FINISHED" and row["pid"] in machines else []
+        )
+        row["node_ids"], row["did_spill"] = lie.get(row["object_id"], (at_owner, False))
         row["type"] = "DRIVER" if pids.get(row["pid"], first) == first else "WORKER"
     return rows
 
 
+def object_id(key: int) -> str:
+    """The id of an object in hex."""
+    return "00000001" + key.to_bytes(24, "big").hex()
+
+
 def _object(key: int, size: int, state: str, reference: str, pid: int) -> Row:
     return {
-        "object_id": "00000001" + key.to_bytes(24, "big").hex(),
+        "object_id": object_id(key),
         "object_size": size,
         "task_status": state,
         "attempt_number": 1,

@@ -52,6 +52,7 @@ class RayDaskCallback:
     """
 
     active: ClassVar[set[Any]] = set()
+    ray_active: ClassVar[set[Any]] = active
 
     def __init__(self, **hooks: Any) -> None:
         unknown = set(hooks) - set(HOOKS)

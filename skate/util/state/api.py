@@ -12,7 +12,9 @@ import sys
 from typing import Any, cast
 
 from skate import _state
+from skate._version import RAY_VERSION as _RAY_VERSION
 from skate.util.state import common as _common
+from skate.util.state._logs import get_log, list_logs
 from skate.util.state.common import (
     ActorState,
     ActorSummaries,
@@ -78,6 +80,10 @@ class StateApiClient:
         headers: dict[str, Any] | None = None,
     ) -> None:
         self._address = address
+
+    def get_version(self) -> str:
+        """The version of Ray whose API is matched."""
+        return _RAY_VERSION
 
     def get_address(self) -> str | None:
         """The address that was given."""
@@ -520,6 +526,8 @@ def summarize_objects(
 
 
 __all__ = [
+    "get_log",
+    "list_logs",
     "StateApiClient",
     "get_actor",
     "get_job",

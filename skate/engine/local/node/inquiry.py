@@ -123,7 +123,17 @@ class Inquiry:
             if key not in self.server.table.actors:
                 size = entry.size if entry.kind == objects.STORED else len(entry.payload or b"")
                 spilled = bool(entry.path)
-                found.append((key, size, entry.kind, len(entry.pins), entry.containers, spilled))
+                found.append(
+                    (
+                        key,
+                        size,
+                        entry.kind,
+                        len(entry.pins),
+                        entry.containers,
+                        spilled,
+                        sorted(entry.machines),
+                    )
+                )
         return {**self._common(), **self._store(), "objects": found}
 
     def _store(self) -> dict[str, Any]:

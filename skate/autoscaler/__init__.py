@@ -1,0 +1,3 @@
+"""What programs ask an autoscaler for. A session has the resources that it was started with."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Older paths of `skate.job_submission`."""
