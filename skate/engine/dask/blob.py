@@ -103,3 +103,10 @@ def raised(blob: Blob) -> BaseException:
             "importable in this process?"
         )
     return error.as_instanceof_cause() if isinstance(error, exceptions.RayTaskError) else error
+
+
+def infrastructure(error: Any) -> BaseException:
+    """What Dask, or the way to it, has failed with, as an error of ours."""
+    if isinstance(error, exceptions.RayError):
+        return error
+    return exceptions.RaySystemError(f"Dask could not run it: {type(error).__name__}: {error}")

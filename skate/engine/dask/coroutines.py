@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from skate import exceptions
 from skate.core.ref import ObjectRef
 from skate.engine.dask.blob import Blob, blob_of, error_blob
-from skate.engine.dask.engine import current_task
 from skate.engine.dask.execute import Execution
+from skate.engine.dask.submit import current_task
 
 if TYPE_CHECKING:
     from skate.engine.dask.executor import Executor

@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-import contextvars
 import itertools
-import logging
 import pickle
-import queue
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core import serialize
-from skate.core.actor import ActorMeta, ActorState, ClassSpec
-from skate.core.environment import merge_env
-from skate.core.function import FunctionSpec
-from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream
+from skate.core.actor import ActorState, ClassSpec
+from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, ObjectRef, Stream
 from skate.engine.base import Engine, InitConfig
 from skate.engine.dask import calls, streams
-from skate.engine.dask.blob import Blob, blob_of, error_blob, names_of, raised
-from skate.engine.dask.calls import (
-    LARGE,
-    NO_FORCE,
-    ActorSpec,
-    Call,
-    Job,
-    base_key,
-    pack_args,
-    pack_code,
-    scaled,
-)
+from skate.engine.dask.blob import Blob, blob_of, error_blob, names_of
+from skate.engine.dask.calls import NO_FORCE, Job, base_key
 from skate.engine.dask.refs import Latch, Refs
+from skate.engine.dask.submit import Submit, current_task
+from skate.engine.dask.waits import Waits
 
 if TYPE_CHECKING:
     import asyncio
 
     from skate.core.actor import MethodSpec
+    from skate.core.function import FunctionSpec
     from skate.core.options import ActorOptions, MethodOptions, TaskOptions
     from skate.core.task_info import TaskInfo
 
-current_task: contextvars.ContextVar[Any] = contextvars.ContextVar("skate_dask_task", default=None)
-"""What runs in this thread or coroutine: an executor's `Running`, or None."""
-
 _PREFIX_BITS = 64
-_PATIENCE = 0.002  # seconds that a task waits before its CPU is offered to others
-
-
-class Exported(NamedTuple):
-    """A function or class as it is sent."""
-
-    engine: object
-    """Whose it is: other sessions make their own."""
-    key: int
-    code: Blob
-    inside: list[Any]
-    """The refs and actors in it."""
-    stored: ObjectRef[Any] | None
-    """Where it lies, if it is too large to travel with every call."""
 
 
 class DaskEngine(Engine):
@@ -80,17 +48,14 @@ class DaskEngine(Engine):
         """Calls of this process that have not ended: the first ref's key, and the actor's (0 for a task)."""
         self.unanswered: dict[int, int] = {}
         """Calls that have not ended, by actor."""
-        self.sequences: dict[int, tuple[int, int]] = {}
-        """The number and key of the last call to each actor that keeps the order."""
         self.ended = ""
         self.pinned: list[Any] = []
         self.before_block: Callable[[], Any] | None = None
         self.after_block: Callable[[Any], None] = lambda _token: None
         self._asked: dict[int, tuple[Latch, list[Any]]] = {}
         self._numbers = itertools.count(1)
-        self._awaited: dict[object, ObjectRef[Any]] = {}
-        self._callbacks: queue.SimpleQueue[Any] | None = None
-        self._callback_thread: threading.Thread | None = None
+        self.submit = Submit(self)
+        self.waits = Waits(self)
 
     # -- messages from the hub (in whichever thread they arrive) ----------------------------------------
 
@@ -133,7 +98,7 @@ class DaskEngine(Engine):
         Raises:
             RaySystemError: the session has ended.
         """
-        self._check_open()
+        self.check_open()
         number = next(self._numbers)
         latch = Latch(1)
         answer: list[Any] = []
@@ -141,16 +106,21 @@ class DaskEngine(Engine):
         try:
             self.send(("ask", number, op, args))
             while not latch.wait(1.0):
-                self._check_open()
+                self.check_open()
         finally:
             del self._asked[number]
-        self._check_open()
+        self.check_open()
         fine, value = answer
         if not fine:
             raise value
         return value
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse to go on in a session that has ended.
+
+        Raises:
+            RaySystemError: it has.
+        """
         if self.ended:
             raise exceptions.RaySystemError(f"the session has ended: {self.ended}")
 
@@ -163,113 +133,14 @@ class DaskEngine(Engine):
         self.streams.end_all(blob)
         for latch, _answer in list(self._asked.values()):
             latch.open()
-        if self._callbacks is not None:
-            self._callbacks.put(None)
+        self.waits.end()
 
-    # -- submitting ----------------------------------------
-
-    def _prepare(self, spec: FunctionSpec | ClassSpec) -> Exported:
-        """A function or class, pickled once."""
-        found: Exported | None = spec.exported
-        if found is None or found.engine is not self:
-            thing = spec.function if isinstance(spec, FunctionSpec) else spec.cls
-            what = "function" if isinstance(spec, FunctionSpec) else "actor class"
-            blob, nested = pack_code(thing, what, f"{spec.module}.{spec.name}")
-            stored = self._put(blob) if blob.size() > LARGE else None
-            found = spec.exported = Exported(self, next(self.keys), blob, nested, stored)
-        return found
+    # -- calls ----------------------------------------
 
     def submit_task(
         self, spec: FunctionSpec, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        self._check_open()
-        _engine, function_key, code, inside, stored = self._prepare(spec)
-        blob, slots, nested = pack_args(args, kwargs, spec.name)
-        call = Call(
-            key=next(self.keys),
-            name=spec.name,
-            shown=options.name or spec.name,
-            args=blob,
-            returns=options.num_returns,
-            job=self.job,
-            module=spec.module,
-            function=code,
-            function_key=function_key,
-            demand=scaled(options.demand()),
-            env=merge_env(self.job.env, options.runtime_env),
-            retries=options.max_retries,
-            retry_exceptions=_retryable(options.retry_exceptions),
-            max_calls=options.max_calls,
-            backpressure=options.generator_backpressure,
-        )
-        placement = self._place(options)
-        if isinstance(placement, str):
-            error = exceptions.TaskUnschedulableError(f"task {spec.name} can't be scheduled: {placement}")
-            return self._outputs(call, error_blob(error))
-        call.nodes = placement
-        if stored is not None:
-            call.function, call.stored_function = None, True
-        return self._submit("task", call, slots, stored, nested + inside)
-
-    def _place(self, options: Any) -> tuple[str, ...] | str:
-        """The nodes that a task may run on, all if empty; or why there is none."""
-        strategy = options.scheduling_strategy
-        affinity = type(strategy).__name__ == "NodeAffinitySchedulingStrategy"
-        if not affinity and not options.label_selector:
-            return ()
-        nodes = self.ask("nodes")
-        if affinity:
-            if any(node["NodeID"] == strategy.node_id for node in nodes):
-                return () if strategy.soft else (strategy.node_id,)
-            if strategy.soft:
-                return ()
-            return f"its node affinity is hard, and there is no node {strategy.node_id}. Use soft=True."
-        from skate.core.labels import unmet
-
-        fitting = tuple(node["NodeID"] for node in nodes if not unmet(node["Labels"], options.label_selector))
-        return fitting or ("none",)
-
-    def _submit(
-        self, op: str, call: Call, slots: list[ObjectRef[Any]], code: ObjectRef[Any] | None, nested: list[Any]
-    ) -> Any:
-        """Tell the hub of a call, and give out its refs. `slots`, `code` and `nested` live at least until the hub has heard."""
-        call.slots = len(slots)
-        beside = list(slots)
-        if code is not None:
-            beside.append(code)
-        if call.args.size() > LARGE:
-            beside.append(self._put(call.args))
-            call.args, call.stored_args = Blob(0, b""), True
-        running = current_task.get()
-        if running is not None:
-            call.parent = running.key
-        with self.refs.lock:
-            returned = self._outputs(call, None)
-            self.pending[call.key] = call.actor
-            if call.actor:
-                self.unanswered[call.actor] = self.unanswered.get(call.actor, 0) + 1
-        self.send((op, call, [ref._key for ref in beside], names_of(nested)))
-        return returned
-
-    def _outputs(self, call: Call, error: Blob | None) -> Any:
-        returns = call.returns
-        refs = [self._output(key, error) for key in call.outputs()]
-        if returns == "streaming":
-            stream = self.streams.open(call.key, refs[0], call.backpressure is not None)
-            if error is not None:
-                self.streams.ended(call.key, error)
-            return ObjectRefGenerator(stream)
-        if returns == 1 or isinstance(returns, str):
-            return refs[0]
-        return refs or None
-
-    def _output(self, key: int, error: Blob | None) -> ObjectRef[Any]:
-        ref = self.refs.new(key)
-        ref._call = base_key(key)
-        if error is not None:
-            ref._kind, ref._value = ERROR, error
-            self.send(("put", key, error))
-        return ref
+        return self.submit.task(spec, options, args, kwargs)
 
     def submit_actor_call(
         self,
@@ -279,37 +150,7 @@ class DaskEngine(Engine):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        self._check_open()
-        meta = actor.meta
-        name = f"{meta.class_name}.{method.name}"
-        blob, slots, nested = pack_args(args, kwargs, name)
-        waiting = self.unanswered.get(actor.key, 0)
-        if 0 <= meta.max_pending_calls <= waiting:
-            raise exceptions.PendingCallsLimitExceeded(
-                f"the {meta.class_name} actor has {waiting} unanswered calls from this process, and max_pending_calls is "
-                f"{meta.max_pending_calls}: get some results first, or raise the limit."
-            )
-        retries = meta.max_task_retries if options.max_task_retries is None else options.max_task_retries
-        call = Call(
-            key=next(self.keys),
-            name=name,
-            shown=options.name or name,
-            args=blob,
-            returns=options.num_returns,
-            job=self.job,
-            retries=retries,
-            retry_exceptions=_retryable(options.retry_exceptions),
-            backpressure=options.generator_backpressure,
-            actor=actor.key,
-            method=method.name,
-            group=options.concurrency_group,
-        )
-        with self.refs.lock:
-            if meta.ordered:
-                last, before = self.sequences.get(actor.key, (0, 0))
-                call.sequence = (f"{self.number:x}", last + 1, before)
-                self.sequences[actor.key] = (last + 1, call.key)
-            return self._submit("call", call, slots, None, [*nested, actor])
+        return self.submit.actor_call(actor, method, options, args, kwargs)
 
     def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
         key = base_key(ref._key)
@@ -327,62 +168,7 @@ class DaskEngine(Engine):
     def create_actor(
         self, spec: ClassSpec, options: ActorOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> ActorState:
-        self._check_open()
-        _engine, _key, code, inside, _stored = self._prepare(spec)
-        blob, slots, nested = pack_args(args, kwargs, spec.name)
-        groups = dict(options.concurrency_groups or {})
-        ordered = not spec.is_asyncio and (options.max_concurrency or 1) == 1 and not groups
-        meta = ActorMeta(
-            spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls, ordered
-        )
-        placement = self._place(options)
-        stored_args = blob.size() > LARGE
-        if stored_args:
-            slots.append(self._put(blob))
-            blob = Blob(0, b"")
-        key = next(self.keys)
-        namespace = options.namespace or self.job.namespace
-        state = ActorState(key, meta)
-        described = ActorSpec(
-            key=key,
-            class_name=spec.name,
-            cls=code,
-            args=blob,
-            meta=serialize.pack(meta).data,
-            job=self.job,
-            name=options.name or "",
-            namespace=namespace,
-            detached=options.lifetime == "detached",
-            max_restarts=options.max_restarts,
-            creation=scaled(options.creation_demand()),
-            running=scaled(options.running_demand()),
-            env=merge_env(self.job.env, options.runtime_env),
-            concurrency=options.max_concurrency or (1000 if spec.is_asyncio else 1),
-            groups=groups,
-            is_asyncio=spec.is_asyncio,
-            ordered=ordered,
-            nodes=() if isinstance(placement, str) else placement,
-            deps=tuple(ref._key for ref in slots),
-            nested=names_of(nested + inside),
-            slots=len(slots) - stored_args,
-            stored_args=stored_args,
-        )
-        unplaced = f"actor {spec.name} can't be scheduled: {placement}" if isinstance(placement, str) else ""
-        with self.refs.lock:
-            self.refs.guard_actor(state)
-            self.send(("adopt_new", key))
-        if not options.name:
-            self.send(("create", described, unplaced))
-            return state
-        taken = self.ask("create", described, unplaced)
-        if taken is None:
-            return state
-        if not options.get_if_exists:
-            raise exceptions.ActorAlreadyExistsError(
-                f"The name {options.name!r} (namespace={namespace!r}) is already taken by a live actor. Use another name, "
-                "get_actor() to reach the one that has it, or get_if_exists=True."
-            )
-        return self.restore_actor(taken[0], pickle.loads(taken[1]))
+        return self.submit.create_actor(spec, options, args, kwargs)
 
     def kill_actor(self, actor: ActorState, no_restart: bool) -> None:
         self.ask("kill", actor.key, no_restart)
@@ -411,15 +197,16 @@ class DaskEngine(Engine):
 
     # -- objects ----------------------------------------
 
-    def _put(self, blob: Blob) -> ObjectRef[Any]:
+    def put_blob(self, blob: Blob) -> ObjectRef[Any]:
+        """Store what is pickled already."""
         ref = self.refs.new(next(self.keys))
         ref._kind, ref._value = blob.kind, blob
         self.send(("put", ref._key, blob))
         return ref
 
     def put(self, value: Any) -> ObjectRef[Any]:
-        self._check_open()
-        return self._put(blob_of(value))
+        self.check_open()
+        return self.put_blob(blob_of(value))
 
     def restore_ref(self, key: int) -> ObjectRef[Any]:
         ref = self.refs.restore(key)
@@ -438,167 +225,21 @@ class DaskEngine(Engine):
         Raises:
             Exception: the ref's error.
         """
-        if ref._kind == ERROR:
-            raise raised(ref._value)
-        try:
-            return ref._value.value()
-        except Exception as error:
-            raise exceptions.RaySystemError(
-                f"the value of {ref!r} can't be rebuilt here: {type(error).__name__}: {error}. Is the module that defines its type "
-                "importable in this process, and does its unpickling work?"
-            ) from error
-
-    def wait_on(self, latch: Latch, timeout: float | None) -> bool:
-        """Wait, and let others have our CPU meanwhile."""
-        if latch.wait(0):
-            return True
-        if self.before_block is None or (timeout is not None and timeout <= _PATIENCE):
-            return latch.wait(timeout)
-        started = time.monotonic()
-        if latch.wait(_PATIENCE):
-            return True
-        token = self.before_block()
-        try:
-            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
-            return latch.wait(left)
-        finally:
-            self.after_block(token)
+        return self.waits.value(ref)
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
-        latch = Latch(0, until_error=True)
-        waiting: list[ObjectRef[Any]] = []
-        with self.refs.lock:
-            if not any(ref._kind == ERROR for ref in refs):
-                for ref in dict.fromkeys(refs):
-                    if self.refs.when(ref, "value", latch):
-                        waiting.append(ref)
-            latch.left = len(waiting)
-        if waiting:
-            self.send(("want", [ref._key for ref in waiting]))
-            try:
-                # What is ready already is only fetched: that is not what a timeout is about.
-                patience = (
-                    max(timeout, 5.0)
-                    if timeout is not None and all(r._kind != PENDING for r in waiting)
-                    else timeout
-                )
-                self.wait_on(latch, patience)
-            finally:
-                with self.refs.lock:
-                    for ref in waiting:
-                        self.refs.forget(ref, latch)
-        for ref in refs:
-            if ref._kind == ERROR:
-                return [self.value(ref)]
-        missing = [ref for ref in refs if ref._kind in (PENDING, REMOTE)]
-        if missing:
-            raise exceptions.GetTimeoutError(
-                f"Get timed out: {len(missing)} of {len(refs)} objects were not ready after {timeout} s; the first is "
-                f"{missing[0]!r}. Wait longer, or look at skate.wait()."
-            )
-        return [self.value(ref) for ref in refs]
+        return self.waits.get(refs, timeout)
 
     def wait(
         self, refs: Sequence[Any], num_returns: int, timeout: float | None
     ) -> tuple[list[Any], list[Any]]:
-        def ready(thing: Any) -> bool:
-            if type(thing) is ObjectRef:
-                return thing._kind != PENDING
-            return bool(thing._stream.items or thing._stream.done)
-
-        latch = Latch(0)
-        waiting: list[Any] = []
-        with self.refs.lock:
-            done = sum(1 for thing in refs if ready(thing))
-            if done < num_returns:
-                for thing in refs:
-                    if ready(thing):
-                        continue
-                    waiting.append(thing)
-                    if type(thing) is ObjectRef:
-                        self.refs.when(thing, "ready", latch)
-                    else:
-                        thing._stream.waiters.append(latch)
-                latch.left = num_returns - done
-        if waiting:
-            try:
-                self.wait_on(latch, timeout)
-            finally:
-                with self.refs.lock:
-                    for thing in waiting:
-                        if type(thing) is ObjectRef:
-                            self.refs.forget(thing, latch)
-                        elif latch in thing._stream.waiters:
-                            thing._stream.waiters.remove(latch)
-        found: list[Any] = []
-        rest: list[Any] = []
-        for thing in refs:
-            (found if len(found) < num_returns and ready(thing) else rest).append(thing)
-        return found, rest
+        return self.waits.wait(refs, num_returns, timeout)
 
     def on_done(self, ref: ObjectRef[Any], callback: Callable[[ObjectRef[Any]], None]) -> None:
-        # The user's code must not hold up the thread that takes what arrives.
-        if not self._when_here(ref, lambda done: self._later(callback, done)):
-            callback(ref)
-
-    def _when_here(self, ref: ObjectRef[Any], callback: Callable[[ObjectRef[Any]], None]) -> bool:
-        def arrived(done: ObjectRef[Any]) -> None:
-            self._awaited.pop(token, None)
-            callback(done)
-
-        token = object()
-        with self.refs.lock:
-            waits = self.refs.when(ref, "value", arrived)
-            if waits:
-                self._awaited[token] = ref  # nobody else may have it
-        if waits:
-            self.send(("want", [ref._key]))
-        return waits
-
-    def _later(self, callback: Callable[[ObjectRef[Any]], None], ref: ObjectRef[Any]) -> None:
-        with self.refs.lock:
-            if self._callbacks is None:
-                self._callbacks = queue.SimpleQueue()
-                thread = threading.Thread(target=self._call_back, name="skate-callbacks", daemon=True)
-                self._callback_thread = thread
-                thread.start()
-        self._callbacks.put((callback, ref))
-
-    def _call_back(self) -> None:
-        assert self._callbacks is not None
-        while (job := self._callbacks.get()) is not None:
-            callback, ref = job
-            try:
-                callback(ref)
-            except Exception:
-                logging.getLogger("skate").exception("a callback of a ref raised")
-            del job, callback, ref
+        self.waits.on_done(ref, callback)
 
     def wrap_asyncio(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
-        future = loop.create_future()
-        thread = threading.get_ident()
-
-        def settle(outcome: Any, failed: bool) -> None:
-            if future.done():
-                return
-            if failed:
-                future.set_exception(_for_future(outcome))
-            else:
-                future.set_result(outcome)
-
-        def finish(done: ObjectRef[Any]) -> None:
-            try:
-                outcome, failed = self.value(done), False
-            except BaseException as error:
-                outcome, failed = error, True
-            if threading.get_ident() == thread:
-                settle(outcome, failed)
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(settle, outcome, failed)
-
-        if not self._when_here(ref, finish):
-            finish(ref)
-        return future
+        return self.waits.wrap_asyncio(ref, loop)
 
     # -- generators ----------------------------------------
 
@@ -663,15 +304,3 @@ class DaskEngine(Engine):
 
     def shutdown(self) -> None:
         raise NotImplementedError("only a driver's engine ends its session")
-
-
-def _retryable(given: Any) -> Any:
-    if given is None or isinstance(given, bool):
-        return bool(given)
-    return serialize.pack(tuple(given)).data
-
-
-def _for_future(error: BaseException) -> BaseException:
-    if isinstance(error, StopIteration):
-        return RuntimeError(f"StopIteration: {error}")
-    return error

@@ -13,7 +13,7 @@ from skate.core.failure import pack_task_error
 from skate.core.ref import BYTES, ERROR, DynamicObjectRefGenerator, ObjectRef
 from skate.engine.dask.blob import MANY, Blob, as_blob, blob_of, error_blob, raised
 from skate.engine.dask.calls import unscaled
-from skate.engine.dask.engine import current_task
+from skate.engine.dask.submit import current_task
 
 if TYPE_CHECKING:
     from skate.core.task_info import TaskInfo
@@ -155,7 +155,7 @@ class Execution:
             for item in generator:
                 refs.append(engine.put(item))
         except Exception as error:
-            refs.append(engine._put(task_error(self.executor, self.call.name, error, self.call.key)))
+            refs.append(engine.put_blob(task_error(self.executor, self.call.name, error, self.call.key)))
         return refs
 
     def some(self, generator: Any, count: int) -> list[Blob]:

@@ -25,8 +25,9 @@ from skate.core.ref import ERROR, ObjectRef
 from skate.engine.dask import output, wire
 from skate.engine.dask.blob import Blob, error_blob, raised
 from skate.engine.dask.calls import ActorSpec, Call, Job
-from skate.engine.dask.engine import DaskEngine, current_task
+from skate.engine.dask.engine import DaskEngine
 from skate.engine.dask.execute import Execution, Running, arguments, task_error
+from skate.engine.dask.submit import current_task
 
 
 def main(sock: socket.socket) -> NoReturn:

@@ -176,7 +176,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
             return False
         active.cancelled = True
         if recursive:
-            self.hub.cancel_children(key, force)
+            self.hub.cancels.cancel_children(key, force)
         child = active.child
         if child is None:
             return True
@@ -292,7 +292,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
 
     def _end(self, active: Active) -> None:
         self.active.pop(active.call.key, None)
-        self.hub.let_go(active.held)
+        self.hub.holdings.release(active.held)
 
     async def _attempt(self, active: Active, deps: list[Blob], gpus: list[int]) -> Blob:
         call = active.call
@@ -335,7 +335,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         """Before a result is Dask's: what came in has been told of, and what is inside is held."""
         if active.items is not None:
             await active.items
-        await self.hub.settled()
+        await self.hub.holdings.settled()
         key = active.call.key
         if blob.kind == MANY:
             holdings = [(remote.name_of(key + i), part.nested) for i, part in enumerate(blob.data)]
@@ -350,7 +350,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         """A result has come, and the process that made it lets go of what is inside."""
         active = self.active.get(key)
         if active is not None:
-            active.held += self.hub.hold(blob.inside())
+            active.held += self.hub.holdings.hold(blob.inside())
 
     def item(self, key: int, index: int, blob: Blob) -> None:
         """A generator has made an item."""
@@ -364,7 +364,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
     ) -> None:
         if before is not None:
             await before
-        await self.hub.settled()
+        await self.hub.holdings.settled()
         key = active.call.key
         name = remote.name_of(key + index + 1)
         self.worker.update_data(data={name: blob})
@@ -423,7 +423,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
             held.clear()
             held.update(spec.running)
             self.ledger.give(freed)
-            await self.hub.settled()
+            await self.hub.holdings.settled()
             if not await self.hub.registry("hosted", spec.key, hosted.incarnation, self.address):
                 return "it is not wanted any more.", False, None
             hosted.ready = True

@@ -72,7 +72,7 @@ class Streams:
         self._ends.pop(stream.key, None)
         self._bounded.discard(stream.key)
         if error is not None:
-            stream.items.append(self._engine._output(stream.key + stream.produced + 1, error))
+            stream.items.append(self._engine.submit.output(stream.key + stream.produced + 1, error))
             stream.produced += 1
         # The ref of the whole task is only about its end: an error is the last item.
         stream.done = True
@@ -92,7 +92,7 @@ class Streams:
                 return True
             stream.waiters.append(latch)
         try:
-            engine.wait_on(latch, timeout)
+            engine.waits.wait_on(latch, timeout)
         finally:
             with engine.refs.lock:
                 if latch in stream.waiters:
