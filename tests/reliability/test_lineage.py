@@ -94,6 +94,19 @@ def test_a_small_result_lies_with_its_caller(cluster: Cluster) -> None:
     assert ray.get(ref, timeout=_PATIENCE) == 3
 
 
+def test_what_two_need_is_made_again_for_both(cluster: Cluster, log: str) -> None:
+    node = _add(cluster)
+    first = _here(node, big).remote(log)
+    one, two = (_here(node, longer).remote(first, log) for _ in range(2))
+    _ready(one, two)
+    del first  # nobody holds what both were made from any more
+    wait_until(lambda: _stored() == 2, _PATIENCE, "what nobody holds to be gone")
+    cluster.remove_node(node)
+    _add(cluster)
+    assert ray.get([one, two], timeout=_PATIENCE) == [b"x" * _SIZE + b"!"] * 2
+    assert _read(log) == "x++" * 2
+
+
 def test_it_waits_for_a_node_that_can_make_it(cluster: Cluster, log: str) -> None:
     node = _add(cluster)
     ref = _here(node, big).remote(log)
@@ -236,6 +249,50 @@ def test_an_actors_result_is_not_made_again(cluster: Cluster) -> None:
     _ready(ref)
     cluster.remove_node(node)
     with pytest.raises(ray.exceptions.ObjectReconstructionFailedError, match="RETRIES_DISABLED"):
+        ray.get(ref, timeout=_PATIENCE)
+
+
+class _Maker:
+    def __init__(self, log: str) -> None:
+        self.log = log
+
+    def make(self) -> bytes:
+        with Path(self.log).open("a") as file:
+            file.write("x")
+        return b"x" * _SIZE
+
+    def twice(self, data: bytes) -> bytes:
+        return data * 2
+
+
+def test_a_result_of_an_actor_with_retries_is_made_again(cluster: Cluster, log: str) -> None:
+    node = _add(cluster)
+    options = {"num_cpus": 0, "resources": {"only": 0.1}, "max_restarts": -1, "max_task_retries": 1}
+    maker = ray.remote(_Maker).options(**options).remote(log)
+    ref = maker.make.remote()
+    double = maker.twice.remote(ref)
+    _ready(ref, double)
+    cluster.remove_node(node)
+    node = _add(cluster)
+    assert len(ray.get(double, timeout=_PATIENCE)) == 2 * _SIZE
+    assert _read(log) == "xx"
+    _ready(ref)
+    cluster.remove_node(node)
+    _add(cluster)
+    with pytest.raises(ray.exceptions.ObjectReconstructionFailedError, match="max_task_retries"):
+        ray.get(ref, timeout=_PATIENCE)
+
+
+def test_a_result_of_an_actor_that_has_ended_is_lost(cluster: Cluster, log: str) -> None:
+    node = _add(cluster)
+    options = {"num_cpus": 0, "resources": {"only": 0.1}, "max_restarts": -1, "max_task_retries": -1}
+    maker = ray.remote(_Maker).options(**options).remote(log)
+    ref = maker.make.remote()
+    _ready(ref)
+    del maker  # a result keeps no actor alive
+    wait_until(lambda: ray.available_resources().get("only") == 1, _PATIENCE, "the actor's end")
+    cluster.remove_node(node)
+    with pytest.raises(ray.exceptions.ObjectReconstructionFailedError, match="the actor has ended"):
         ray.get(ref, timeout=_PATIENCE)
 
 

@@ -113,9 +113,11 @@ class ActorCalls:
         cause: str,
         error: Any,
         restarts: int,
-        about: tuple[int, str, str],
+        about: tuple[int, str, str, bool],
     ) -> None:
         """The node's news of an actor."""
+        if about[3]:
+            self.engine.lineage.on = True
         link = self.links.get(key)
         if link is None:
             return
@@ -123,7 +125,7 @@ class ActorCalls:
         link.error = error
         link.state = state
         link.restarts = restarts
-        link.about = about
+        link.about = about[:3]
         if state == "ALIVE" and link.worker != worker:
             self._connect(link, path, worker)
         elif state in ("RESTARTING", "DEAD"):

@@ -1,16 +1,18 @@
 """Lineage: how to make objects again that were lost with their machine. All with the engine's mutex held.
 
-The process that called a task keeps what it takes to run it again for as long as somebody holds a stored result of it, or may need it to
-make another object again. The values of its stored arguments are not kept: if they are gone too, they are made again first. A session
-with one machine keeps nothing, as there nothing can be lost: its shared memory lives as long as the session.
+The process that called a task, or a method of an actor with max_task_retries, keeps what it takes to run it again for as long as
+somebody holds a stored result of it, or may need it to make another object again. The values of its stored arguments are not kept: if
+they are gone too, they are made again first. A session with one machine keeps nothing, as there nothing can be lost: its shared memory
+lives as long as the session.
 """
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core.ref import ERROR, INDEX_BITS, PENDING, STORED, ObjectRef
+from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, STORED, ObjectRef
 from skate.engine.local.client.calls import Call, dump_error
 
 if TYPE_CHECKING:
@@ -23,11 +25,24 @@ _MOST = 100_000
 class Record:
     """A task that has ended, and how to run it again."""
 
-    __slots__ = ("call", "kept", "needed_by", "rebuilt", "returns", "slots", "stored", "streams", "tries")
+    __slots__ = (
+        "actor",
+        "call",
+        "kept",
+        "needed_by",
+        "rebuilt",
+        "returns",
+        "slots",
+        "stored",
+        "streams",
+        "tries",
+    )
 
     def __init__(self, call: Call) -> None:
         self.call = _again(call)
         """As it was sent, without refs to its results and its arguments."""
+        self.actor = None if call.actor is None else weakref.ref(call.actor)
+        """Whose method it is; a result keeps no actor alive."""
         self.streams = call.stream is not None
         self.tries = call.retries
         """How often it may be run again; below 0 without end."""
@@ -60,7 +75,7 @@ class Lineage:
         record = self.records.get(call.key)
         stored = [key for key, kind in results if kind == STORED]
         if record is None:
-            if stored and call.actor is None:
+            if stored and _repeatable(call):
                 self._keep(call).stored.update(stored)
             return
         record.stored.update(stored)
@@ -82,7 +97,7 @@ class Lineage:
         key = call.key + index + 1
         record = self.records.get(call.key)
         if record is None or record.rebuilt is None:
-            if kind == STORED and call.actor is None:
+            if kind == STORED and _repeatable(call):
                 (record or self._keep(call)).stored.add(key)
             return False
         ref = record.rebuilt.pop(key, None)
@@ -138,9 +153,17 @@ class Lineage:
 
     def lost(self, key: int) -> None:
         """An object of ours is gone with its machine."""
+        ref = self._found(key)
+        self._make_again(key, ObjectRef(key) if ref is None else ref)
+
+    def _found(self, key: int) -> ObjectRef[Any] | None:
+        """The ref of an object here: one that somebody holds, or one that is being filled again already."""
         known = self.engine.objects.known.get(key)
         ref = None if known is None else known()
-        self._make_again(key, ObjectRef(key) if ref is None else ref)
+        record = self.records.get(key >> INDEX_BITS << INDEX_BITS)
+        if ref is None and record is not None and record.rebuilt is not None:
+            return record.rebuilt.get(key)
+        return ref
 
     def _make_again(self, key: int, ref: ObjectRef[Any]) -> None:
         number = key >> INDEX_BITS << INDEX_BITS
@@ -153,17 +176,30 @@ class Lineage:
             reason = "LINEAGE_EVICTED" if evicted else "RETRIES_DISABLED"
             text = "what it takes to run its task again has been forgotten, to save memory."
             if not evicted:
-                text = "it was put, or made by an actor's method: only what a task made can be made again."
+                text = (
+                    "it was put, or made by a method of an actor: only what a task made can be made again, or a method of an actor "
+                    "with max_task_retries."
+                )
             self._settle(ref, dump_error(_failed(key, reason, text)))
             return
         if record.rebuilt is not None:
-            record.rebuilt[key] = ref
+            if record.rebuilt.setdefault(key, ref) is not ref:
+                ref._kind = (
+                    REMOTE  # another ref of it is being filled: this one hears of that by way of the node
+                )
+                if ref._waiters:
+                    self.engine.objects.want(ref)
+                return
             call = ref._call = self.engine.pending.get(number)
             if call is not None and call.refs is not None:
                 call.refs[key - number] = ref
             return
         if record.tries == 0:
             self._settle(ref, dump_error(_exhausted(key, record)))
+            return
+        if record.actor is not None and record.actor() is None:
+            text = "a method of an actor made it, and the actor has ended, as nobody held a handle to it any more."
+            self._settle(ref, dump_error(_failed(key, "RETRIES_DISABLED", text)))
             return
         record.tries -= 1
         record.rebuilt = {key: ref}
@@ -183,18 +219,24 @@ class Lineage:
             call.ref = record.rebuilt[number]
         for ref in record.rebuilt.values():
             ref._call = call
+        call.actor = None if record.actor is None else record.actor()
+        if call.actor is not None:
+            self.engine.actor_calls.link(call.actor)
         self.engine.pending[number] = call
         if record.slots:
             call.slots = [self._argument(key, ref) for key, ref in record.slots]
-        if self.engine.submit._ready(call):
-            self.engine.lanes.add(call)
+        ready = self.engine.submit._ready(call)
+        if call.actor is None:
+            if ready:
+                self.engine.lanes.add(call)
+        elif call.key in self.engine.pending and (ready or call.actor.meta.ordered):
+            self.engine.actor_calls.add(call.actor._engine_state, call)
         self.engine.loop.nudge()  # perhaps nobody waits for anything now
 
     def _argument(self, key: int, ref: ObjectRef[Any] | None) -> ObjectRef[Any]:
         if ref is not None:
             return ref
-        known = self.engine.objects.known.get(key)
-        ref = None if known is None else known()
+        ref = self._found(key)
         if ref is None:
             # Nobody here holds it any more, and so perhaps nobody anywhere: it is made again before.
             ref = ObjectRef(key)
@@ -215,7 +257,15 @@ def _again(call: Call) -> Call:
     return again
 
 
+def _repeatable(call: Call) -> bool:
+    """Whether a call's results are made again when they are lost: a method may have changed its actor, and says so by its retries."""
+    return call.actor is None or call.retries != 0
+
+
 def _exhausted(key: int, record: Record) -> exceptions.ObjectReconstructionFailedError:
+    if record.actor is not None:
+        text = "its method has been called again as often as max_task_retries allows."
+        return _failed(key, "MAX_ATTEMPTS_EXCEEDED", text)
     most = record.call.options.max_retries
     if most == 0:
         text = "its task was created with max_retries=0. Give it retries with @skate.remote(max_retries=N)."

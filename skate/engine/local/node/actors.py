@@ -83,7 +83,7 @@ class Actors:
         """There is no such actor, and nobody will register it any more."""
         for client in self.early_watches.pop(key, ()):
             cause = "the process that created it has ended."
-            message = (protocol.ACTOR, key, lifecycle.DEAD, "", 0, cause, None, 0, (0, "", ""))
+            message = (protocol.ACTOR, key, lifecycle.DEAD, "", 0, cause, None, 0, (0, "", "", False))
             self.server.connections.send(client, message)
 
     def ready(self, process: Process, key: int, error: Any, shown: str) -> None:
@@ -168,6 +168,6 @@ class Actors:
             actor.cause,
             actor.error,
             actor.restarts,
-            (actor.pid, actor.name, actor.namespace),
+            (actor.pid, actor.name, actor.namespace, not self.server.scheduler.machines.single),
         )
         self.server.connections.send(client, news)
