@@ -73,9 +73,12 @@ class Result:
 
     @property
     def metrics_dataframe(self) -> pd.DataFrame | None:
-        """All results that were reported, one a row; None if there is none."""
+        """All results that were reported, one a row; without a row if there is none."""
         if self._metrics_dataframe is None and self.path:
-            self._metrics_dataframe = read_progress(*resolve(self.path, self._storage_filesystem))
+            import pandas as pd
+
+            found = read_progress(*resolve(self.path, self._storage_filesystem))
+            self._metrics_dataframe = pd.DataFrame() if found is None else found
         return self._metrics_dataframe
 
     @property
@@ -100,14 +103,14 @@ class Result:
             mode: "max" or "min".
 
         Returns:
-            The checkpoint, or None if none was kept.
+            The checkpoint.
 
         Raises:
-            ValueError: `mode` is neither, or no checkpoint came with the metric.
-            RuntimeError: no checkpoint came with the metric.
+            ValueError: `mode` is neither.
+            RuntimeError: no checkpoint was kept, or none came with the metric.
         """
         if not self.best_checkpoints:
-            return None
+            raise RuntimeError(f"No checkpoint exists in the trial directory! It is {self.path!r}.")
         if mode not in ("max", "min"):
             raise ValueError(f'Unsupported mode: {mode}. Please choose from ["min", "max"]!')
         found = [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skate.air.result import Result
     from skate.air.session import get_checkpoint, report
     from skate.tune.analysis.experiment_analysis import ExperimentAnalysis
+    from skate.tune.analysis.explain import explain
     from skate.tune.callback import Callback
     from skate.tune.context import TuneContext, get_context
     from skate.tune.error import TuneError
@@ -82,6 +83,7 @@ _WHERE = {
     "choice": "skate.tune.search.sample",
     "create_scheduler": "skate.tune.schedulers",
     "create_searcher": "skate.tune.search",
+    "explain": "skate.tune.analysis.explain",
     "get_checkpoint": "skate.air.session",
     "get_context": "skate.tune.context",
     "grid_search": "skate.tune.search.variant_generator",
@@ -135,6 +137,7 @@ __all__ = [
     "choice",
     "create_scheduler",
     "create_searcher",
+    "explain",
     "get_checkpoint",
     "get_context",
     "grid_search",

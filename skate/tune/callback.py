@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
     from skate.tune.experiment.trial import Trial
-    from skate.tune.stopper import Stopper
 
 __all__ = [
     "Callback",
@@ -29,7 +28,7 @@ class Callback:
 
     def setup(
         self,
-        stop: Stopper | None = None,
+        stop: dict[str, Any] | None = None,
         num_samples: int | None = None,
         total_num_samples: int | None = None,
         **info: Any,
@@ -37,10 +36,10 @@ class Callback:
         """Called once, before the first trial.
 
         Args:
-            stop: When the search stops.
+            stop: The metrics and the values at which a trial stops; empty if a function or a `Stopper` decides.
             num_samples: How often each combination of the grids is tried.
             total_num_samples: How many trials there will be.
-            **info: For what may come.
+            **info: `time_budget_s`, `metric`, `mode`, `config`, `start_time`, and what may come.
         """
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:

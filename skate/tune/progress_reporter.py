@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from skate.tune.reporting import notebook as _notebook
 from skate.tune.reporting import table as _table
 
 if TYPE_CHECKING:
@@ -174,21 +174,26 @@ class TuneReporterBase(ProgressReporter):
         self._columns.parameters = _with_column(self._columns.parameters, parameter, representation)
 
     def _text(self, trials: list[Trial], done: bool, *sys_info: str) -> str:
+        lines = self._head(trials, *sys_info)
+        if trials and (done or self._print_intermediate_tables):
+            lines += [
+                _table.trial_table(trials, self._columns, self._order()),
+                _table.error_table(trials, self._max_error_rows),
+            ]
+        return "\n".join(line for line in lines if line)
+
+    def _head(self, trials: list[Trial], *sys_info: str) -> list[str]:
         total = f"/{self._total_samples}" if self._total_samples else ""
-        lines = [
+        return [
             "== Status ==",
             _table.clock_line(self._start_time, time.time()),
             *sys_info,
             f"Number of trials: {len(trials)}{total} ({_table.counts(trials)})",
             _table.best_line(trials, self._metric, self._mode),
         ]
-        if trials and (done or self._print_intermediate_tables):
-            by = (self._metric, self._mode or "max") if self._sort_by_metric and self._metric else None
-            lines += [
-                _table.trial_table(trials, self._columns, by),
-                _table.error_table(trials, self._max_error_rows),
-            ]
-        return "\n".join(line for line in lines if line)
+
+    def _order(self) -> tuple[str, str] | None:
+        return (self._metric, self._mode or "max") if self._sort_by_metric and self._metric else None
 
 
 class CLIReporter(TuneReporterBase):
@@ -205,7 +210,7 @@ class CLIReporter(TuneReporterBase):
 
 
 class JupyterNotebookReporter(TuneReporterBase):
-    """Shows a table in a notebook, in place of the one before.
+    """Shows a table in a notebook, with the best value so far as a line, in place of what it showed before.
 
     Args:
         overwrite: Whether other output of the cell is cleared, too.
@@ -259,7 +264,11 @@ class JupyterNotebookReporter(TuneReporterBase):
 
     def report(self, trials: list[Trial], done: bool, *sys_info: str) -> None:
         """Show it."""
-        self.display(f"<pre>{html.escape(self._text(trials, done, *sys_info))}</pre>")
+        shown = trials if done or self._print_intermediate_tables else []
+        lines = [*self._head(trials, *sys_info), _table.error_table(trials, self._max_error_rows)]
+        self.display(
+            _notebook.render_page(shown, self._columns, lines, self._metric, self._mode, self._order())
+        )
 
     def display(self, string: str) -> None:
         """Show HTML in the cell.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skate.tune.analysis.experiment_analysis import ExperimentAnalysis
+    from skate.tune.analysis.plot import Plot
 
 __all__ = [
     "ResultGrid",
@@ -62,7 +63,7 @@ class ResultGrid:
             RuntimeError: no trial has reported the metric.
         """
         analysis = self._experiment_analysis
-        if len(self) == 1 and not metric and not analysis.default_metric:
+        if len(self) == 1:  # whatever it reported, there is no better one
             return self[0]
         if not metric and not analysis.default_metric:
             raise ValueError(
@@ -96,6 +97,26 @@ class ResultGrid:
             The table, with the parameters in columns "config/…" and the directory in "logdir".
         """
         return self._experiment_analysis.dataframe(metric=filter_metric, mode=filter_mode)
+
+    def plot(self, kind: str | None = None, metric: str | None = None, mode: str | None = None) -> Plot:
+        """Draw the search.
+
+        Args:
+            kind: "history", "importances", "parallel" for all parameters side by side, or "slices" for each of them against
+                the metric; default: all of these on one page.
+            metric: The metric; default: that of the search.
+            mode: "min" or "max"; default: that of the search.
+
+        Returns:
+            A plot: a notebook shows it, and `save("search.html")` or `save("search.png")` writes it.
+
+        Raises:
+            ValueError: there is no such kind, or metric or mode is not known.
+        """
+        from skate.tune.analysis.explain import observe
+        from skate.tune.analysis.plot import plot
+
+        return plot(observe(self, metric, mode), kind)
 
     @property
     def errors(self) -> list[Exception]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ class ExperimentAnalysis:
 
         Args:
             metric: Take the result in which this metric was best; default: the last result.
-            mode: "min" or "max".
+            mode: "min" or "max"; without it the last result is taken.
 
         Returns:
             The table, with the parameters in columns "config/…" and the directory in "logdir".
@@ -127,23 +128,19 @@ class ExperimentAnalysis:
 
         if mode is not None and mode not in ("min", "max"):
             raise ValueError("If set, `mode` has to be one of [min, max]")
-        if metric and not mode:
-            raise ValueError("If a `metric` is passed to `dataframe()`, `mode` has to be passed, too.")
         rows = []
         for trial in self.trials:
             row = self._row_of(trial, metric, mode)
             if row is not None:
-                config = flatten_dict({"config": trial.config})
-                rows.append({**row, **config, "logdir": trial.path})
+                rows.append({**row, **_columns(trial.config, "config"), "logdir": trial.path})
         return pd.DataFrame(rows)
 
     def _row_of(self, trial: Trial, metric: str | None, mode: str | None) -> dict[str, Any] | None:
-        if metric is None:
-            found = trial.last_result if trial.has_reported_at_least_once else None
-        else:
+        found = trial.last_result if trial.has_reported_at_least_once else None
+        if metric is not None and mode is not None:
             results = [row for row in self._rows(trial) if _usable(look_up(row, metric))]
             best = max if mode == "max" else min
-            found = best(results, key=lambda row: look_up(row, metric)) if results else None
+            found = best(results, key=lambda row: look_up(row, metric)) if results else found
         if found is None:
             return None
         plain = {key: value for key, value in found.items() if key not in ("config", _keys.EXPERIMENT_TAG)}
@@ -160,10 +157,7 @@ class ExperimentAnalysis:
         """
         if not prefix:
             return {trial.trial_id: trial.config for trial in self.trials}
-        return {
-            trial.trial_id: {f"config/{key}": value for key, value in trial.config.items()}
-            for trial in self.trials
-        }
+        return {trial.trial_id: flatten_dict({"config": trial.config}) for trial in self.trials}
 
     # -- the best ----------------------------------------
 
@@ -191,16 +185,9 @@ class ExperimentAnalysis:
         return self.best_trial.last_result
 
     @property
-    def best_checkpoint(self) -> Checkpoint:
-        """The best checkpoint of the best trial.
-
-        Raises:
-            ValueError: it has none.
-        """
-        found = self.get_best_checkpoint(self.best_trial)
-        if found is None:
-            raise ValueError(f"No checkpoint found for the best trial: {self.best_trial}")
-        return found
+    def best_checkpoint(self) -> Checkpoint | None:
+        """The best checkpoint of the best trial; None if it has none."""
+        return self.get_best_checkpoint(self.best_trial)
 
     @property
     def best_dataframe(self) -> pd.DataFrame:
@@ -238,7 +225,8 @@ class ExperimentAnalysis:
         metric, mode = self._metric(metric), self._mode(mode)
         if scope not in _SCOPES:
             raise ValueError(
-                f"ExperimentAnalysis: attempting to get best trial for metric {metric} for scope {scope} not in {_SCOPES}."
+                f"ExperimentAnalysis: attempting to get best trial for metric {metric} for scope {scope} not in "
+                f"{json.dumps(_SCOPES)}."
             )
         best: tuple[float, Trial] | None = None
         for trial in self.trials:
@@ -351,6 +339,15 @@ def _number(value: Any) -> float | None:
         return None if value is None else float(value)
     except (TypeError, ValueError):
         return None
+
+
+def _columns(config: dict[Any, Any], prefix: str) -> dict[str, Any]:
+    """A configuration as columns, in its own order."""
+    columns: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}/{key}"
+        columns.update(_columns(value, name) if isinstance(value, dict) and value else {name: value})
+    return columns
 
 
 def _usable(value: Any) -> bool:

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from skate.tune.error import TuneError
 from skate.tune.execution.executor import ActorExecutor
 from skate.tune.execution.experiment_state import ExperimentJournal, load_trials
 from skate.tune.execution.tune_controller import TuneController
+from skate.tune.experiment.lock import DriverLock
 from skate.tune.experiment.trial import Trial
 from skate.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
 from skate.tune.search.basic_variant import BasicVariantGenerator
@@ -58,6 +60,7 @@ class SearchSettings:
         fail_fast: Whether the first failure ends the search.
         reuse_actors: Whether trainables become other trials.
         resume: What happens to the trials that there are already; None: a fresh start.
+        before: Called before the first trial, once this driver is the one that writes the experiment's directory.
     """
 
     search_alg: SearchAlgorithm
@@ -69,6 +72,7 @@ class SearchSettings:
     fail_fast: bool | str = False
     reuse_actors: bool = False
     resume: ResumeConfig | None = None
+    before: Callable[[], None] | None = None
 
 
 def run_search(experiments: list[Experiment], settings: SearchSettings) -> list[Trial]:
@@ -80,18 +84,31 @@ def run_search(experiments: list[Experiment], settings: SearchSettings) -> list[
 
     Returns:
         Its trials.
+
+    Raises:
+        TuneError: another driver works on the experiment.
     """
     if not skate.is_initialized():
         skate.init()
-    run = _Run(experiments, settings)
+    storage = experiments[0].storage
+    storage.make()
+    lock = DriverLock(storage)
+    lock.take()
     try:
-        return run.to_the_end()
+        if settings.before is not None:
+            settings.before()
+        run = _Run(experiments, settings, lock)
+        try:
+            return run.to_the_end()
+        finally:
+            run.close()
     finally:
-        run.close()
+        lock.release()
 
 
 class _Run:
-    def __init__(self, experiments: list[Experiment], settings: SearchSettings) -> None:
+    def __init__(self, experiments: list[Experiment], settings: SearchSettings, lock: DriverLock) -> None:
+        self._lock = lock
         self._experiments = experiments
         self._settings = settings
         self._storage: ExperimentStorage = experiments[0].storage
@@ -102,7 +119,6 @@ class _Run:
         self._synced_at = time.monotonic()
         stoppers = [experiment.stopper for experiment in experiments]
         self._stopper = stoppers[0] if len(stoppers) == 1 else _PerExperiment(experiments)
-        self._storage.make()
         self._journal = ExperimentJournal(self._storage, self._session)
         trials = self._restore() if settings.resume is not None else []
         self._set_properties()
@@ -115,7 +131,8 @@ class _Run:
         spec = experiments[0].spec
         self._callbacks.call(
             "setup",
-            stop=self._stopper,
+            stop=spec["stop"],
+            time_budget_s=spec["time_budget_s"],
             num_samples=spec["num_samples"],
             total_num_samples=total,
             start_time=self._start_time,
@@ -231,6 +248,7 @@ class _Run:
         if now - self._synced_at > self._storage.sync_config.sync_period:
             self._synced_at = now
             self._storage.sync_up()
+            self._lock.renew()
 
     # -- what a restore needs ----------------------------
 

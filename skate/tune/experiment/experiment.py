@@ -120,12 +120,12 @@ class Experiment:
         every = self._checkpoint_config.checkpoint_frequency
         if every:
             raise ValueError(
-                f"`checkpoint_frequency={every}` cannot be used with a function trainable: report checkpoints in it, "
+                f"'checkpoint_frequency' cannot be set for a function trainable (it is {every}): report checkpoints in it, "
                 "with tune.report(metrics, checkpoint=…)."
             )
         if self._checkpoint_config.checkpoint_at_end:
             raise ValueError(
-                "`checkpoint_at_end=True` cannot be used with a function trainable: report a checkpoint with its last result."
+                "'checkpoint_at_end' cannot be used with a function trainable: report a checkpoint with its last result."
             )
 
     def _make_stopper(self, stop: Any, time_budget_s: Any) -> Stopper | None:
@@ -143,8 +143,8 @@ class Experiment:
         elif stop is not None:
             if not FunctionStopper.is_valid_function(stop):
                 raise ValueError(
-                    f"Provided stop object must be either a dict, a function, or a subclass of `ray.tune.Stopper` "
-                    f"(skate.tune.Stopper), not {stop!r}."
+                    f"Invalid stop criteria: {stop!r}. Must be a callable or dict. Got {type(stop)}. A Stopper or a list of "
+                    "them will do, too."
                 )
             stopper = FunctionStopper(stop)
         if time_budget_s:

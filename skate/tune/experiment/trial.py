@@ -245,12 +245,18 @@ class Trial:
         """For each metric its "max", "min", "avg", "last", "last-5-avg" and "last-10-avg"."""
         return self._analysis
 
+    @property
+    def metric_n_steps(self) -> dict[str, dict[str, deque[float]]]:
+        """For each metric its newest values: five of them under "5", ten under "10"."""
+        return {name: {"5": five, "10": ten} for name, (five, ten) in self._recent.items()}
+
     def update_last_result(self, result: dict[str, Any]) -> None:
         """Take note of a result."""
         self._reported = (
             {**result, _keys.EXPERIMENT_TAG: self.experiment_tag} if self.experiment_tag else result
         )
-        for name, value in flatten_dict(result).items():
+        own = {key: value for key, value in result.items() if key not in _NOT_METRICS}
+        for name, value in flatten_dict(own).items():
             if isinstance(value, int | float) or _is_number(value):
                 self._note(name, value)
 
@@ -451,6 +457,9 @@ class Trial:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Trial) and other.trial_id == self.trial_id)
+
+
+_NOT_METRICS = {"config", *_keys.DEBUG_METRICS}
 
 
 def _is_number(value: Any) -> bool:

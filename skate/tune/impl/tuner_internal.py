@@ -146,11 +146,10 @@ class TunerInternal:
             fail_fast=run_config.failure_config.fail_fast,
             reuse_actors=tune_config.reuse_actors,
             resume=self._resume,
+            before=lambda: self._save(experiment),
         )
         if self._resume is None:
             self._refuse_second_run(experiment)
-        experiment.storage.make()
-        self._save(experiment)
         trials = run_search([experiment], settings)
         metric = tune_config.metric or settings.search_alg.metric
         self._analysis = ExperimentAnalysis(

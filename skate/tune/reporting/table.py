@@ -19,6 +19,7 @@ __all__ = [
     "Columns",
     "ORDER",
     "USUAL_COLUMNS",
+    "as_number",
     "best_line",
     "clock_line",
     "counts",
@@ -26,6 +27,7 @@ __all__ = [
     "error_table",
     "is_notebook",
     "render",
+    "trial_rows",
     "trial_table",
 ]
 
@@ -77,6 +79,24 @@ def trial_table(trials: Sequence[Trial], columns: Columns, by: tuple[str, str] |
     Returns:
         The table, as lines.
     """
+    header, rows, hidden = trial_rows(trials, columns, by)
+    text = render(header, rows)
+    return f"{text}\n... {hidden} more trials not shown ({counts(trials)})" if hidden else text
+
+
+def trial_rows(
+    trials: Sequence[Trial], columns: Columns, by: tuple[str, str] | None = None
+) -> tuple[list[str], list[list[str]], int]:
+    """The cells of a table of trials.
+
+    Args:
+        trials: The trials.
+        columns: Which columns it has.
+        by: A metric and a mode to sort by.
+
+    Returns:
+        The header, the rows, and how many trials are not shown.
+    """
     shown = _choose(trials, columns.most_rows, by)
     parameters = _titles(columns.parameters, _parameters(trials))
     metrics = _titles(columns.metrics, _metrics(trials, columns.infer_limit))
@@ -89,9 +109,7 @@ def trial_table(trials: Sequence[Trial], columns: Columns, by: tuple[str, str] |
         cells += [_cell(look_up(config, name), columns.widest) for name in parameters]
         cells += [_cell(look_up(trial.last_result, name), columns.widest) for name in metrics]
         rows.append(cells)
-    text = render(header, rows)
-    hidden = len(trials) - len(shown)
-    return f"{text}\n... {hidden} more trials not shown ({counts(trials)})" if hidden else text
+    return header, rows, len(trials) - len(shown)
 
 
 def error_table(trials: Sequence[Trial], most_rows: int = 20) -> str:
@@ -111,7 +129,7 @@ def best_line(trials: Sequence[Trial], metric: str | None, mode: str | None) -> 
     found = [
         (value, trial)
         for trial in trials
-        if (value := _number(look_up(trial.last_result, metric))) is not None
+        if (value := as_number(look_up(trial.last_result, metric))) is not None
     ]
     if not found:
         return ""
@@ -147,7 +165,7 @@ def _choose(trials: Sequence[Trial], most: int, by: tuple[str, str] | None) -> l
         sign = 1 if by[1] == "min" else -1
 
         def rank(trial: Trial) -> tuple[bool, float]:
-            value = _number(look_up(trial.last_result, by[0]))
+            value = as_number(look_up(trial.last_result, by[0]))
             return (value is None, sign * (value or 0.0))
 
         return sorted(trials, key=rank)[:most]
@@ -187,12 +205,13 @@ def _metrics(trials: Sequence[Trial], limit: int) -> dict[str, str]:
     hidden = {*USUAL_COLUMNS, *_keys.AUTO_RESULT_KEYS, *_keys.DEBUG_METRICS, "done", "should_checkpoint"}
     for trial in recent:
         for name, value in trial.last_result.items():
-            if name not in hidden and _number(value) is not None and len(own) < limit:
+            if name not in hidden and as_number(value) is not None and len(own) < limit:
                 own[name] = name
     return {**titles, **own}
 
 
-def _number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
+    """A value as a number, or None if it is none; a bool is none."""
     if isinstance(value, bool) or value is None:
         return None
     try:

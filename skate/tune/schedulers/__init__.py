@@ -9,6 +9,7 @@ from skate.tune.schedulers.async_hyperband import ASHAScheduler, AsyncHyperBandS
 from skate.tune.schedulers.hb_bohb import HyperBandForBOHB
 from skate.tune.schedulers.hyperband import HyperBandScheduler
 from skate.tune.schedulers.median_stopping_rule import MedianStoppingRule
+from skate.tune.schedulers.optuna_pruning import OptunaPruning
 from skate.tune.schedulers.pbt import PopulationBasedTraining
 from skate.tune.schedulers.pbt_replay import PopulationBasedTrainingReplay
 from skate.tune.schedulers.resource_changing_scheduler import ResourceChangingScheduler
@@ -21,6 +22,7 @@ __all__ = [
     "HyperBandForBOHB",
     "HyperBandScheduler",
     "MedianStoppingRule",
+    "OptunaPruning",
     "PopulationBasedTraining",
     "PopulationBasedTrainingReplay",
     "ResourceChangingScheduler",
@@ -37,6 +39,7 @@ _NAMES = {
     "medianstopping": ("median_stopping_rule", "MedianStoppingRule"),
     "hyperband": ("hyperband", "HyperBandScheduler"),
     "hb_bohb": ("hb_bohb", "HyperBandForBOHB"),
+    "optuna_pruning": ("optuna_pruning", "OptunaPruning"),
     "pbt": ("pbt", "PopulationBasedTraining"),
     "pbt_replay": ("pbt_replay", "PopulationBasedTrainingReplay"),
     "pb2": ("pb2", "PB2"),

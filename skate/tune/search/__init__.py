@@ -35,12 +35,15 @@ __all__ = [
 _NAMES = {
     "variant_generator": ("basic_variant", "BasicVariantGenerator"),
     "random": ("basic_variant", "BasicVariantGenerator"),
+    "ax": ("ax", "AxSearch"),
     "optuna": ("optuna", "OptunaSearch"),
     "hyperopt": ("hyperopt", "HyperOptSearch"),
     "bayesopt": ("bayesopt", "BayesOptSearch"),
     "nevergrad": ("nevergrad", "NevergradSearch"),
     "zoopt": ("zoopt", "ZOOptSearch"),
     "bohb": ("bohb", "TuneBOHB"),
+    "hebo": ("hebo", "HEBOSearch"),
+    "smac": ("smac", "SMACSearch"),
 }
 
 

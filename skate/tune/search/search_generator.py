@@ -44,6 +44,7 @@ class SearchGenerator(SearchAlgorithm):
         self._total = 0
         self._prefix = f"{uuid.uuid4().hex[:5]}_"
         self._known: set[str] = set()
+        self._told: set[str] = set()
 
     @property
     def metric(self) -> Any:
@@ -117,6 +118,7 @@ class SearchGenerator(SearchAlgorithm):
     ) -> None:
         """Tell the searcher."""
         self.searcher.on_trial_complete(trial_id=trial_id, result=result, error=error)
+        self._told.add(trial_id)
 
     def is_finished(self) -> bool:
         """Whether there will be no more trials."""
@@ -126,12 +128,18 @@ class SearchGenerator(SearchAlgorithm):
 
     def get_state(self) -> dict[str, Any]:
         """How many trials have been made, and which of them the searcher has been told of."""
-        return {"counter": self._counter, "prefix": self._prefix, "known": sorted(self._known)}
+        return {
+            "counter": self._counter,
+            "prefix": self._prefix,
+            "known": sorted(self._known),
+            "told": sorted(self._told),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what `get_state` returned."""
         self._counter, self._prefix = state["counter"], state["prefix"]
         self._known = set(state["known"])
+        self._told = set(state.get("told", ()))
 
     def has_checkpoint(self, dirpath: str) -> bool:
         """Whether there is saved state in a directory."""
@@ -167,5 +175,9 @@ class SearchGenerator(SearchAlgorithm):
         """Learn of the trials that were made or ended since the state had been saved."""
         unknown = [trial for trial in trials if trial.trial_id not in self._known]
         self.searcher.learn_missing(unknown)
+        for trial in trials:
+            if trial.trial_id in self._known - self._told and trial.is_finished():
+                last = flatten_dict(trial.last_result) if trial.has_reported_at_least_once else None
+                self.on_trial_complete(trial.trial_id, last, error=trial.status == "ERROR")
         self._counter = max(self._counter, len(trials))
         self._known.update(trial.trial_id for trial in trials)

@@ -7,6 +7,7 @@ A specification is a nested dictionary. In it may stand domains (`uniform(0, 1)`
 from __future__ import annotations
 
 import copy
+import logging
 import random
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 Path = tuple[Any, ...]
+
+_logger = logging.getLogger(__name__)
 
 _MOST_PASSES = 20
 """Domains whose draws are domains again are drawn from this often; deeper ones are taken for a circle."""
@@ -226,7 +229,7 @@ def _parse(value: Any) -> tuple[bool, Any]:
             return False, Function(lambda spec: _evaluate(expression, spec))
         if "grid_search" in value:
             values = value["grid_search"]
-            if isinstance(values, str) or not isinstance(values, Iterable):
+            if not isinstance(values, Iterable):
                 raise TypeError(
                     f"Grid search expected list of values, got: {values!r}; {type(values).__name__!r} object is not "
                     "iterable"
@@ -348,7 +351,7 @@ def merge_preset(spec: dict[str, Any], preset: Mapping[str, Any]) -> dict[str, A
         A copy.
 
     Raises:
-        ValueError: a parameter is not in the specification, or not one of its grid's values.
+        KeyError: a parameter is not in the specification.
     """
     merged: dict[str, Any] = _copy_structure(spec)
     config = merged.setdefault("config", {})
@@ -356,15 +359,19 @@ def merge_preset(spec: dict[str, Any], preset: Mapping[str, Any]) -> dict[str, A
         place = config
         for key in path[:-1]:
             if not isinstance(place, dict) or key not in place:
-                raise ValueError(
+                raise KeyError(
                     f"points_to_evaluate names {'/'.join(map(str, path))!r}, which is no parameter."
                 )
             place = place[key]
-        known, parsed = _parse(place.get(path[-1])) if isinstance(place, dict) else (True, None)
+        if not isinstance(place, dict) or path[-1] not in place:
+            raise KeyError(f"points_to_evaluate names {'/'.join(map(str, path))!r}, which is no parameter.")
+        known, parsed = _parse(place[path[-1]])
         if not known and isinstance(parsed, list) and value not in parsed:
-            raise ValueError(
-                f"Pre-set value `{value}` is not equal to any of the values of the grid `{'/'.join(map(str, path))}`: "
-                f"{parsed}. Use one of them, or take the grid out of the search space."
+            _logger.warning(
+                "Pre-set value `%s` is not within valid values of parameter `%s`: %s. It is tried all the same.",
+                value,
+                "/".join(map(str, path)),
+                parsed,
             )
         place[path[-1]] = value
     return merged

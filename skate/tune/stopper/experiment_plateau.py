@@ -34,7 +34,7 @@ class ExperimentPlateauStopper(Stopper):
         if not isinstance(top, int) or top <= 1:
             raise ValueError("Top results to consider must be a positive integer greater than one.")
         if not isinstance(patience, int) or patience < 0:
-            raise ValueError("Patience must be a positive integer, or 0.")
+            raise ValueError("Patience must be a strictly positive integer, or 0.")
         if not isinstance(std, float) or std <= 0:
             raise ValueError("The standard deviation must be a strictly positive float number.")
         self._mode = mode

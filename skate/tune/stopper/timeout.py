@@ -30,7 +30,7 @@ class TimeoutStopper(Stopper):
         seconds = timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else timeout
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ValueError(
-                f"`timeout` parameter has to be either a number or a `datetime.timedelta` object, not {timeout!r}."
+                f"`timeout` parameter has to be either a number or a `datetime.timedelta` object. Found: {type(timeout)} ({timeout!r})."
             )
         self._left = float(seconds)
         self._since: float | None = None

@@ -128,7 +128,8 @@ class FunctionTrainable(Trainable):
             final = {_keys.DEFAULT_METRIC: value}
         else:
             raise ValueError(
-                f"the function returned {value!r}: it must return nothing, a number, or a dictionary of metrics."
+                "Invalid return or yield value. Either return/yield a single number or a dictionary object in your "
+                f"trainable function, not {value!r}."
             )
         final.setdefault("timestamp", int(_time()))
         final.setdefault("checkpoint_dir_name", None)

@@ -39,6 +39,9 @@ adapter("hyperopt", "hyperopt", "HyperOptSearch", random_state_seed=1)
 adapter("bayesopt", "bayes_opt", "BayesOptSearch", random_state=1)
 adapter("nevergrad", "nevergrad", "NevergradSearch")
 adapter("zoopt", "zoopt", "ZOOptSearch", budget=60)
+adapter("ax", "ax", "AxSearch", random_seed=1)
+adapter("hebo", "hebo", "HEBOSearch", random_state_seed=1)
+adapter("smac", "smac", "SMACSearch", seed=1, n_initial=10)
 
 
 @pytest.fixture(autouse=True)

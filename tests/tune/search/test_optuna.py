@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from skate import tune
-from skate.tune.experiment import Experiment
+from skate.tune.experiment import Experiment, Trial
 from skate.tune.impl.choose import choose_search
 from skate.tune.search import BasicVariantGenerator, SearchGenerator
 from skate.tune.search.optuna import OptunaSearch
@@ -124,3 +124,69 @@ def test_when_optuna_is_the_default(tmp_path: Path) -> None:
         == chosen(learnable, 50, given=BasicVariantGenerator())
         == "BasicVariantGenerator"
     )
+
+
+def test_constraints_keep_the_search_where_it_is_allowed(tmp_path: Path) -> None:
+    searcher = OptunaSearch(seed=1, constraints=lambda result: [result["size"] - 4.0])
+    controller, _ = simulate(
+        tmp_path,
+        lambda config, i: {"score": config["x"], "size": config["x"] ** 2},  # best and allowed at 2
+        {"x": tune.uniform(0, 10)},
+        search=SearchGenerator(searcher),
+        num_samples=60,
+        stop={"training_iteration": 1},
+    )
+    late = [trial.config["x"] for trial in controller.get_trials()[30:]]
+    assert sum(x <= 2 for x in late) > 15
+    assert searcher._study.best_trial.params["x"] <= 2
+
+
+def test_a_storage_of_its_own_knows_each_trial_once(tmp_path: Path) -> None:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/study.db")
+    space = {"x": tune.uniform(0, 1)}
+    searcher = OptunaSearch(storage=storage, study_name="s", seed=1)
+    searcher.set_search_properties("score", "max", space)
+    searcher.save(str(tmp_path / "early"))
+    trials = []
+    for number in range(3):
+        config = searcher.suggest(f"t{number}")
+        assert config is not None
+        trial = Trial("pretend", trial_id=f"t{number}", config=config, evaluated_params=config, stub=True)
+        trial.set_last_result({"score": config["x"], "training_iteration": 1})
+        trial.status = Trial.TERMINATED if number else Trial.PENDING
+        trials.append(trial)
+    searcher.on_trial_complete("t1", {"score": 1.0})
+    # The driver dies; what it had saved knows of no trial, the storage of three, one of which is complete there.
+    again = OptunaSearch(storage=storage, study_name="s", seed=1)
+    again.set_search_properties("score", "max", space)
+    again.restore(str(tmp_path / "early"))
+    again.learn_missing(trials)
+    states = {each.user_attrs["trial_id"]: each.state.name for each in again._study.trials}
+    assert states == {"t0": "RUNNING", "t1": "COMPLETE", "t2": "COMPLETE"} and len(again._study.trials) == 3
+    again.on_trial_complete("t0", {"score": 0.5})
+    assert len(again._study.trials) == 3 and again._study.trials[0].state.name == "COMPLETE"
+    storage.engine.dispose()
+
+
+def test_what_ended_after_the_state_was_saved_is_learned(tmp_path: Path) -> None:
+    experiment = Experiment("pretend", Pretend, config={"x": tune.uniform(0, 1)}, num_samples=5,
+                            storage_path=str(tmp_path))  # fmt: skip
+
+    def generator() -> SearchGenerator:
+        made = SearchGenerator(OptunaSearch(seed=1))
+        made.set_search_properties("score", "max", experiment.spec["config"])
+        made.add_configurations([experiment])
+        return made
+
+    first = generator()
+    trials = [first.next_trial() for _ in range(2)]
+    first.on_trial_complete(trials[0].trial_id, {"score": 1.0})  # type: ignore[union-attr]
+    first.save_to_dir(str(tmp_path))
+    again = generator()
+    again.restore_from_dir(str(tmp_path))
+    for trial in trials:
+        assert trial is not None
+        trial.set_last_result({"score": 2.0, "training_iteration": 1})
+        trial.status = Trial.TERMINATED
+    again.resume([trial for trial in trials if trial is not None])
+    assert [each.value for each in again.searcher._study.trials] == [1.0, 2.0]  # type: ignore[attr-defined]

@@ -137,11 +137,7 @@ class TuneBOHB(_spaces.AdaptedSearcher):
         Raises:
             ValueError: there is a grid in it, or a domain that BOHB does not know.
         """
-        library = _spaces.load("ConfigSpace", _INSTALL)
-        space = library.ConfigurationSpace()
-        for name, domain in _spaces.domains_of(spec, "a TuneBOHB").items():
-            space.add(_convert(name, domain, library))
-        return space
+        return convert_to_config_space(spec, "TuneBOHB", _INSTALL)
 
 
 class _Job:
@@ -153,10 +149,29 @@ class _Job:
         self.exception = None
 
 
-def _convert(name: str, domain: Any, library: Any) -> Any:
+def convert_to_config_space(spec: dict[str, Any], who: str, install: str) -> Any:
+    """ConfigSpace's search space for a search space.
+
+    Args:
+        spec: The search space.
+        who: Whose adapter asks, for messages.
+        install: What to install if ConfigSpace is missing.
+
+    Raises:
+        ValueError: there is a grid in it, or a domain that ConfigSpace does not know.
+    """
+    domains = _spaces.domains_of(spec, f"a {who}")
+    library = _spaces.load("ConfigSpace", install)
+    space = library.ConfigurationSpace()
+    for name, domain in domains.items():
+        space.add(_convert(name, domain, library, who))
+    return space
+
+
+def _convert(name: str, domain: Any, library: Any, who: str) -> Any:
     sampler, step = _spaces.split_sampler(domain)
     if step not in (None, 1):
-        raise ValueError(f"BOHB has no steps, as {name!r} has: use a domain without `q`, or tune.choice().")
+        raise ValueError(f"{who} has no steps, as {name!r} has: use a domain without `q`, or tune.choice().")
     log = isinstance(sampler, LogUniform)
     if isinstance(domain, Float) and isinstance(sampler, Normal):
         return library.NormalFloatHyperparameter(
@@ -172,7 +187,7 @@ def _convert(name: str, domain: Any, library: Any) -> Any:
         return library.UniformIntegerHyperparameter(name, lower=domain.lower, upper=domain.upper - 1, log=log)
     if isinstance(domain, Categorical) and isinstance(sampler, Uniform):
         return library.CategoricalHyperparameter(name, choices=domain.categories)
-    raise _spaces.unsupported(domain, "TuneBOHB")
+    raise _spaces.unsupported(domain, who)
 
 
 def _plain(value: Any) -> Any:

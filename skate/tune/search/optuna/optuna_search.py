@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skate.air.result import look_up
@@ -14,6 +14,10 @@ from skate.tune.utils.dictionaries import flatten_dict, unflatten_dict
 
 if TYPE_CHECKING:
     import optuna
+
+    from skate.tune.experiment.trial import Trial
+
+_TRIAL_ID = "trial_id"
 
 
 class OptunaSearch(_spaces.AdaptedSearcher):
@@ -30,6 +34,8 @@ class OptunaSearch(_spaces.AdaptedSearcher):
         storage: An Optuna storage; default: in memory, saved with the experiment.
         seed: For the default sampler.
         evaluated_rewards: The metric's values of `points_to_evaluate`, if they are known: then they are not tried.
+        constraints: Called with a trial's last result; returns numbers that are at most 0 where the trial is allowed. Needs
+            Optuna 5.
 
     Raises:
         ImportError: Optuna is not installed.
@@ -55,6 +61,7 @@ class OptunaSearch(_spaces.AdaptedSearcher):
         storage: optuna.storages.BaseStorage | None = None,
         seed: int | None = None,
         evaluated_rewards: list[Any] | None = None,
+        constraints: Callable[[dict[str, Any]], Sequence[float]] | None = None,
     ) -> None:
         self._library = _spaces.load("optuna", '"skate[tune]"')
         super().__init__(metric=metric, mode=mode)
@@ -77,13 +84,18 @@ class OptunaSearch(_spaces.AdaptedSearcher):
             raise AssertionError(
                 f"You can only pass an instance of `optuna.samplers.BaseSampler` as a sampler to `OptunaSearcher`, not {sampler!r}."
             )
+        if constraints is not None and not hasattr(self._library.Trial, "set_constraint"):
+            raise ImportError('constraints need Optuna 5 or newer: pip install --upgrade "optuna>=5"')
         self._sampler = sampler
+        self._constraints = constraints
         self._seed = seed
         self._storage = storage
         self._study_name = study_name or "optuna"
         self._study: Any = None
         self._open: dict[str, Any] = {}
         self._completed: set[str] = set()
+        self._pruned: set[str] = set()
+        self._steps: dict[str, int] = {}
         if self._space and metric and mode:
             self._set_up_study()
 
@@ -141,7 +153,7 @@ class OptunaSearch(_spaces.AdaptedSearcher):
         if self._study is None:
             self._set_up_study()
         if callable(self._space):
-            trial = self._open[trial_id] = self._study.ask()
+            trial = self._begin(trial_id, self._study.ask())
             constants = self._space(trial)
             if constants is not None and not isinstance(constants, dict):
                 raise TypeError(
@@ -149,8 +161,14 @@ class OptunaSearch(_spaces.AdaptedSearcher):
                     f"`dict` with `str` keys. Got {constants!r}."
                 )
             return unflatten_dict({**(constants or {}), **trial.params})
-        trial = self._open[trial_id] = self._study.ask(fixed_distributions=self._space)
+        trial = self._begin(trial_id, self._study.ask(fixed_distributions=self._space))
         return unflatten_dict(trial.params)
+
+    def _begin(self, trial_id: str, trial: Any) -> Any:
+        self._open[trial_id] = trial
+        if self._storage is not None:  # which may know more than what was saved last of this object
+            trial.set_user_attr(_TRIAL_ID, trial_id)
+        return trial
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell Optuna's sampler of a value on the way; only of one metric it can be told."""
@@ -159,7 +177,39 @@ class OptunaSearch(_spaces.AdaptedSearcher):
             return
         value = self._value(result)
         if value is not None:
-            trial.report(value, int(result[_keys.TRAINING_ITERATION]))
+            self._report(trial_id, trial, value, int(result[_keys.TRAINING_ITERATION]))
+
+    def _report(self, trial_id: str, trial: Any, value: float, step: int) -> None:
+        if step > self._steps.get(trial_id, -1):  # not what the pruner has been asked about just now
+            self._steps[trial_id] = step
+            trial.report(value, step)
+
+    def use_pruner(self, pruner: optuna.pruners.BasePruner) -> None:
+        """Ask this pruner in `prunes`; for the scheduler `OptunaPruning`."""
+        if self._study is not None:
+            self._study.pruner = pruner
+
+    def prunes(self, trial_id: str, value: float, step: int) -> bool:
+        """Whether the study's pruner would prune a trial.
+
+        Args:
+            trial_id: The trial.
+            value: Its newest value of the metric.
+            step: How far it has come.
+
+        Raises:
+            ValueError: there are several metrics, for which Optuna has no pruning.
+        """
+        if isinstance(self._metric, list):
+            raise ValueError("Optuna prunes by one metric: OptunaPruning does not go with several.")
+        trial = self._open.get(trial_id)
+        if trial is None:
+            return False
+        self._report(trial_id, trial, value, step)
+        if trial.should_prune():
+            self._pruned.add(trial_id)
+            return True
+        return False
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -168,7 +218,16 @@ class OptunaSearch(_spaces.AdaptedSearcher):
         trial = self._open.pop(trial_id, None)
         if trial is None:
             return
+        self._steps.pop(trial_id, None)
+        self._completed.add(trial_id)
         state = self._library.trial.TrialState
+        if trial_id in self._pruned:
+            self._pruned.discard(trial_id)
+            self._study.tell(trial, state=state.PRUNED)
+            return
+        if self._constraints is not None and result and not error:
+            for number, each in enumerate(self._constraints(result)):
+                trial.set_constraint(f"constraint {number}", float(each))
         metrics = self._metric if isinstance(self._metric, list) else [self._metric]
         values = [look_up(result, str(metric)) for metric in metrics] if result else []
         known = [value for value in values if value is not None and not math.isnan(float(value))]
@@ -176,7 +235,6 @@ class OptunaSearch(_spaces.AdaptedSearcher):
             self._study.tell(trial, state=state.FAIL)
         else:
             self._study.tell(trial, [float(value) for value in known])
-        self._completed.add(trial_id)
 
     def add_evaluated_point(
         self,
@@ -214,6 +272,21 @@ class OptunaSearch(_spaces.AdaptedSearcher):
                 intermediate_values=steps,
             )
         )
+
+    def learn_missing(self, trials: list[Trial]) -> None:
+        """Learn of trials that the saved state does not know, unless the study's own storage knows them."""
+        if self._storage is None or self._study is None:
+            super().learn_missing(trials)
+            return
+        known = {each.user_attrs.get(_TRIAL_ID): each for each in self._study.get_trials(deepcopy=False)}
+        super().learn_missing([trial for trial in trials if trial.trial_id not in known])
+        for trial in trials:
+            stored = known.get(trial.trial_id)
+            if stored is None or stored.state.is_finished():
+                continue
+            self._open[trial.trial_id] = self._library.Trial(self._study, stored._trial_id)  # noqa: SLF001 - Optuna has no other way
+            if trial.is_finished():
+                self.on_trial_complete(trial.trial_id, trial.last_result, error=trial.status == "ERROR")
 
     def _state_to_save(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_library"}
