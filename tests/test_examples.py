@@ -40,5 +40,14 @@ def test_the_flights_study_shows_its_progress(flights: str) -> None:
     assert re.search(r"[1-9]\d* tasks started each other", flights)
 
 
+@pytest.mark.timeout(150)
+def test_the_delay_model_is_tuned() -> None:
+    finished = run_python(_EXAMPLES / "tune_delays.py", "--rows", "3000", "--trials", "3", timeout=120)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert re.search(r"3 trials in \d+\.\d s: ASHA spent \d+ of 81 rounds", finished.stdout)
+    errors = [float(line.split()[-1]) for line in finished.stdout.splitlines()[-3:]]
+    assert errors[2] < errors[0]  # better than a guess
+
+
 def test_every_example_is_tested_here() -> None:
-    assert sorted(path.name for path in _EXAMPLES.glob("*.py")) == ["flights.py"]
+    assert sorted(path.name for path in _EXAMPLES.glob("*.py")) == ["flights.py", "tune_delays.py"]

@@ -116,7 +116,8 @@ class Tuner:
             A `Tuner` whose `fit` goes on with the search.
 
         Raises:
-            ValueError: there is no such experiment, or the trainable is another.
+            FileNotFoundError: there is no such experiment.
+            ValueError: the trainable or the search space is another.
         """
         kinds = ResumeConfig.ResumeType
         errored = kinds.RESTART if restart_errored else kinds.RESUME if resume_errored else kinds.SKIP

@@ -142,10 +142,12 @@ def test_tune_run_resumes(broken: Path) -> None:
 
 
 def test_what_can_not_be_restored_says_why(broken: Path) -> None:
-    with pytest.raises(ValueError, match="has no tuner.pkl"):
+    with pytest.raises(FileNotFoundError, match="has no tuner.pkl"):
         Tuner.restore(broken.parent, flaky)
-    with pytest.raises(ValueError, match="expected flaky"):
+    with pytest.raises(ValueError, match="expected 'flaky'"):
         Tuner.restore(broken, lambda config: None)
+    with pytest.raises(ValueError, match=r"(?s)Invalid `param_space`.*Got: \['y'\]"):
+        Tuner.restore(broken, flaky, param_space={"y": 1})
 
 
 def test_an_experiment_that_is_interrupted_can_be_gone_on_with(tmp_path: Path, session: None) -> None:

@@ -67,7 +67,10 @@ class ExperimentAnalysis:
             try:
                 trials, _ = load_trials(ExperimentStorage(parent, name, filesystem), stub=True)
             except FileNotFoundError as error:
-                raise ValueError(f"No experiment state found in {path!r}: {error}") from error
+                raise ValueError(
+                    f"No experiment snapshot file of form 'experiment_state-*.json' was found at: {path!r}. It should be the "
+                    "`storage_path` and the `name` of a run, as ResultGrid.experiment_path gives it."
+                ) from error
         self.trials = trials
         self._frames: dict[str, pd.DataFrame] | None = None
 

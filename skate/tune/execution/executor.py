@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import skate
+from skate.tune.error import TuneError
 from skate.tune.execution.budget import Budget
+from skate.tune.execution.placement_groups import can_place
 from skate.tune.execution.worker import TrialStart, TrialWorker
 from skate.tune.registry import get_trainable_cls
 from skate.tune.trainable.facts import TrialFacts, TrialStorage
@@ -25,6 +28,9 @@ __all__ = [
     "Executor",
     "Kind",
 ]
+
+
+_logger = logging.getLogger(__name__)
 
 
 class Kind(Enum):
@@ -116,10 +122,27 @@ class Executor(ABC):
 
 @dataclass
 class _Worker:
+    """An actor that runs trials, with what is reserved for it.
+
+    Args:
+        actor: The actor.
+        request: What it was made for: it runs trials that ask for the same.
+        group: The placement group that it runs in, if the request has several bundles.
+        knows: Names of the trainables that it has been given.
+    """
+
     actor: Any
-    shape: tuple[tuple[str, float], ...]
-    knows: set[str]
-    busy_with: Any = None
+    request: PlacementGroupFactory
+    group: Any = None
+    knows: set[str] = field(default_factory=set)
+
+    def end(self) -> None:
+        """End the actor, and give back what was reserved."""
+        skate.kill(self.actor)
+        if self.group is not None:
+            from skate.util import remove_placement_group
+
+            remove_placement_group(self.group)
 
 
 class ActorExecutor(Executor):
@@ -133,8 +156,9 @@ class ActorExecutor(Executor):
         self._reuse = reuse_actors
         self._budget = Budget(skate.cluster_resources())
         self._looked = time.monotonic()
+        self._warned = False
         self._workers: dict[str, _Worker] = {}
-        self._idle: dict[tuple[tuple[str, float], ...], list[_Worker]] = {}
+        self._idle: dict[PlacementGroupFactory, list[_Worker]] = {}
         self._asked: dict[Any, tuple[Trial, Kind]] = {}
         self._classes: dict[str, Any] = {}
         self._actor_class = skate.remote(TrialWorker)
@@ -186,24 +210,49 @@ class ActorExecutor(Executor):
         )
 
     def _take_worker(self, request: PlacementGroupFactory) -> _Worker:
-        shape = tuple(sorted(request.head_bundle.items()))
-        idle = self._idle.get(shape)
+        idle = self._idle.get(request)
         if idle:
             return idle.pop()
         # Workers of other shapes hold what this one needs.
         for others in self._idle.values():
             while others:
-                skate.kill(others.pop().actor)
-        custom = {name: amount for name, amount in shape if name not in ("CPU", "GPU", "memory")}
-        held = dict(shape)
-        options: dict[str, Any] = {"num_cpus": held.get("CPU", 0), "max_restarts": 0}
-        if held.get("GPU"):
-            options["num_gpus"] = held["GPU"]
-        if held.get("memory"):
-            options["memory"] = held["memory"]
-        if custom:
-            options["resources"] = custom
-        return _Worker(self._actor_class.options(**options).remote(), shape, set())
+                others.pop().end()
+        options = _options_of(request.head_bundle)
+        group = None
+        if len(request.bundles) > 1 or request.head_bundle_is_empty:
+            # What the trial starts finds its place in the trial's own bundles, and takes nobody else's.
+            self._check_places(request)
+            group = self._reserve(request)
+        if group is not None:
+            options["scheduling_strategy"] = _strategy(
+                group, -1 if request.head_bundle_is_empty else 0, placement_group_capture_child_tasks=True
+            )
+        return _Worker(self._actor_class.options(**options).remote(), request, group)
+
+    def _reserve(self, request: PlacementGroupFactory) -> Any:
+        """A placement group of the bundles; None on an engine that has none, where they are counted only."""
+        try:
+            return request()
+        except NotImplementedError:
+            if not self._warned:
+                self._warned = True
+                _logger.warning(
+                    "This engine has no placement groups: a trial's bundles are counted, and what it starts runs anywhere."
+                )
+            return None
+
+    def _check_places(self, request: PlacementGroupFactory) -> None:
+        """Refuse bundles that the hosts there are could never hold as asked: the trial would wait for ever.
+
+        Raises:
+            TuneError: they couldn't.
+        """
+        hosts = [node["Resources"] for node in skate.nodes() if node["Alive"]]
+        if not can_place(request.bundles, request.strategy, hosts):
+            raise TuneError(
+                f"bundles {request.bundles} can't be placed by {request.strategy} on {len(hosts)} host(s): ask for less, or "
+                "for another strategy."
+            )
 
     def train(self, trial: Trial) -> None:
         """Let a trial do another iteration."""
@@ -240,11 +289,11 @@ class ActorExecutor(Executor):
         if worker is None:
             return
         if failed or busy:  # it is gone, or in the middle of something that nobody waits for any more
-            skate.kill(worker.actor)
+            worker.end()
             return
         # Calls of one caller run in order: the next trial's start waits for this one's end.
         self._asked[worker.actor.stop.remote(self._reuse)] = (trial, Kind.STOPPED)
-        self._idle.setdefault(worker.shape, []).append(worker)
+        self._idle.setdefault(worker.request, []).append(worker)
 
     def wait(self, timeout: float) -> list[Event]:
         """What has happened, as soon as anything has."""
@@ -274,7 +323,7 @@ class ActorExecutor(Executor):
         """A worker failed while it ended a trial: none that is idle is trusted."""
         for workers in self._idle.values():
             while workers:
-                skate.kill(workers.pop().actor)
+                workers.pop().end()
 
     def shutdown(self) -> None:
         """End everything, once trials that have ended have cleaned up."""
@@ -286,10 +335,29 @@ class ActorExecutor(Executor):
         if ending:
             skate.wait(ending, num_returns=len(ending), timeout=_CLEANUP_S)
         for worker in [*self._workers.values(), *(each for idle in self._idle.values() for each in idle)]:
-            skate.kill(worker.actor)
+            worker.end()
         self._workers.clear()
         self._idle.clear()
         self._asked.clear()
+
+
+def _options_of(bundle: dict[str, float]) -> dict[str, Any]:
+    """An actor's options from the resources that it holds."""
+    options: dict[str, Any] = {"num_cpus": bundle.get("CPU", 0), "max_restarts": 0}
+    if bundle.get("GPU"):
+        options["num_gpus"] = bundle["GPU"]
+    if bundle.get("memory"):
+        options["memory"] = bundle["memory"]
+    custom = {name: amount for name, amount in bundle.items() if name not in ("CPU", "GPU", "memory")}
+    if custom:
+        options["resources"] = custom
+    return options
+
+
+def _strategy(*args: Any, **kwargs: Any) -> Any:
+    from skate.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    return PlacementGroupSchedulingStrategy(*args, **kwargs)
 
 
 _LOOK_AGAIN_S = 1.0

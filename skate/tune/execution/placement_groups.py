@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skate.air.execution import ResourceRequest
 
 __all__ = [
     "PlacementGroupFactory",
+    "can_place",
     "resource_dict_to_pg_factory",
 ]
 
@@ -70,3 +72,39 @@ def resource_dict_to_pg_factory(spec: Any = None) -> PlacementGroupFactory:
             raise ValueError(f"the amount of the resource {name!r} must be a number, not {amount!r}.")
         bundle[{"cpu": "CPU", "gpu": "GPU"}.get(name, name)] = amount
     return PlacementGroupFactory([bundle])
+
+
+def can_place(
+    bundles: Sequence[Mapping[str, float]], strategy: str, hosts: Sequence[Mapping[str, float]]
+) -> bool:
+    """Whether hosts that hold nothing else could hold bundles.
+
+    Args:
+        bundles: What each bundle holds.
+        strategy: How they are spread over hosts.
+        hosts: What each host has.
+
+    Example:
+        >>> can_place([{"CPU": 1}, {"CPU": 1}], "STRICT_SPREAD", [{"CPU": 4}])
+        False
+    """
+    if strategy == "STRICT_PACK":
+        total: dict[str, float] = {}
+        for bundle in bundles:
+            for name, amount in bundle.items():
+                total[name] = total.get(name, 0.0) + amount
+        return any(_fits(total, host) for host in hosts)
+    left = [dict(host) for host in hosts]
+    for bundle in sorted(bundles, key=lambda each: -sum(each.values())):
+        host = next((each for each in left if _fits(bundle, each)), None)
+        if host is None:
+            return False
+        if strategy == "STRICT_SPREAD":
+            left.remove(host)
+        for name, amount in bundle.items():
+            host[name] -= amount
+    return True
+
+
+def _fits(bundle: Mapping[str, float], host: Mapping[str, float]) -> bool:
+    return all(amount <= host.get(name, 0.0) + 1e-9 for name, amount in bundle.items())

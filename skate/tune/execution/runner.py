@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 import skate
+from skate.tune import result as _keys
 from skate.tune.callback import Callback, CallbackList
 from skate.tune.error import TuneError
 from skate.tune.execution.executor import ActorExecutor
@@ -40,6 +41,9 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
+
+_WRITTEN = (_keys.EXPR_RESULT_FILE, _keys.EXPR_PROGRESS_FILE, _keys.EXPR_ERROR_FILE, "stdout", "stderr")
+"""What is appended to in a trial's directory."""
 
 _SAVE_EVERY_S = 10.0
 _SAVE_SHARE = 0.05
@@ -280,17 +284,20 @@ class _Run:
         state = self._driver_state()
         if state is not None and isinstance(state["stopper"], Stopper) and len(self._experiments) == 1:
             self._stopper = state["stopper"]
-        return [_take_up(trial, self._settings.resume, self._experiments[0]) for trial in trials]
+        taken = [_take_up(trial, self._settings.resume, self._experiments[0]) for trial in trials]
+        for trial in taken:
+            if not trial.is_finished():  # what it writes from now on follows what it has written
+                self._storage.bring_down(f"{trial.relative_logdir}/{name}" for name in _WRITTEN)
+        return taken
 
     def _download_state(self) -> None:
         """Bring what is kept on remote storage to where it is read from."""
-        if self._storage.store.is_local:
-            return
-        for name in self._storage.store.list_dir(self._storage.path):
-            if name.endswith((".pkl", ".json")) and not name.startswith("experiment_state"):
-                data = self._storage.store.read(f"{self._storage.path}/{name}")
-                with open(os.path.join(self._storage.local_path, name), "wb") as file:
-                    file.write(data)
+        names = self._storage.store.list_dir(self._storage.path)
+        self._storage.bring_down(
+            name
+            for name in names
+            if name.endswith((".pkl", ".json")) and not name.startswith(("experiment_state", "."))
+        )
 
     def _driver_state(self) -> dict[str, Any] | None:
         directory = self._storage.local_path

@@ -295,6 +295,11 @@ def _log_files(log_to_file: Any) -> tuple[str | None, str | None]:
         return log_to_file, log_to_file
     if isinstance(log_to_file, Sequence) and len(log_to_file) == 2:
         return log_to_file[0], log_to_file[1]
+    if isinstance(log_to_file, Sequence):
+        raise ValueError(
+            "If you pass a Sequence to `log_to_file` it has to have a length of 2 (for stdout and stderr, respectively). The "
+            f"Sequence you passed has length {len(log_to_file)}."
+        )
     raise ValueError(
         "You can pass a boolean, a string, or a Sequence of length 2 to `log_to_file`, but you passed something else "
         f"({type(log_to_file)}): {log_to_file!r}."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
+from collections.abc import Iterable
 from typing import Any
 
 from skate.air.config import SyncConfig
@@ -49,6 +51,7 @@ class ExperimentStorage:
             return self.path
         if self._staging is None:
             self._staging = tempfile.mkdtemp(prefix="skate-tune-")
+            weakref.finalize(self, shutil.rmtree, self._staging, ignore_errors=True)
         return self._staging
 
     @property
@@ -91,6 +94,24 @@ class ExperimentStorage:
                         target = name if below == "." else f"{below}/{name}"
                         self.store.write(f"{self.path}/{target}", file.read())
                     self._uploaded[local] = seen
+
+    def bring_down(self, names: Iterable[str]) -> None:
+        """Copy files to the local directory, where they will be gone on with. Nothing to do on the local disk.
+
+        Args:
+            names: Paths in the experiment's directory; those that do not exist are left out.
+        """
+        if self.store.is_local:
+            return
+        for name in names:
+            if not self.store.exists(f"{self.path}/{name}"):
+                continue
+            target = os.path.join(self.local_path, name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, "wb") as file:
+                file.write(self.store.read(f"{self.path}/{name}"))
+            status = os.stat(target)
+            self._uploaded[target] = (status.st_mtime_ns, status.st_size)
 
     def close(self) -> None:
         """Remove the local directory, if it was only one to collect in."""

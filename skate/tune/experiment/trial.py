@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skate.air._checkpoint import Checkpoint
@@ -415,11 +416,17 @@ class Trial:
 
     def get_pickled_error(self) -> Exception | None:
         """What the trial failed with, read from its directory."""
-        path = self.pickled_error_file
-        if path is None or not os.path.exists(path):
+        if self.storage is None or not self.num_failures:
             return None
-        with open(path, "rb") as file:
-            error: Exception = pickle.load(file)
+        kept = f"{self.path}/{_keys.EXPR_ERROR_PICKLE_FILE}"
+        if self.storage.store.exists(kept):
+            data = self.storage.store.read(kept)
+        else:  # not uploaded yet
+            path = self.pickled_error_file
+            if path is None or not os.path.exists(path):
+                return None
+            data = Path(path).read_bytes()
+        error: Exception = pickle.loads(data)
         return error
 
     # -- names -------------------------------------------

@@ -20,6 +20,7 @@ from skate.tune.impl.choose import choose_reporter, choose_scheduler, choose_sea
 from skate.tune.registry import is_function_trainable
 from skate.tune.result_grid import ResultGrid
 from skate.tune.tune_config import ResumeConfig, TuneConfig
+from skate.tune.utils.dictionaries import flatten_dict
 from skate.tune.utils.util import date_str
 
 __all__ = [
@@ -229,14 +230,17 @@ class TunerInternal:
         store, place = resolve(path, filesystem)
         file = f"{place}/{TUNER_FILE}"
         if not store.exists(file):
-            raise ValueError(
+            raise FileNotFoundError(
                 f"there is no experiment of a Tuner in {path!r} (it has no {TUNER_FILE}): pass the experiment's directory, as "
                 "ResultGrid.experiment_path gives it."
             )
         state = pickle.loads(store.read(file))
         self._trainable = self._from_trainer(trainable)
         self._check_same(self._trainable, state)
-        self._param_space = state["param_space"] if param_space is None else self._check_space(param_space)
+        self._param_space = state["param_space"]
+        if param_space is not None:
+            self._param_space = self._check_space(param_space)
+            _check_same_keys(self._param_space, state["param_space"])
         self._tune_config = state["tune_config"]
         self._run_config = state["run_config"]
         self._tuner_kwargs = state["tuner_kwargs"]
@@ -260,9 +264,18 @@ class TunerInternal:
         name, before = Experiment.get_trainable_name(trainable), state["trainable_name"]
         if name != before:
             raise ValueError(
-                "Invalid trainable input. To avoid errors, pass in the same trainable that was used to initialize the Tuner. "
-                f"Got a trainable with identifier {name} but expected {before}."
+                "Invalid `trainable` input to `Tuner.restore()`. To fix this error, pass in the same trainable that was used to "
+                f"initialize the Tuner. Got a trainable with identifier '{name}' but expected '{before}'."
             )
+
+
+def _check_same_keys(given: dict[str, Any], before: dict[str, Any]) -> None:
+    names = sorted(map(str, flatten_dict(given))), sorted(map(str, flatten_dict(before)))
+    if names[0] != names[1]:
+        raise ValueError(
+            "Invalid `param_space` input to `Tuner.restore()`. To fix this error, pass in the same `param_space` that was used "
+            f"to initialize the Tuner; only what can't be kept may be other objects.\nGot: {names[0]}\nExpected: {names[1]}"
+        )
 
 
 def _pickles(value: Any) -> bool:

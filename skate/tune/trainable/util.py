@@ -73,7 +73,7 @@ def with_parameters(trainable: type[Trainable] | Callable[..., Any], **kwargs: A
     """
     if not callable(trainable) or (inspect.isclass(trainable) and not issubclass(trainable, Trainable)):
         raise ValueError(
-            f"`with_parameters() only works with function trainables or classes that inherit from `tune.Trainable()`. "
+            f"`tune.with_parameters() only works with function trainables or classes that inherit from `tune.Trainable()`. "
             f"Got type: {type(trainable)}."
         )
     shared = {name: _Shared(value) for name, value in kwargs.items()}

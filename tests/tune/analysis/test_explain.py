@@ -86,6 +86,7 @@ def test_a_plot_is_plain_data(grid: ResultGrid, tmp_path: Path) -> None:
         spec = plot._repr_mimebundle_()["application/vnd.vegalite.v5+json"]
         assert json.loads(json.dumps(spec)) == spec and "NaN" not in json.dumps(spec)
         assert "save" in repr(plot)
+    plot = grid.plot("slices")
     plot.save(tmp_path / "plot.json")
     assert json.loads((tmp_path / "plot.json").read_text()) == plot.spec
     with pytest.raises(ValueError, match=r"none of .html"):

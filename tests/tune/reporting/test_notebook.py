@@ -61,9 +61,9 @@ def test_a_line_needs_two_points() -> None:
 def test_a_reporter_shows_a_table_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     module = types.ModuleType("IPython.display")
-    module.HTML = lambda text: text  # type: ignore[attr-defined]
-    module.clear_output = lambda wait: shown.clear()  # type: ignore[attr-defined]
-    module.display = lambda text, display_id: shown.append(text)  # type: ignore[attr-defined]
+    module.HTML = lambda text: text
+    module.clear_output = lambda wait: shown.clear()
+    module.display = lambda text, display_id: shown.append(text)
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     trials = trials_of(tmp_path, [1.0, 2.0, 3.0])
     reporter = tune.JupyterNotebookReporter(metric="score", mode="max", max_progress_rows=2)

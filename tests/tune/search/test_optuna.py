@@ -189,4 +189,4 @@ def test_what_ended_after_the_state_was_saved_is_learned(tmp_path: Path) -> None
         trial.set_last_result({"score": 2.0, "training_iteration": 1})
         trial.status = Trial.TERMINATED
     again.resume([trial for trial in trials if trial is not None])
-    assert [each.value for each in again.searcher._study.trials] == [1.0, 2.0]  # type: ignore[attr-defined]
+    assert [each.value for each in again.searcher._study.trials] == [1.0, 2.0]
