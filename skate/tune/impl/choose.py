@@ -23,6 +23,7 @@ __all__ = [
     "choose_reporter",
     "choose_scheduler",
     "choose_search",
+    "default_searcher",
     "learns_by_default",
 ]
 
@@ -62,9 +63,7 @@ def choose_search(
 
         given = create_searcher(given)
     if given is None and learns_by_default(experiment, metric, mode, scheduler):
-        from skate.tune.search.optuna import OptunaSearch
-
-        given = OptunaSearch()
+        given = default_searcher()
     if given is None:
         return BasicVariantGenerator(max_concurrent=limit)
     if isinstance(given, BasicVariantGenerator):
@@ -89,6 +88,17 @@ def choose_search(
     if isinstance(given, SearchAlgorithm):
         return given
     raise ValueError(f"search_alg={given!r} is neither a Searcher, a SearchAlgorithm nor the name of one.")
+
+
+def default_searcher(seed: int | None = None) -> Searcher:
+    """The searcher of a search that names none and can learn.
+
+    Args:
+        seed: For a search that is to be repeated.
+    """
+    from skate.tune.search.optuna import OptunaSearch
+
+    return OptunaSearch(seed=seed)
 
 
 def learns_by_default(experiment: Experiment, metric: str | None, mode: str | None, scheduler: Any) -> bool:

@@ -24,7 +24,8 @@ def where() -> str | None:
 
 @skate.remote
 def nested() -> list[str | None]:
-    return skate.get([where.remote() for _ in range(3)])
+    found: list[str | None] = skate.get([where.remote() for _ in range(3)])
+    return found
 
 
 def train(config: dict[str, Any]) -> dict[str, Any]:
