@@ -208,8 +208,8 @@ Regret is how far the best value found is from the best that is known, after the
 ## Schedulers
 
 A linear model learns handwritten digits, up to {steps} epochs a trial; the value is the share of digits that it gets wrong. A
-random search trains {trials} sets of parameters to the end. The columns count epochs of all trials until one has reached the target: the random
-search's own best, and for the schedulers the same within 2 %.
+random search trains {trials} sets of parameters to the end. The columns count epochs of all trials until one has reached the
+target: the random search's own best, and for the schedulers the same within 2 %.
 
 {schedulers}
 """
