@@ -216,7 +216,6 @@ def _check(output: DAGNode, order: list[DAGNode], results: list[Any]) -> list[DA
             raise ValueError(f"A compiled graph's result is a method call's, and {result!r} is none.")
     whole = [node for node in inputs if isinstance(node, InputNode)]
     for given in whole:
-        given.check_context()
         used = {node.key for node in inputs if isinstance(node, InputAttributeNode)}
         unused = [key for key in given.input_attribute_nodes if key not in used]
         if unused:

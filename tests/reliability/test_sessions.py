@@ -350,3 +350,52 @@ def test_a_task_cancelled_while_it_blocks_the_interpreter_ends_by_force(session:
     with pytest.raises((skate.exceptions.TaskCancelledError, skate.exceptions.WorkerCrashedError)):
         skate.get(ref, timeout=10)
     assert skate.get(add.remote(1, 2), timeout=10) == 3
+
+
+@pytest.fixture
+def left_over() -> Iterator[tuple[Any, Any, Any]]:
+    """An actor, a small and a large object of a session that has ended; another runs."""
+    skate.init(num_cpus=1)
+    actor = Counter.remote()
+    assert skate.get(actor.add.remote()) == 1
+    found = actor, skate.put(1), skate.put(bytes(1 << 20))
+    skate.shutdown()
+    skate.init(num_cpus=1)
+    yield found
+    skate.shutdown()
+
+
+@skate.remote
+def ignore(*_args: Any, **_named: Any) -> None:
+    pass
+
+
+def test_refs_of_an_earlier_session_are_refused(left_over: tuple[Any, Any, Any]) -> None:
+    _actor, small, large = left_over
+    for ref in (small, large):
+        with pytest.raises(ValueError, match="whose owner is unknown"):
+            ignore.remote(ref)
+        with pytest.raises(ValueError, match="whose owner is unknown"):
+            ignore.remote([ref])
+        with pytest.raises(ValueError, match="whose owner is unknown"):
+            ignore.remote(key=ref)
+        with pytest.raises(ValueError, match="whose owner is unknown"):
+            skate.put([ref])
+    with pytest.raises(ValueError, match="whose owner is unknown"):
+        skate.get(large)
+    counter = Counter.remote()
+    assert skate.get(counter.add.remote()) == 1
+
+
+def test_handles_of_an_earlier_session_are_refused(left_over: tuple[Any, Any, Any]) -> None:
+    actor, _small, _large = left_over
+    for use in (lambda: skate.kill(actor), lambda: ignore.remote(actor), lambda: skate.put(actor)):
+        with pytest.raises(skate.exceptions.ActorHandleNotFoundError, match="not valid across"):
+            use()
+    with pytest.raises(skate.exceptions.ActorDiedError, match="session has ended"):
+        skate.get(actor.add.remote())
+
+
+def test_a_ref_that_nobody_has_made_is_refused(session: None) -> None:
+    with pytest.raises(ValueError, match="its id was made up"):
+        ignore.remote(skate.ObjectRef(os.urandom(28)))
