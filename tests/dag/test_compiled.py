@@ -109,10 +109,10 @@ def test_a_chain(compiled: Any) -> None:
 
 
 def test_an_input_without_a_context_manager(compiled: Any) -> None:
-    node = Stage.remote(1).add.bind(dag.InputNode())
-    assert ray.get(compiled(node).execute(10)) == 11
+    stage = Stage.remote(1)
+    assert ray.get(compiled(stage.add.bind(dag.InputNode())).execute(10)) == 11
     with pytest.raises(AssertionError, match="context manager"):
-        node.execute(10)
+        stage.add.bind(dag.InputNode()).execute(10)
 
 
 def test_results_are_taken_once_and_in_any_order(compiled: Any) -> None:
