@@ -55,6 +55,13 @@ CLIENTS = {
         ("lightgbm-ray==0.1.9", "xgboost-ray==0.1.19"),
     ),
 }
+_DATA = ("numpy", "pandas==2.3.3", "polars>=2.1", "pyarrow>=18", "fsspec")
+CLIENTS |= {
+    "lance_ray": Client(
+        (*_DATA, "pylance==14.0.2", "lance-namespace", "packaging", "more_itertools"), ("lance-ray==0.5.0",)
+    ),
+    "fugue": Client((*_DATA, "fugue==0.9.7", "duckdb>=1.2")),
+}
 _SKATE_NEEDS = ("cloudpickle>=3.0", "greenlet>=3.1")
 
 

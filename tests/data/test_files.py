@@ -247,3 +247,28 @@ def test_a_sink_of_ones_own() -> None:
     with pytest.raises(skate.data.exceptions.UserCodeException):
         skate.data.range(1).map(lambda row: 1 / 0).write_datasink(sink)
     assert sink.failed
+
+
+def test_options_of_tasks_may_come_by_name_and_in_the_dict(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("a\n1\n")
+    read = skate.data.read_csv(str(tmp_path), num_cpus=0.5, ray_remote_args={"num_cpus": 1, "max_retries": 2})
+    assert dict(read._plan.options) == {"num_cpus": 0.5, "max_retries": 2}  # type: ignore[attr-defined]
+    given = skate.data.read_parquet
+    skate.data.range(1).write_parquet(str(tmp_path / "p"))
+    assert given(str(tmp_path / "p"), ray_remote_args={"num_cpus": 0.25}).count() == 1
+
+
+def test_a_datasource_may_take_its_options_any_way() -> None:
+    seen: list[dict[str, Any]] = []
+
+    class Old(skate.data.Datasource):
+        def estimate_inmemory_data_size(self) -> None:
+            return None
+
+        def get_read_tasks(self, parallelism: int, **kwargs: Any) -> list[skate.data.ReadTask]:  # type: ignore[override]
+            seen.append(kwargs)
+            meta = skate.data.block.BlockMetadata(1, 1, None, [])
+            return [skate.data.ReadTask(lambda: [pa.table({"x": [1]})], meta)]
+
+    assert skate.data.read_datasource(Old()).take_all() == [{"x": 1}]
+    assert set(seen[0]) == {"per_task_row_limit", "data_context"}

@@ -123,3 +123,16 @@ def test_a_wait_for_resources_says_so(caplog: pytest.LogCaptureFixture) -> None:
         skate.get(after)
     assert any("waits for a worker with {'X': 1.0}" in record.getMessage() for record in caplog.records)
     skate.get(busy)
+
+
+def test_a_long_wait_for_a_generator_is_spoken_of_too(caplog: pytest.LogCaptureFixture) -> None:
+    @skate.remote(num_returns="streaming")
+    def slow() -> Any:
+        time.sleep(1.5)
+        yield 1
+
+    with caplog.at_level(logging.WARNING, "skate"):
+        items = slow.remote()
+        ready, _ = skate.wait([items], timeout=60)
+    assert ready == [items] and skate.get(next(items)) == 1
+    assert any("has waited for 0.5 s for a result" in record.getMessage() for record in caplog.records)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from skate.data import convert
 from skate.data.block import Block, BlockMetadata
+from skate.data.context import DataContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -144,9 +145,12 @@ class Datasource:
         if self.should_create_reader:
             return self.create_reader().get_read_tasks(parallelism)
         accepted = inspect.signature(self.get_read_tasks).parameters
-        return (
-            self.get_read_tasks(parallelism, None) if len(accepted) > 1 else self.get_read_tasks(parallelism)
-        )
+        takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in accepted.values())
+        offered = {"per_task_row_limit": None, "data_context": DataContext.get_current()}
+        options: dict[str, Any] = {
+            name: value for name, value in offered.items() if takes_any or name in accepted
+        }
+        return self.get_read_tasks(parallelism, **options)
 
 
 class Reader:

@@ -86,7 +86,8 @@ def read_from(source: Datasource, given: Mapping[str, Any], **known: Any) -> Dat
 
 def task_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """Of a reader's arguments, the options of its tasks that were given."""
-    return options_of(**{name: given.get(name) for name in _TASKS}, **(given.get("ray_remote_args") or {}))
+    named = {name: given[name] for name in _TASKS if given.get(name) is not None}
+    return options_of(**{**(given.get("ray_remote_args") or {}), **named})
 
 
 reader = documented(_SHARED)

@@ -29,6 +29,7 @@ def http_server(answer: Callable[[str, str, dict[str, str], bytes], tuple[int, b
             code, content = answer(self.command, self.path, dict(self.headers), body)
             self.send_response(code)
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("delta-table-version", "0")  # what a Delta Sharing client looks for
             self.end_headers()
             self.wfile.write(content)
 

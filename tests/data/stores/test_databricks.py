@@ -1,4 +1,4 @@
-"""A workspace of Databricks, as its REST interface answers; the shared tables of a Delta Sharing server."""
+"""A workspace of Databricks, as its REST interface answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import skate.data
@@ -121,7 +120,7 @@ def test_tables_of_a_catalog_are_found_by_name(workspace: Workspace, tmp_path: P
         "storage_location": place,
         "data_source_format": "DELTA",
     }
-    options = {"url": workspace.address, "token": "good"}
+    options: dict[str, Any] = {"url": workspace.address, "token": "good"}
     assert skate.data.read_unity_catalog("main.s.t", **options).count() == 3
     catalog = DatabricksUnityCatalog(url=workspace.address, token="good")
     skate.data.range(2).write_delta("main.s.t", catalog=catalog)
@@ -136,53 +135,3 @@ def test_tables_of_a_catalog_are_found_by_name(workspace: Workspace, tmp_path: P
         skate.data.read_unity_catalog("main.s.t", **options)
     with pytest.raises(OSError, match="404"):
         skate.data.read_unity_catalog("main.s.none", **options)
-
-
-def test_a_shared_table_comes_in(tmp_path: Path) -> None:
-    parts = {f"/f/{i}": pa.table({"x": [i, i + 10]}) for i in range(3)}
-    fields = [{"name": "x", "type": "long"}, {"name": "day", "type": "date"}]
-    schema = json.dumps(
-        {"type": "struct", "fields": [{**f, "nullable": True, "metadata": {}} for f in fields]}
-    )
-    served = {"address": ""}
-
-    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        if path in parts:
-            sink = io.BytesIO()
-            pq.write_table(parts[path], sink)
-            return 200, sink.getvalue()
-        assert path.startswith("/shares/s/schemas/d/tables/t/query"), path
-        lines: list[Any] = [
-            {"protocol": {"minReaderVersion": 1}},
-            {
-                "metaData": {
-                    "id": "1",
-                    "format": {"provider": "parquet"},
-                    "schemaString": schema,
-                    "partitionColumns": ["day"],
-                }
-            },
-        ]
-        for name in parts:
-            file = {
-                "url": served["address"] + name,
-                "id": name,
-                "size": 9,
-                "partitionValues": {"day": "2024-05-01"},
-            }
-            lines.append({"file": file})
-        return 200, "\n".join(json.dumps(line) for line in lines).encode()
-
-    pytest.importorskip("delta_sharing", reason="delta-sharing is not part of dev: pip install delta-sharing")
-    with http_server(answer) as address:
-        served["address"] = address
-        profile = tmp_path / "p.share"
-        profile.write_text(
-            json.dumps({"shareCredentialsVersion": 1, "endpoint": address, "bearerToken": "t"})
-        )
-        dataset = skate.data.read_delta_sharing_tables(f"{profile}#s.d.t", override_num_blocks=2)
-        rows = dataset.take_all()
-    assert sorted(row["x"] for row in rows) == [0, 1, 2, 10, 11, 12]
-    assert {str(row["day"]) for row in rows} == {"2024-05-01"}
-    with pytest.raises(ValueError, match="<profile>#<share>"):
-        skate.data.read_delta_sharing_tables("profile#t")

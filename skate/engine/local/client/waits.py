@@ -126,7 +126,8 @@ class Waits:
             self.engine.flush_all()
         if latch.left > 0:
             try:
-                self.until(latch, timeout, waiting, latch.left)
+                sources = [thing if type(thing) is ObjectRef else thing._stream for thing in waiting]
+                self.until(latch, timeout, sources, latch.left)
             finally:
                 with self.engine.loop.mutex:
                     for thing in waiting:
