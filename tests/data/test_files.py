@@ -252,7 +252,7 @@ def test_a_sink_of_ones_own() -> None:
 def test_options_of_tasks_may_come_by_name_and_in_the_dict(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("a\n1\n")
     read = skate.data.read_csv(str(tmp_path), num_cpus=0.5, ray_remote_args={"num_cpus": 1, "max_retries": 2})
-    assert dict(read._plan.options) == {"num_cpus": 0.5, "max_retries": 2}  # type: ignore[attr-defined]
+    assert dict(read._plan.options) == {"num_cpus": 0.5, "max_retries": 2}
     given = skate.data.read_parquet
     skate.data.range(1).write_parquet(str(tmp_path / "p"))
     assert given(str(tmp_path / "p"), ray_remote_args={"num_cpus": 0.25}).count() == 1
