@@ -16,6 +16,7 @@ COMMANDS = {
     "memory": "show its objects, the largest first, and who holds them",
     "replay": "run a failed task again, on the same inputs, under the debugger",
     "run": "run a program written for Ray, unedited",
+    "serve": "run, deploy and look at applications of skate.serve",
     "start": "start a session that programs can join, and that goes on without them",
     "stop": "end sessions that `skate start` has started",
     "stack": "show what each of its processes does now, and what its calls wait for",

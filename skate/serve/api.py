@@ -12,7 +12,7 @@ from typing import Any
 
 import skate
 from skate.serve import context as serve_context
-from skate.serve._private import client
+from skate.serve._private import client, tracing
 from skate.serve._private.constants import (
     ASYNC_CONCURRENCY,
     SERVE_CONTROLLER_NAME,
@@ -20,7 +20,8 @@ from skate.serve._private.constants import (
     SERVE_NAMESPACE,
 )
 from skate.serve._private.http.routes import normalize
-from skate.serve._private.utils import DEFAULT, get_random_string, given, in_asyncio_loop
+from skate.serve._private.routing.router import router_for
+from skate.serve._private.utils import DEFAULT, get_random_string, given, import_attr, in_asyncio_loop
 from skate.serve.config import (
     AutoscalingConfig,
     BackpressureConfig,
@@ -32,7 +33,7 @@ from skate.serve.config import (
     RequestRouterConfig,
     gRPCOptions,
 )
-from skate.serve.context import ReplicaContext
+from skate.serve.context import DeploymentActorContext, ReplicaContext
 from skate.serve.deployment import Application, Deployment, make_deployment
 from skate.serve.exceptions import RayServeException
 from skate.serve.handle import DeploymentHandle
@@ -48,9 +49,12 @@ __all__ = [
     "delete",
     "deployment",
     "get_app_handle",
+    "get_deployment_actor",
+    "get_deployment_actor_context",
     "get_deployment_handle",
     "get_multiplexed_model_id",
     "get_replica_context",
+    "get_trace_context",
     "ingress",
     "run",
     "run_many",
@@ -61,6 +65,7 @@ __all__ = [
 ]
 
 _PATIENCE_S = 60.0
+_KNOWN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -253,11 +258,11 @@ def start(
     Raises:
         OSError: the port is in use.
         ValueError: an option is wrong.
-        NotImplementedError: an option asks for what is not there yet.
+        ImportError: an option needs a package that is not installed.
     """
     if kwargs:
         raise TypeError(f"serve.start() got an unexpected keyword argument {next(iter(kwargs))!r}.")
-    if client.controller_or_none() is not None:
+    if client.current() is not None:
         return
     if not skate.is_initialized():
         skate.init(preload=["skate.serve.preload"])
@@ -271,14 +276,8 @@ def start(
         raise ValueError("Both ssl_keyfile and ssl_certfile must be provided together to serve HTTPS.")
     grpc = gRPCOptions(**grpc_options) if isinstance(grpc_options, dict) else grpc_options
     if grpc is not None and grpc.grpc_servicer_functions:
-        raise NotImplementedError(
-            "grpc_options with grpc_servicer_functions: gRPC is not supported yet. Serve the deployment over HTTP, or call its handle."
-        )
-    tracing = TracingConfig(**tracing_config) if isinstance(tracing_config, dict) else tracing_config
-    if tracing is not None and tracing.enabled:
-        raise NotImplementedError(
-            "tracing_config with enabled=True: tracing is not supported yet. Leave it out."
-        )
+        _check_grpc(grpc)
+    traced = TracingConfig(**tracing_config) if isinstance(tracing_config, dict) else tracing_config
     logging = LoggingConfig(**logging_config) if isinstance(logging_config, dict) else logging_config
     chosen = (
         ControllerOptions(**controller_options)
@@ -298,7 +297,7 @@ def start(
     }
     if chosen is not None and chosen.runtime_env:
         options["runtime_env"] = chosen.runtime_env
-    controller = skate.remote(Controller).options(**options).remote(http, grpc, logging, _folder())
+    controller = skate.remote(Controller).options(**options).remote(http, grpc, logging, _folder(), traced)
     try:
         skate.get(controller.start.remote())
     except BaseException:
@@ -307,9 +306,31 @@ def start(
     client.set_controller(controller)
 
 
+def _check_grpc(options: gRPCOptions) -> None:
+    """Refuse here what the proxy could not start with.
+
+    Raises:
+        ImportError: gRPC is not installed, or a function can't be imported.
+        ValueError: what is named is no function.
+    """
+    try:
+        import grpc  # noqa: F401
+    except ImportError:
+        raise ImportError('grpc_options needs gRPC: pip install "skate[serve-grpc]"') from None
+    for path in options.grpc_servicer_functions:
+        try:
+            found = import_attr(
+                path.replace("ray.serve", "skate.serve", 1) if path.startswith("ray.") else path
+            )
+        except (AttributeError, ImportError) as error:
+            raise type(error)(f"{path} can't be imported for grpc_servicer_functions: {error}.") from error
+        if not callable(found):
+            raise ValueError(f"{path} is not a callable function!")
+
+
 def shutdown() -> None:
     """End every application and Serve itself; requests under way may end first. Without an instance, nothing happens."""
-    controller = client.controller_or_none()
+    controller = client.current()
     if controller is None:
         client.forget()
         return
@@ -322,7 +343,7 @@ def shutdown() -> None:
 
 async def shutdown_async() -> None:
     """As `shutdown`, in async code."""
-    controller = client.controller_or_none()
+    controller = client.current()
     if controller is None:
         client.forget()
         return
@@ -462,7 +483,8 @@ def _run_many(
             _wait_running(controller, app.name)
     handles: list[DeploymentHandle[Any]] = [DeploymentHandle(app.ingress, app.name) for app in apps]
     for handle in handles:
-        handle._init()
+        # Followed from now on, so that the first request finds replicas and limits known.
+        router_for(handle.deployment_id).known.wait(_KNOWN_S)
     return handles
 
 
@@ -484,7 +506,7 @@ def delete(name: str, _blocking: bool = True) -> None:
     Args:
         name: Its name; nothing happens if there is none.
     """
-    controller = client.controller_or_none()
+    controller = client.current()
     if controller is None:
         return
     skate.get(controller.delete.remote([name]))
@@ -494,7 +516,7 @@ def delete(name: str, _blocking: bool = True) -> None:
 
 def status() -> ServeStatus:
     """How proxies, applications and deployments are. Without an instance, it is empty."""
-    controller = client.controller_or_none()
+    controller = client.current()
     if controller is None:
         return ServeStatus()
     found: ServeStatus = skate.get(controller.status.remote())
@@ -550,6 +572,46 @@ def get_replica_context() -> ReplicaContext:
         RayServeException: the caller runs in no replica.
     """
     return serve_context.get_replica_context()
+
+
+def get_deployment_actor(actor_name: str) -> Any:
+    """An actor that the replicas of the caller's deployment share; see `deployment_actors`.
+
+    Args:
+        actor_name: Its name in `deployment_actors`.
+
+    Raises:
+        RayServeException: the caller runs in no replica.
+        ValueError: there is no such actor.
+    """
+    replica = serve_context._get_internal_replica_context()
+    if replica is None:
+        raise RayServeException(
+            "`serve.get_deployment_actor()` may only be called from within a deployment: this code runs in no replica."
+        )
+    name = serve_context._deployment_actor_name(
+        replica.replica_id.deployment_id, replica.code_version, actor_name
+    )
+    return skate.get_actor(name, namespace=SERVE_NAMESPACE)
+
+
+def get_deployment_actor_context() -> DeploymentActorContext:
+    """The shared actor that the caller runs in: its name, deployment and application.
+
+    Raises:
+        RayServeException: the caller runs in none.
+    """
+    found = serve_context._get_internal_deployment_actor_context()
+    if found is None:
+        raise RayServeException(
+            "`serve.get_deployment_actor_context()` may only be called from within a deployment actor: this code runs in none."
+        )
+    return found
+
+
+def get_trace_context() -> dict[str, str] | None:
+    """The trace of the current request in W3C's form, `traceparent` and `tracestate`, to be sent to other services; None without one."""
+    return tracing.get_trace_context()
 
 
 def get_multiplexed_model_id() -> str:

@@ -235,6 +235,12 @@ class RequestRouterConfig(_Pickled):
         """Refuse what can't be written to a config file."""
         return _json_able("request_router_kwargs", value)  # type: ignore[no-any-return]
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Import a class that is given by its path, so that a path that is wrong is noticed where it is written."""
+        super().model_post_init(context)
+        if not self.is_default_request_router():
+            self.get_request_router_class()
+
     def is_default_request_router(self) -> bool:
         """Whether it is the shorter of two queues, chosen at random."""
         named = self.request_router_class
@@ -322,6 +328,10 @@ class HTTPOptions(BaseModel):
         ssl_certfile: See `ssl_keyfile`.
         ssl_keyfile_password: What the key is encrypted with.
         ssl_ca_certs: Certificates that clients are checked against.
+        bearer_token: What clients must send as `Authorization: Bearer …`; others get 401. `/-/healthz` needs none.
+        max_body_bytes: The largest body of a request; larger ones get 413. None: any size.
+        max_header_bytes: The most bytes of a request's address and headers; more get 431.
+        read_timeout_s: Seconds within which more of a request must come, once it has begun; a slower client is cut off.
     """
 
     model_config = ConfigDict(validate_assignment=True, arbitrary_types_allowed=True)
@@ -339,6 +349,10 @@ class HTTPOptions(BaseModel):
     ssl_certfile: str | None = None
     ssl_keyfile_password: str | None = None
     ssl_ca_certs: str | None = None
+    bearer_token: str | None = Field(default=None, min_length=1, repr=False)
+    max_body_bytes: PositiveInt | None = None
+    max_header_bytes: PositiveInt = 64 << 10
+    read_timeout_s: PositiveFloat = 60.0
 
     @field_validator("location", mode="before")
     @classmethod
@@ -380,14 +394,31 @@ class gRPCOptions(BaseModel):  # noqa: N801
         grpc_servicer_functions: Import paths of `add_…Servicer_to_server` functions.
         request_timeout_s: Seconds after which a request ends with DEADLINE_EXCEEDED; None: never.
         enable_reflection: Whether clients may ask which services there are.
+        ssl_keyfile: With `ssl_certfile`: serve over TLS.
+        ssl_certfile: See `ssl_keyfile`.
+        bearer_token: What clients must send as the metadata `authorization: Bearer …`.
     """
 
     port: int = DEFAULT_GRPC_PORT
     grpc_servicer_functions: list[str] = []
     request_timeout_s: float | None = None
     enable_reflection: bool = True
+    ssl_keyfile: str | None = None
+    ssl_certfile: str | None = None
+    bearer_token: str | None = Field(default=None, min_length=1, repr=False)
+
+    @model_validator(mode="after")
+    def _both_ssl_files(self) -> Self:
+        if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
+            raise ValueError(
+                "Both ssl_keyfile and ssl_certfile must be provided together to serve gRPC over TLS."
+            )
+        return self
 
     @property
     def grpc_servicer_func_callable(self) -> list[Any]:
         """The servicer functions, imported."""
-        return [import_attr(path) for path in self.grpc_servicer_functions]
+        return [
+            import_attr(path.replace("ray.serve", "skate.serve", 1) if path.startswith("ray.") else path)
+            for path in self.grpc_servicer_functions
+        ]

@@ -14,7 +14,7 @@ from skate.serve.schema import ReplicaRank
 if TYPE_CHECKING:
     from skate.serve._private.config import DeploymentConfig
 
-__all__ = ["ReplicaContext", "RequestContext", "get_replica_context"]
+__all__ = ["DeploymentActorContext", "ReplicaContext", "RequestContext", "get_replica_context"]
 
 
 @dataclass
@@ -47,6 +47,30 @@ class ReplicaContext:
 
 
 @dataclass
+class DeploymentActorContext:
+    """An actor that replicas share, for the code in it: what `serve.get_deployment_actor_context()` returns."""
+
+    deployment_id: DeploymentID
+    actor_name: str
+    code_version: str | None = None
+
+    @property
+    def app_name(self) -> str:
+        """The application's name."""
+        return self.deployment_id.app_name
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's name."""
+        return self.deployment_id.name
+
+
+def _deployment_actor_name(deployment: DeploymentID, version: str | None, name: str) -> str:
+    """The name under which a shared actor is found."""
+    return f"SERVE_DEPLOYMENT_ACTOR::{deployment.app_name}#{deployment.name}#{version}#{name}"
+
+
+@dataclass
 class RequestContext:
     """The request that is being answered."""
 
@@ -69,10 +93,17 @@ _serve_request_context: contextvars.ContextVar[RequestContext] = contextvars.Con
     "skate_serve_request", default=_NONE
 )
 _replica_context: ReplicaContext | None = None
+_deployment_actor_context: DeploymentActorContext | None = None
 
 
 def _get_serve_request_context() -> RequestContext:
     return _serve_request_context.get()
+
+
+def _get_global_client(raise_if_no_controller_running: bool = True) -> Any:
+    from skate.serve._private.global_client import get
+
+    return get(raise_if_no_controller_running)
 
 
 def _get_internal_replica_context() -> ReplicaContext | None:
@@ -82,6 +113,15 @@ def _get_internal_replica_context() -> ReplicaContext | None:
 def _set_internal_replica_context(context: ReplicaContext | None) -> None:
     global _replica_context
     _replica_context = context
+
+
+def _get_internal_deployment_actor_context() -> DeploymentActorContext | None:
+    return _deployment_actor_context
+
+
+def _set_internal_deployment_actor_context(context: DeploymentActorContext | None) -> None:
+    global _deployment_actor_context
+    _deployment_actor_context = context
 
 
 def get_replica_context() -> ReplicaContext:

@@ -211,7 +211,10 @@ class Deployment:
         return isinstance(other, Deployment) and (
             self._name == other._name
             and self._deployment_config == other._deployment_config
-            and self._replica_config == other._replica_config
+            and all(
+                getattr(self._replica_config, field) == getattr(other._replica_config, field)
+                for field in (*_REPLICA_OPTIONS, "init_args", "init_kwargs")
+            )
         )
 
     def __str__(self) -> str:

@@ -87,8 +87,8 @@ class DeploymentUnavailableError(RayServeException):
     def message(self) -> str:
         """What happened."""
         return (
-            f"{self._deployment_id} is unavailable because it failed to deploy: serve.status() says why. Deploy it again once "
-            "that is mended."
+            f"{self._deployment_id} is unavailable because it failed to deploy. serve.status() says why; deploy it "
+            "again once that is mended."
         )
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import skate
 from skate import exceptions
+from skate.serve._private import tracing
 from skate.serve._private.common import DeploymentID, RequestMeta
 from skate.serve._private.constants import SERVE_DEFAULT_APP_NAME
 from skate.serve._private.errors import RequestRejected
@@ -17,7 +18,7 @@ from skate.serve._private.routing.request import Request
 from skate.serve._private.routing.router import router_for
 from skate.serve._private.utils import DEFAULT, given, in_asyncio_loop
 from skate.serve.context import _serve_request_context
-from skate.serve.exceptions import RequestCancelledError
+from skate.serve.exceptions import RayServeException, RequestCancelledError
 
 __all__ = [
     "DeploymentBroadcastResponse",
@@ -93,8 +94,9 @@ class _Response:
             self._request.router.rejected(slot, self._request, sent, rejected)
 
     def __reduce__(self) -> Any:
-        raise RuntimeError(
-            f"a {type(self).__name__} can't be pickled. Pass it directly as an argument of another handle's remote(), or its value."
+        raise RayServeException(
+            f"`{type(self).__name__}` is not serializable. Pass it as an argument of another handle's remote() itself, not inside a "
+            "list or dictionary; or await it and pass its value."
         )
 
 
@@ -397,6 +399,9 @@ class DeploymentHandle(Generic[T]):
         parent = _serve_request_context.get()
         request_id = parent.request_id or str(uuid.uuid4())
         meta = self._meta._replace(request_id=request_id, route=parent.route)
+        if tracing.is_on():
+            with tracing.span(f"route_to_replica {self._id.name} {meta.method}", None):
+                meta = meta._replace(trace=tracing.carrier())
         request = Request(router, meta, args, kwargs, self._stream)
         if any(isinstance(value, _Response) for value in args) or (
             kwargs and any(isinstance(value, _Response) for value in kwargs.values())

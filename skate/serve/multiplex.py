@@ -140,6 +140,11 @@ def multiplexed(
         model_id = rest[0] if rest else kwargs.get("model_id", DEFAULT.VALUE)
         if not isinstance(model_id, str):
             raise TypeError("The model ID must be a string.")
+        if not model_id:
+            raise ValueError(
+                "The model ID cannot be empty: name one with handle.options(multiplexed_model_id=…) or the header "
+                "serve_multiplexed_model_id."
+            )
         if is_method:
             cache = getattr(owner, attribute, None)
             if cache is None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +16,8 @@ import skate
 from skate import serve
 from skate.serve._private import client
 from tests.leaks import guard
+
+_OPENSSL = shutil.which("openssl")
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +46,37 @@ def http(instance: None) -> Iterator[httpx.Client]:
         yield made
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A key and a certificate for 127.0.0.1."""
+    if _OPENSSL is None:
+        pytest.skip("openssl makes the certificate, and is not installed")
+    key, made = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [
+        _OPENSSL,
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        made,
+        *subject,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return key, made
+
+
 def address() -> str:
     """Where the instance is reached over HTTP."""
     host, port = skate.get(client.controller().address.remote())
     return f"http://{host}:{port}"
 
 
-def until(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], timeout: float = 45.0) -> Any:
     """Poll until the condition holds; returns what it gave."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

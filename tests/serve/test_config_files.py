@@ -108,6 +108,29 @@ def test_a_typo_is_named_with_its_line(tmp_path: Path, text: str, message: str) 
         read_config(str(path))
 
 
+def test_a_module_that_raises_is_the_applications_message(instance: None, program: Path) -> None:
+    (program / "broken_program.py").write_text("1 / 0")
+    app = {
+        "name": "one",
+        "import_path": "broken_program:app",
+        "runtime_env": {"env_vars": {"PYTHONPATH": str(program)}},
+    }
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        deploy_config(ServeDeploySchema.model_validate({"applications": [app]}))
+    assert "ZeroDivisionError" in serve.status().applications["one"].message
+    deploy_config(config(program, "mended", loud=False))
+    assert httpx.get(address()).text == "mended"
+
+
+def test_a_part_of_the_capacity(instance: None, program: Path) -> None:
+    given = config(program, "some", loud=False)
+    given.applications[0].deployments[0].num_replicas = 4
+    given.target_capacity = 50
+    deploy_config(given)
+    assert len(replica_ids()) == 2
+    assert serve.status().target_capacity == 50
+
+
 def test_build_writes_what_run_reads(program: Path) -> None:
     output = program / "built.yaml"
     assert main(["build", "greeting_program:app", "-d", str(program), "-o", str(output)]) == 0

@@ -280,26 +280,6 @@ def test_the_destructor_runs_and_running_requests_end_first(instance: None, tmp_
     assert serve.status().applications == {}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"placement_group_bundles": [{"CPU": 1}]},
-        {"max_replicas_per_node": 1},
-        {"gang_scheduling_config": {"gang_size": 2}},
-    ],
-)
-def test_options_without_effect_are_refused(instance: None, options: dict[str, Any]) -> None:
-    with pytest.raises(NotImplementedError, match=next(iter(options))):
-        serve.run(Adder.options(**options).bind(), route_prefix=None)
-
-
-def test_what_is_not_there_yet_is_refused(session: None) -> None:
-    with pytest.raises(NotImplementedError, match="gRPC"):
-        serve.start(grpc_options={"grpc_servicer_functions": ["a.b"]})
-    with pytest.raises(NotImplementedError, match="tracing"):
-        serve.start(tracing_config={"enabled": True})
-
-
 def test_autoscaling_follows_the_load_up_and_down_to_zero(instance: None, tmp_path: Any) -> None:
     @serve.deployment(
         max_ongoing_requests=10,
@@ -328,7 +308,7 @@ def test_autoscaling_follows_the_load_up_and_down_to_zero(instance: None, tmp_pa
     responses = [handle.remote() for _ in range(6)]
     until(lambda: running() == 3)
     (tmp_path / "open").touch()
-    assert {response.result(timeout_s=20) for response in responses} == {"done"}
+    assert {response.result(timeout_s=45) for response in responses} == {"done"}
     until(lambda: running() == 0)
 
 
@@ -356,4 +336,4 @@ def test_shutdown_is_quick_and_a_new_instance_starts(session: None) -> None:
         assert handle.remote(1).result() == 6
         began = time.monotonic()
         serve.shutdown()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # not the drain's time-outs

@@ -43,7 +43,7 @@ def test_values_become_responses(http: httpx.Client) -> None:
     assert {kind: response.text for kind, response in got.items()} == {
         "str": "é",
         "bytes": "raw",
-        "none": "null",
+        "none": "",
         "list": '[1,"a"]',
         "dict": '{"k":{"n":1.5}}',
         "numpy": '{"x":[0,1],"y":0.5}',
@@ -285,7 +285,7 @@ def test_a_late_answer_is_a_408(session: None) -> None:
 def test_a_request_too_many_is_refused(http: httpx.Client, tmp_path: Any) -> None:
     @serve.deployment(
         max_ongoing_requests=1,
-        max_queued_requests=0,
+        max_queued_requests=1,
         backpressure_config={"status_code": 429, "retry_after_s": 3},
     )
     class Slow:
@@ -296,16 +296,25 @@ def test_a_request_too_many_is_refused(http: httpx.Client, tmp_path: Any) -> Non
             return "done"
 
     serve.run(Slow.bind())
-    texts: list[str] = []
-    first = threading.Thread(target=lambda: texts.append(http.get("/").text))
-    first.start()
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        answers.append(httpx.get(http.base_url, timeout=20))
+
+    threads = [threading.Thread(target=ask)]
+    threads[0].start()
     until((tmp_path / "started").exists)
-    refused = httpx.get(http.base_url)
-    assert refused.status_code == 429
-    assert refused.headers["retry-after"] == "3"
+    # One of two others waits, so that the other is too many.
+    threads += [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: answers)
+    assert answers[0].status_code == 429
+    assert answers[0].headers["retry-after"] == "3"
     (tmp_path / "open").touch()
-    first.join()
-    assert texts == ["done"]
+    for thread in threads:
+        thread.join()
+    assert [answer.text for answer in answers[1:]] == ["done", "done"]
 
 
 def test_keep_alive_connections_survive_an_update(http: httpx.Client) -> None:

@@ -60,6 +60,56 @@ def test_a_router_by_its_path(instance: None) -> None:
     assert answers[::2] == [answers[0]] * 3
 
 
+class Emptiest(RequestRouter):
+    """To the replica that says that it has the fewest requests, among those that say that they are open."""
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        lengths = {
+            replica.replica_id: await replica.get_queue_len(deadline_s=10) for replica in candidate_replicas
+        }
+        open_ones = [replica for replica in candidate_replicas if replica.routing_stats.get("open")]
+        return [sorted(open_ones, key=lambda replica: lengths[replica.replica_id])]
+
+
+def test_a_router_knows_what_replicas_say(instance: None) -> None:
+    @serve.deployment(
+        num_replicas=2,
+        request_router_config=RequestRouterConfig(
+            request_router_class=Emptiest, request_routing_stats_period_s=0.05
+        ),
+    )
+    class Shop:
+        def __init__(self) -> None:
+            self.open = serve.get_replica_context().rank.rank == 0
+
+        def record_routing_stats(self) -> dict[str, Any]:
+            return {"open": self.open}
+
+        def __call__(self) -> int:
+            return serve.get_replica_context().rank.rank
+
+    handle = serve.run(Shop.bind(), route_prefix=None)
+    assert [handle.remote().result(timeout_s=20) for _ in range(5)] == [0] * 5
+
+
+class Broken(RequestRouter):
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        raise ValueError("no idea")
+
+
+def test_a_router_that_raises_fails_the_request(instance: None) -> None:
+    @serve.deployment(request_router_config=RequestRouterConfig(request_router_class=Broken))
+    def nothing() -> None: ...
+
+    handle = serve.run(nothing.bind(), route_prefix=None)
+    with pytest.raises(ValueError, match="no idea"):
+        handle.remote().result(timeout_s=20)
+
+
 def test_requests_for_a_model_go_where_it_is(instance: None) -> None:
     @serve.deployment(num_replicas=2)
     class Models:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -13,35 +10,6 @@ from starlette.requests import Request
 
 from skate import serve
 from tests.serve.conftest import address
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_OPENSSL = shutil.which("openssl")
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[str, str]:
-    """A key and a certificate for 127.0.0.1."""
-    if _OPENSSL is None:
-        pytest.skip("openssl makes the certificate, and is not installed")
-    key, made = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = [
-        _OPENSSL,
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        made,
-        *subject,
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    return key, made
 
 
 def test_applications_over_tls(session: None, certificate: tuple[str, str]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import io
+import threading
+from collections import ChainMap
+from typing import Any, ClassVar
 
 import cloudpickle
 
 from skate.serve._private.controller.actor import AppArgs, DeployArgs
 from skate.serve._private.controller.deployment_state import Target
+from skate.serve._private.http.ingress import ASGI_APP
 from skate.serve._private.utils import get_random_string
 from skate.serve.config import AutoscalingConfig
 from skate.serve.deployment import Application, Deployment
@@ -124,29 +128,7 @@ def build(
     return AppArgs(name, route_prefix, graph.ingress, deployments, topology=graph.topology)
 
 
-def _refuse_what_is_missing(deployment: Deployment) -> None:
-    """Raise for an option that is known and has no effect yet, as a deployment without it would not be what was asked for.
-
-    Raises:
-        NotImplementedError: there is one.
-    """
-    config, replica = deployment._deployment_config, deployment._replica_config
-    asked = {
-        "gang_scheduling_config": config.gang_scheduling_config,
-        "deployment_actors": config.deployment_actors,
-        "placement_group_bundles": replica.placement_group_bundles,
-        "max_replicas_per_node": replica.max_replicas_per_node,
-    }
-    for name, value in asked.items():
-        if value:
-            raise NotImplementedError(
-                f"deployment {deployment.name}: {name}={value!r} is not supported yet. Leave it out; what a replica needs is said in "
-                "ray_actor_options."
-            )
-
-
 def _target(deployment: Deployment, is_ingress: bool, logging_config: LoggingConfig | None) -> Target:
-    _refuse_what_is_missing(deployment)
     config = deployment._deployment_config
     if logging_config is not None and config.logging_config is None:
         config = config.model_copy(update={"logging_config": logging_config})
@@ -161,12 +143,32 @@ def _target(deployment: Deployment, is_ingress: bool, logging_config: LoggingCon
         ),
         actor_options=dict(replica.ray_actor_options),
         is_ingress=is_ingress,
+        bundles=list(replica.placement_group_bundles or []),
+        strategy=replica.placement_group_strategy or "PACK",
+        selectors=replica.placement_group_bundle_label_selector,
+        max_replicas_per_node=replica.max_replicas_per_node,
         definition_name=f"{getattr(definition, '__module__', '')}.{getattr(definition, '__qualname__', '')}",
+    )
+
+
+class _AppPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles web apps too: the locks that frameworks keep in theirs are made anew where the app arrives."""
+
+    dispatch_table: ClassVar[Any] = ChainMap(
+        {
+            type(threading.Lock()): lambda _lock: (threading.Lock, ()),
+            type(threading.RLock()): lambda _lock: (threading.RLock, ()),
+        },
+        cloudpickle.Pickler.dispatch_table,
     )
 
 
 def _pickle(value: Any, what: str) -> bytes:
     try:
+        if hasattr(value, ASGI_APP):
+            file = io.BytesIO()
+            _AppPickler(file).dump(value)
+            return file.getvalue()
         return cloudpickle.dumps(value)  # type: ignore[no-any-return]
     except Exception as error:
         raise TypeError(

@@ -27,13 +27,19 @@ def controller_or_none() -> Any:
         return _controller
 
 
+def current() -> Any:
+    """The controller's handle, asked for anew, as another process may have ended or started an instance; None if Serve does not run."""
+    look_again()
+    return controller_or_none()
+
+
 def controller() -> Any:
-    """The controller's handle.
+    """The controller's handle, asked for anew.
 
     Raises:
         RayServeException: Serve does not run.
     """
-    found = controller_or_none()
+    found = current()
     if found is None:
         from skate.serve.exceptions import RayServeException
 
@@ -74,3 +80,12 @@ def forget(ended: Any = None) -> None:
 
 
 _at_shutdown(forget)
+
+
+def __getattr__(name: str) -> Any:
+    """`ServeControllerClient`, where Ray's programs import it from; it stands on much that stands on this module."""
+    if name == "ServeControllerClient":
+        from skate.serve._private.global_client import ServeControllerClient
+
+        return ServeControllerClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skate.serve._private.constants import SERVE_DEFAULT_APP_NAME
 
@@ -127,6 +127,38 @@ class ApplicationStatus(_Numbered):
     DELETING = "DELETING"
 
 
+@dataclass(frozen=True)
+class ApplicationStatusInfo:
+    """How an application is, and since when."""
+
+    status: ApplicationStatus
+    message: str = ""
+    deployment_timestamp: float = 0.0
+
+
+@dataclass(frozen=True)
+class DeploymentStatusInfo:
+    """How a deployment is."""
+
+    name: str
+    status: DeploymentStatus
+    status_trigger: DeploymentStatusTrigger
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class StatusOverview:
+    """How an application and its deployments are."""
+
+    app_status: ApplicationStatusInfo
+    name: str = ""
+    deployment_statuses: list[DeploymentStatusInfo] = field(default_factory=list)
+
+    def get_deployment_status(self, name: str) -> DeploymentStatusInfo | None:
+        """How one of its deployments is; None if there is none of that name."""
+        return next((found for found in self.deployment_statuses if found.name == name), None)
+
+
 class RequestProtocol(str, Enum):
     """How a request came."""
 
@@ -146,6 +178,18 @@ class RequestMeta(NamedTuple):
     session_id: str = ""
     must_accept: bool = False
     """Whether a replica that is full takes the request all the same, as there is nobody to send it elsewhere."""
+    trace: dict[str, str] | None = None
+    """The trace that the request belongs to, by W3C's Trace Context."""
+
+    @property
+    def call_method(self) -> str:
+        """The method, by Ray's name."""
+        return self.method
+
+    @property
+    def internal_request_id(self) -> str:
+        """The request's id, by another of Ray's names."""
+        return self.request_id
 
 
 class RunningReplica(NamedTuple):
@@ -160,6 +204,8 @@ class RunningReplica(NamedTuple):
     socket: str = ""
     """Where it takes connections over; empty if it takes none."""
     node_id: str = ""
+    routing_stats: dict[str, Any] = {}  # noqa: RUF012 -- a value, which nobody changes
+    """What its `record_routing_stats` returned last."""
 
 
 class DeploymentTargets(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 from skate.serve._private import constants
@@ -28,6 +29,7 @@ from skate.serve.config import (
     RequestRouterConfig,
 )
 from skate.serve.schema import LoggingConfig
+from skate.util.placement_group import validate_placement_group
 
 _ALLOWED_ACTOR_OPTIONS = (
     "accelerator_type",
@@ -68,9 +70,16 @@ class DeploymentConfig(BaseModel):
     @field_validator("max_queued_requests")
     @classmethod
     def _queue_limit(cls, value: int) -> int:
-        if value < -1:
+        if value < 1 and value != -1:
             raise ValueError("max_queued_requests must be -1 (no limit) or a positive integer.")
         return value
+
+    @model_validator(mode="after")
+    def _whole_gangs(self) -> Self:
+        gang, number = self.gang_scheduling_config, self.num_replicas
+        if gang is not None and number is not None and number % gang.gang_size:
+            raise ValueError(f"num_replicas ({number}) must be a multiple of gang_size ({gang.gang_size}).")
+        return self
 
     @field_validator("user_config")
     @classmethod
@@ -115,16 +124,49 @@ class ReplicaConfig:
                 )
             if not 1 <= most <= 100:
                 raise ValueError(
-                    f"Invalid max_replicas_per_node {most}. Valid values are None or an integer in [1, 100]."
+                    f"Invalid max_replicas_per_node {most}. Valid values are None or an integer in the range of [1, 100]."
                 )
             if self.placement_group_bundles is not None:
                 raise ValueError(
                     "Setting max_replicas_per_node is not allowed when placement_group_bundles is provided."
                 )
-        if self.placement_group_strategy is not None and self.placement_group_bundles is None:
-            raise ValueError(
-                "If `placement_group_strategy` is provided, `placement_group_bundles` must also be provided."
-            )
+        for name in ("placement_group_strategy", "placement_group_bundle_label_selector"):
+            if getattr(self, name) is not None and self.placement_group_bundles is None:
+                raise ValueError(f"If `{name}` is provided, `placement_group_bundles` must also be provided.")
+        if self.placement_group_bundles is not None:
+            self._check_bundles(self.placement_group_bundles)
+        if self.is_function:
+            for name in ("init_args", "init_kwargs"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} not supported for function deployments.")
+
+    def _check_bundles(self, bundles: list[dict[str, float]]) -> None:
+        """A replica must fit into its first bundle.
+
+        Raises:
+            ValueError: it does not, or the bundles are none.
+        """
+        validate_placement_group(
+            bundles,
+            self.placement_group_strategy or "PACK",
+            bundle_label_selector=self.placement_group_bundle_label_selector,
+        )
+        options = self.ray_actor_options
+        needs = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+        wanted = [(f"`{option}`", options.get(option), name) for option, name in needs.items()]
+        wanted += [(f"`{name}`", value, name) for name, value in (options.get("resources") or {}).items()]
+        for shown, value, name in wanted:
+            if value and value > bundles[0].get(name, 0):
+                raise ValueError(
+                    "When using `placement_group_bundles`, the replica actor will be placed in the first bundle, so the resource "
+                    f"requirements for the actor must be a subset of the first bundle. {shown} for the actor is {value}, but the "
+                    f"bundle only has {bundles[0].get(name, 0)} `{name}` specified."
+                )
+
+    @property
+    def is_function(self) -> bool:
+        """Whether the code is a function."""
+        return inspect.isfunction(self.func_or_class)
 
     @property
     def name(self) -> str:
@@ -148,6 +190,9 @@ def check_actor_options(options: Any) -> dict[str, Any]:
                 f"Specifying '{name}' in ray_actor_options is not allowed. Allowed options: "
                 f"{', '.join(_ALLOWED_ACTOR_OPTIONS)}"
             )
+    for name in ("num_cpus", "num_gpus", "memory"):
+        if isinstance(options.get(name), int | float) and options[name] < 0:
+            raise ValueError(f"The quantity of resource {name} cannot be negative")
     checked = dict(options)
     if checked.get("num_cpus") is None:
         checked["num_cpus"] = 1

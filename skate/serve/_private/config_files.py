@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hashlib
 import inspect
 import json
+import os
 import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,36 +111,56 @@ def load_application(import_path: str, args: dict[str, Any] | None = None) -> Ap
     return made
 
 
-def deploy_config(config: ServeDeploySchema, wait: bool = True) -> None:
+def deploy_config(config: ServeDeploySchema, wait: bool = True, path: Sequence[str] | None = None) -> None:
     """Bring what runs to what a config file says: its applications are deployed, and others of config files deleted.
+
+    Args:
+        config: What the file says.
+        wait: Whether to return only once the applications take requests.
+        path: Folders in which their modules are looked for first; default: where this process looks.
 
     Raises:
         RuntimeError: an application failed to deploy.
     """
     if not skate.is_initialized():
         skate.init(preload=["skate.serve.preload"])
+    api.start(**_start_options(config))
+    controller = client.controller()
+    folders = [os.path.abspath(folder) for folder in (sys.path if path is None else path)]
+    skate.get(controller.deploy_config.remote(config, folders))
+    if wait:
+        for app in config.applications:
+            api._wait_running(controller, app.name)
+
+
+async def deploy_config_async(config: ServeDeploySchema) -> None:
+    """As `deploy_config`, in async code, without waiting until applications take requests."""
+    # Starting waits for the controller, and is no coroutine.
+    await asyncio.to_thread(api.start, **_start_options(config))
+    await client.controller().deploy_config.remote(config, [])
+
+
+def _start_options(config: ServeDeploySchema) -> dict[str, Any]:
     http = config.http_options
     given = HTTPOptions(**http.model_dump())
     if "host" not in http.model_fields_set:
         given.host = "127.0.0.1"  # listening to other machines is asked for by name
-    api.start(
-        proxy_location=config.proxy_location,
-        http_options=given,
-        grpc_options=gRPCOptions(**config.grpc_options.model_dump()),
-        logging_config=config.logging_config,
-        controller_options=config.controller_options,
-    )
-    apps = [_build(app) for app in config.applications]
-    controller = client.controller()
-    known: list[str] = skate.get(controller.list_declared.remote())
-    skate.get(controller.deploy.remote(apps))
-    skate.get(controller.delete.remote([name for name in known if name not in {app.name for app in apps}]))
-    if wait:
-        for app in apps:
-            api._wait_running(controller, app.name)
+    return {
+        "proxy_location": config.proxy_location,
+        "http_options": given,
+        "grpc_options": gRPCOptions(**config.grpc_options.model_dump()),
+        "logging_config": config.logging_config,
+        "tracing_config": config.tracing_config,
+        "controller_options": config.controller_options,
+    }
 
 
-def _build(app: ServeApplicationSchema) -> AppArgs:
+def build_app(app: ServeApplicationSchema) -> AppArgs:
+    """The deployments of an application that a config file names by its import path.
+
+    Raises:
+        what importing it raises; ValueError or TypeError if it is no application or an option is wrong.
+    """
     made = build(
         load_application(app.import_path, app.args),
         app.name,
@@ -156,9 +180,9 @@ def _build(app: ServeApplicationSchema) -> AppArgs:
     return made
 
 
-def address() -> tuple[str, int]:
-    """Where the instance is reached over HTTP."""
-    found: tuple[str, int] = skate.get(client.controller().address.remote())
+def address() -> tuple[str, int] | None:
+    """Where the instance is reached over HTTP; None if it is not."""
+    found: tuple[str, int] | None = skate.get(client.controller().address.remote())
     return found
 
 

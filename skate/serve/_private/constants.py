@@ -7,6 +7,10 @@ SERVE_PROXY_NAME = "SERVE_PROXY_ACTOR"
 SERVE_NAMESPACE = "serve"
 SERVE_DEFAULT_APP_NAME = "default"
 SERVE_LOGGER_NAME = "skate.serve"
+NO_ROUTES_MESSAGE = "Route table is not populated yet."
+HEALTHY_MESSAGE = "success"
+DEFAULT_UVICORN_KEEP_ALIVE_TIMEOUT_S = 90
+MAX_REPLICAS_PER_NODE_MAX_VALUE = 100
 
 DEFAULT_HTTP_HOST = "127.0.0.1"
 DEFAULT_HTTP_PORT = 8000
@@ -32,6 +36,7 @@ MAX_PER_REPLICA_RETRY_COUNT = 3
 CONTROL_LOOP_INTERVAL_S = 0.1
 HEALTH_CHECK_METHOD = "check_health"
 RECONFIGURE_METHOD = "reconfigure"
+ROUTING_STATS_METHOD = "record_routing_stats"
 ASYNC_CONCURRENCY = 1_000_000
 """An actor's limit that never limits: replicas count requests themselves."""
 

@@ -100,3 +100,22 @@ def count_http(route: str, app: str, method: str, path: str, status: int, starte
         Store.add(errors, tags, 1.0)
     _changed()
     access_line(method, path, status, seconds)
+
+
+def count_grpc(app: str, method: str, status: str, started: float) -> None:
+    """A gRPC request has been answered; `started` is by `time.perf_counter()`."""
+    seconds = time.perf_counter() - started
+    tags = (("application", app), ("method", method), ("route", app), ("status_code", status))
+    answered = _store.family("counter", "serve_num_grpc_requests", "gRPC requests that were answered.")
+    Store.add(answered, tags, 1.0)
+    latency = _store.family(
+        "histogram", "serve_grpc_request_latency_ms", "Milliseconds that gRPC requests took.", _BUCKETS_MS
+    )
+    Store.observe(latency, tags, seconds * 1000)
+    if status != "OK":
+        errors = _store.family(
+            "counter", "serve_num_grpc_error_requests", "gRPC requests answered with another status than OK."
+        )
+        Store.add(errors, tags, 1.0)
+    _changed()
+    access_line("GRPC", method, status, seconds)

@@ -6,6 +6,8 @@ import asyncio
 import importlib
 import secrets
 import string
+import sys
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -46,6 +48,11 @@ def import_attr(path: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part)
     return found
+
+
+def look_in(folders: Sequence[str]) -> None:
+    """Look for modules in these folders first."""
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
 
 
 def in_asyncio_loop() -> bool:

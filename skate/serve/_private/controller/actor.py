@@ -33,13 +33,22 @@ from skate.serve._private.constants import (
 )
 from skate.serve._private.controller import details
 from skate.serve._private.controller.application_state import ApplicationState, check_route
-from skate.serve._private.controller.autoscaling import Autoscaler
+from skate.serve._private.controller.autoscaling import Autoscaler, at_capacity
+from skate.serve._private.controller.builds import BuildFailed, build
 from skate.serve._private.controller.deployment_state import DeploymentState, Target
 from skate.serve._private.controller.registry import Registry
 from skate.serve._private.controller.replicas import Replicas
 from skate.serve._private.http.proxy import Proxy
 from skate.serve.config import HTTPOptions, ProxyLocation, gRPCOptions
-from skate.serve.schema import LoggingConfig, ProxyStatus, ServeStatus
+from skate.serve.exceptions import RayServeException
+from skate.serve.schema import (
+    LoggingConfig,
+    ProxyStatus,
+    ServeApplicationSchema,
+    ServeDeploySchema,
+    ServeStatus,
+    TracingConfig,
+)
 
 _LOAD_PERIOD_S = 0.25
 _REPORT_LIVES_S = 15.0
@@ -76,10 +85,16 @@ class Controller:
         grpc: How gRPC is served.
         logging: How Serve's processes log.
         folder: A folder of its own, for Unix sockets and what must survive it.
+        tracing: Whether requests are traced.
     """
 
     async def __init__(  # type: ignore[misc]
-        self, http: HTTPOptions, grpc: gRPCOptions | None, logging: LoggingConfig | None, folder: str
+        self,
+        http: HTTPOptions,
+        grpc: gRPCOptions | None,
+        logging: LoggingConfig | None,
+        folder: str,
+        tracing: TracingConfig | None = None,
     ) -> None:
         logs.configure(logging, "controller", str(os.getpid()))
         self._http = http
@@ -93,7 +108,8 @@ class Controller:
         self._queues: dict[DeploymentID, dict[str, tuple[float, float]]] = {}
         self._registry = Registry()
         self._wake = asyncio.Event()
-        self._replicas = Replicas(http if self._serves_http else None, folder, self._wake.set)
+        self._replicas = Replicas(http if self._serves_http else None, folder, self._wake.set, tracing)
+        self._tracing = tracing
         self._proxy: Any = None
         self._address: tuple[str, int] | None = None
         self._proxy_error: str = ""
@@ -102,6 +118,9 @@ class Controller:
         self._ended = False
         self._starting = asyncio.Lock()
         self._again: asyncio.Task[Any] | None = None
+        self._builds: dict[str, asyncio.Task[None]] = {}
+        self._capacity: float | None = None
+        self._grpc_port = 0
         if os.path.exists(os.path.join(folder, "controller")):
             # This is a restart: nobody will call start(), as it was called on the process that has died.
             self._again = asyncio.create_task(self.start())
@@ -158,6 +177,7 @@ class Controller:
                 continue
             wanted = [s for s in mine if s.id.name in app.deployments]
             app.update((s.id.name, s.status, s.message) for s in wanted)
+        self._replicas.sweep(self._deployments)
         self._publish()
         self._save()
 
@@ -185,6 +205,7 @@ class Controller:
                     record.model_ids,
                     record.facts.socket if record.facts is not None else "",
                     record.facts.node_id if record.facts is not None else "",
+                    record.routing_stats,
                 )
             )
             for record in state.running()
@@ -239,7 +260,10 @@ class Controller:
             current = (
                 deployment.target_num if deployment.target is not None and not deployment.deleting else None
             )
-            deployment.deploy(given.target, config.initial_target(current))
+            wanted = config.initial_target(current)
+            if scaling is None:
+                wanted = at_capacity(wanted, self._capacity)
+            deployment.deploy(given.target, wanted)
             if scaling is None:
                 self._scalers.pop(key, None)
             else:
@@ -250,31 +274,60 @@ class Controller:
             if key.app_name == app.name and key.name not in state.deployments:
                 deployment.delete()
 
-    async def set_app_config(self, name: str, config: Any, prefix: str | None) -> None:
+    async def deploy_config(self, config: ServeDeploySchema, path: list[str]) -> None:
+        """Deploy a config file's applications, which are built first, and delete those of earlier ones that it does not name.
+
+        Raises:
+            RayServeException: an application that was not deployed from a config file has one's route prefix.
+        """
+        if self._again is not None:
+            await self._again
+        names = {app.name for app in config.applications}
+        withdrawn = [name for name, app in self._apps.items() if app.is_declarative and name not in names]
+        await self.delete(withdrawn)
+        for app in config.applications:
+            check_route(self._apps, app.name, app.route_prefix)
+        self._capacity = config.target_capacity
+        for app in config.applications:
+            self._set_app_config(app.name, app, app.route_prefix)
+            earlier = self._builds.pop(app.name, None)
+            if earlier is not None:
+                earlier.cancel()
+            self._builds[app.name] = asyncio.create_task(self._build(app, path))
+        self._wake.set()
+
+    async def _build(self, app: ServeApplicationSchema, path: list[str]) -> None:
+        try:
+            made = await build(app, path)
+            self._deploy(made)
+        except Exception as error:  # noqa: BLE001 -- whatever goes wrong is the application's message
+            words = str(error) if isinstance(error, BuildFailed) else repr(error)
+            known = self._apps.get(app.name)
+            if known is not None:
+                known.building = False
+                known.build_failed = words
+        self._wake.set()
+
+    def _set_app_config(self, name: str, config: Any, prefix: str | None) -> None:
         """An application of a config file is about to be built."""
-        check_route(self._apps, name, prefix)
         known = self._apps.get(name)
         if known is None:
             known = self._apps[name] = ApplicationState(name, prefix, "", [], time.time())
         known.config = config
+        known.deployed_at = time.time()
         known.is_declarative = True
         known.building = True
         known.deleting = False
         known.build_failed = ""
         known.status = ApplicationStatus.DEPLOYING
 
-    async def app_build_failed(self, name: str, why: str) -> None:
-        """An application's import path could not be built."""
-        app = self._apps.get(name)
-        if app is not None:
-            app.building = False
-            app.build_failed = why
-            self._wake.set()
-
     async def delete(self, names: list[str]) -> None:
         """Delete applications; unknown names are passed over."""
         for name in names:
             app = self._apps.get(name)
+            building = self._builds.pop(name, None)
+            if building is not None:
+                building.cancel()
             if app is not None:
                 app.deleting = True
                 app.status = ApplicationStatus.DELETING
@@ -283,13 +336,19 @@ class Controller:
                         deployment.delete()
         self._wake.set()
 
-    async def scale(self, app: str, deployment: str, num: int) -> None:
+    async def scale_externally(self, app: str, deployment: str, num: int) -> None:
         """Set the number of replicas from outside.
 
         Raises:
             KeyError: there is no such deployment.
+            RayServeException: the application does not have its number of replicas set from outside.
         """
-        self._deployments[DeploymentID(deployment, app)].scale(num)
+        state = self._deployments[DeploymentID(deployment, app)]
+        if not self._apps[app].external_scaler_enabled:
+            raise RayServeException(
+                f"application '{app}' was not deployed with external_scaler_enabled: true, so its numbers of replicas are its own."
+            )
+        state.scale(num)
         self._wake.set()
 
     # -- what others ask and tell ----------------------------------------
@@ -360,12 +419,24 @@ class Controller:
         proxies = {}
         if self._serves_http:
             node = skate.get_runtime_context().get_node_id()
-            proxies[node] = ProxyStatus.UNHEALTHY if self._proxy_error else ProxyStatus.HEALTHY
-        return details.status(self._apps, self._deployments, proxies)
+            proxies[node] = self._proxy_status()
+        return details.status(self._apps, self._deployments, proxies, self._capacity)
 
     async def instance_details(self) -> Any:
         """Everything, for the REST API."""
-        return details.instance(self._apps, self._deployments, self._scalers, self._http, self._address)
+        reached = details.Reached(
+            self._http,
+            self._address,
+            self._grpc,
+            self._grpc_port,
+            skate.get_runtime_context().get_node_id(),
+            self._proxy_status() if self._serves_http else None,
+            self._capacity,
+        )
+        return details.instance(self._apps, self._deployments, self._scalers, reached)
+
+    def _proxy_status(self) -> ProxyStatus:
+        return ProxyStatus.UNHEALTHY if self._proxy_error else ProxyStatus.HEALTHY
 
     async def wait_for_app(self, name: str, timeout: float) -> tuple[str, str] | None:
         """The status of an application and its message, once it is neither deploying nor deleting; None if it is gone."""
@@ -424,6 +495,7 @@ class Controller:
         scaler.observe(now, running, sum(queued for _, queued in reports.values()))
         records = state.running()
         ids = [ReplicaID(record.uid, key) for record in records]
+        scaler.capacity = self._capacity
         wanted = scaler.decide(now, len(records), state.target_num, ids)
         if wanted != state.target_num:
             state.scale(wanted)
@@ -443,9 +515,14 @@ class Controller:
         http = self._http
         if self._address is not None:
             http = http.model_copy(update={"port": self._address[1]})
-        proxy = skate.remote(Proxy).options(**options).remote(http, self._folder, self._logging)
+        proxy = (
+            skate.remote(Proxy)
+            .options(**options)
+            .remote(http, self._folder, self._logging, self._grpc, self._tracing)
+        )
         try:
             _host, port = await proxy.start.remote()
+            self._grpc_port = await proxy.grpc_port.remote()
         except OSError:
             skate.kill(proxy)
             raise

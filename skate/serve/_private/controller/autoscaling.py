@@ -14,6 +14,15 @@ from skate.serve.schema import ScalingDecision
 _MOST_DECISIONS = 20
 
 
+def at_capacity(number: int, capacity: float | None) -> int:
+    """That many replicas at a part of an instance's capacity, in per cent: at least one, unless there should be none."""
+    if capacity is None or number == 0:
+        return number
+    if capacity == 0:
+        return 0
+    return max(1, int(number * capacity / 100 + 0.5))
+
+
 @dataclass
 class Autoscaler:
     """The autoscaling of one deployment."""
@@ -23,6 +32,8 @@ class Autoscaler:
     decisions: deque[ScalingDecision] = field(default_factory=lambda: deque(maxlen=_MOST_DECISIONS))
     queued: float = 0.0
     running: float = 0.0
+    capacity: float | None = None
+    """What part of the instance's capacity is used, in per cent; None: all."""
     _samples: deque[tuple[float, float, float]] = field(default_factory=deque)
     _wants_since: float | None = None
     _wants_up: bool = False
@@ -62,6 +73,7 @@ class Autoscaler:
             replicas: Those that run.
         """
         config = self.config
+        low, high = (at_capacity(n, self.capacity) for n in (config.min_replicas, config.max_replicas))
         running, queued = self._aggregate()
         if self._policy is None:
             self._policy = config.policy.get_policy()
@@ -74,8 +86,8 @@ class Autoscaler:
             running_replicas=replicas,
             total_num_requests=running + queued,
             total_queued_requests=queued,
-            capacity_adjusted_min_replicas=config.min_replicas,
-            capacity_adjusted_max_replicas=config.max_replicas,
+            capacity_adjusted_min_replicas=low,
+            capacity_adjusted_max_replicas=high,
             config=config,
             policy_state=self._state,
             last_scale_up_time=self._last_up,
@@ -87,7 +99,7 @@ class Autoscaler:
             context.total_num_requests = self.queued
             context.total_queued_requests = self.queued
         wanted, self._state = self._policy(context)
-        wanted = max(config.min_replicas, min(config.max_replicas, int(wanted)))
+        wanted = max(low, min(high, int(wanted)))
         if wanted == target:
             self._wants_since = None
             return target

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from skate.serve._private.common import DeploymentID, DeploymentStatus, DeploymentStatusTrigger, ReplicaState
 from skate.serve._private.config import DeploymentConfig
@@ -14,7 +15,9 @@ from skate.serve._private.constants import (
 )
 from skate.serve._private.replica.spec import ReplicaFacts
 from skate.serve._private.utils import get_random_string
+from skate.serve.config import GangRuntimeFailurePolicy
 
+_RESTART_GANG = GangRuntimeFailurePolicy.RESTART_GANG
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 60.0
 
@@ -30,6 +33,19 @@ class Target:
     actor_options: dict[str, object]
     is_ingress: bool = False
     definition_name: str = ""
+    path: tuple[str, ...] = ()
+    """Folders in which replicas look for modules first."""
+    bundles: list[dict[str, float]] = field(default_factory=list)
+    """The placement group that each replica runs in; empty: none."""
+    strategy: str = "PACK"
+    selectors: list[dict[str, str]] | None = None
+    max_replicas_per_node: int | None = None
+
+    @property
+    def gang_size(self) -> int:
+        """How many replicas start and end together."""
+        gang = self.config.gang_scheduling_config
+        return 1 if gang is None else gang.gang_size
 
 
 @dataclass
@@ -46,6 +62,10 @@ class ReplicaRecord:
     strikes: int = 0
     """Health checks in a row that failed."""
     model_ids: tuple[str, ...] = ()
+    routing_stats: dict[str, Any] = field(default_factory=dict)
+    gang: str = ""
+    """The gang it belongs to; empty: none."""
+    gang_rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +74,10 @@ class Start:
 
     uid: str
     rank: int
+    gang: str = ""
+    gang_rank: int = 0
+    members: tuple[str, ...] = ()
+    """The gang's replicas, by rank."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +233,16 @@ class DeploymentState:
             record.state = ReplicaState.STOPPING
             record.strikes = -1 if fatal else 0  # -1: there is nothing left to drain
             self._to_stop.append(Stop(uid, gracefully=not fatal))
+            self._stop_gang(record)
+
+    def _stop_gang(self, lost: ReplicaRecord) -> None:
+        """A gang that has lost a replica ends as a whole, unless it is configured otherwise."""
+        gang = None if self.target is None else self.target.config.gang_scheduling_config
+        if not lost.gang or gang is None or gang.runtime_failure_policy != _RESTART_GANG:
+            return
+        for record in self.replicas.values():
+            if record.gang == lost.gang and record.state != ReplicaState.STOPPING:
+                self._to_stop.append(self._stop(record))
 
     def reconfigured(self, uid: str, config: DeploymentConfig, error: str | None) -> None:
         """A replica has taken options over, or its `reconfigure` raised."""
@@ -296,24 +330,54 @@ class DeploymentState:
         rolling = len(new) < len(live)
         surge = math.ceil(self.target_num * self.target.config.max_surge_percent / 100) if rolling else 0
         missing = min(self.target_num - len(new), self.target_num + surge - len(live))
+        size = self.target.gang_size
         if missing > 0 and now >= self._next_start:
-            for _ in range(missing):
-                actions.append(self._start(now))
+            if size == 1:
+                actions += [self._start(now) for _ in range(missing)]
+            else:
+                actions += self._start_gangs(new, missing, now)
         excess = len(new) - self.target_num
         if excess > 0:
-            order = sorted(new, key=lambda r: (r.state != ReplicaState.STARTING, -r.since))
-            actions += [self._stop(record) for record in order[:excess]]
+            order = sorted(new, key=lambda r: (r.state != ReplicaState.STARTING, -r.since, r.gang))
+            actions += [self._stop(record) for record in order[: excess - excess % size]]
         return actions
 
-    def _start(self, now: float) -> Start:
+    def _start_gangs(self, live: list[ReplicaRecord], missing: int, now: float) -> list[Action]:
+        """Fill gangs that have lost a replica, then start whole ones."""
+        assert self.target is not None
+        size = self.target.gang_size
+        actions: list[Action] = []
+        for gang in sorted({record.gang for record in live}):
+            members = {record.gang_rank: record.uid for record in live if record.gang == gang}
+            for rank in range(size):
+                if rank not in members and missing > 0:
+                    members[rank] = self.new_uid()
+                    order = tuple(members.get(number, "") for number in range(size))
+                    actions.append(self._start(now, members[rank], gang, rank, order))
+                    missing -= 1
+        for _ in range(missing // size):
+            gang, order = self.new_uid(), tuple(self.new_uid() for _ in range(size))
+            actions += [self._start(now, uid, gang, rank, order) for rank, uid in enumerate(order)]
+        return actions
+
+    def _start(
+        self, now: float, uid: str = "", gang: str = "", gang_rank: int = 0, members: tuple[str, ...] = ()
+    ) -> Start:
         assert self.target is not None
         taken = {r.rank for r in self.replicas.values() if r.state != ReplicaState.STOPPING}
         rank = next(n for n in range(len(taken) + 1) if n not in taken)
-        uid = self.new_uid()
+        uid = uid or self.new_uid()
         self.replicas[uid] = ReplicaRecord(
-            uid, self.target.version, ReplicaState.STARTING, rank, now, self.target.config
+            uid,
+            self.target.version,
+            ReplicaState.STARTING,
+            rank,
+            now,
+            self.target.config,
+            gang=gang,
+            gang_rank=gang_rank,
         )
-        return Start(uid, rank)
+        return Start(uid, rank, gang, gang_rank, members)
 
     def _stop(self, record: ReplicaRecord) -> Stop:
         gracefully = record.state != ReplicaState.STARTING

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from skate.serve._private.common import DeploymentID, ReplicaID, ReplicaState
+from skate.serve._private.common import DeploymentID, ReplicaID, ReplicaState, RequestProtocol
+from skate.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_PROXY_NAME
 from skate.serve._private.controller.application_state import ApplicationState
 from skate.serve._private.controller.autoscaling import Autoscaler
 from skate.serve._private.controller.deployment_state import DeploymentState
-from skate.serve.config import HTTPOptions
+from skate.serve.config import HTTPOptions, gRPCOptions
 from skate.serve.schema import (
     APIType,
     ApplicationDetails,
@@ -21,17 +23,25 @@ from skate.serve.schema import (
     DeploymentStatusOverview,
     DeploymentTopology,
     HTTPOptionsSchema,
+    ProxyDetails,
     ProxyStatus,
     ReplicaDetails,
+    ServeActorDetails,
     ServeInstanceDetails,
     ServeStatus,
+    Target,
+    TargetGroup,
+    gRPCOptionsSchema,
 )
+
+_HERE = "127.0.0.1"
 
 
 def status(
     apps: dict[str, ApplicationState],
     deployments: dict[DeploymentID, DeploymentState],
     proxies: dict[str, ProxyStatus],
+    capacity: float | None = None,
 ) -> ServeStatus:
     """What `serve.status()` returns."""
     found: dict[str, ApplicationStatusOverview] = {}
@@ -44,30 +54,79 @@ def status(
                 state.id.name: DeploymentStatusOverview(
                     status=state.status,
                     status_trigger=state.trigger,
-                    replica_states=state.counts(),
+                    replica_states={kind.value: count for kind, count in state.counts().items()},
                     message=state.message,
                 )
                 for state in deployments.values()
                 if state.id.app_name == name
             },
         )
-    return ServeStatus(proxies=proxies, applications=found)
+    return ServeStatus(proxies=proxies, applications=found, target_capacity=capacity)
+
+
+@dataclass
+class Reached:
+    """Where an instance is reached."""
+
+    http: HTTPOptions
+    address: tuple[str, int] | None
+    grpc: gRPCOptions | None
+    grpc_port: int
+    node_id: str
+    proxy: ProxyStatus | None
+    capacity: float | None
 
 
 def instance(
     apps: dict[str, ApplicationState],
     deployments: dict[DeploymentID, DeploymentState],
     scalers: dict[DeploymentID, Autoscaler],
-    http: HTTPOptions,
-    address: tuple[str, int] | None,
+    reached: Reached,
 ) -> ServeInstanceDetails:
     """What the REST API returns."""
-    host, port = address or (str(http.host), http.port)
-    return ServeInstanceDetails(
+    http = reached.http
+    host, port = reached.address or (str(http.host), http.port)
+    proxies = {}
+    if reached.proxy is not None:
+        proxies[reached.node_id] = ProxyDetails(
+            node_id=reached.node_id, node_ip=_HERE, actor_name=SERVE_PROXY_NAME, status=reached.proxy
+        )
+    found = ServeInstanceDetails(
+        controller_info=ServeActorDetails(
+            node_id=reached.node_id, node_ip=_HERE, actor_name=SERVE_CONTROLLER_NAME
+        ),
         proxy_location=http.location,
-        http_options=HTTPOptionsSchema(host=host, port=port, root_path=http.root_path),
+        http_options=HTTPOptionsSchema(
+            host=host,
+            port=port,
+            root_path=http.root_path,
+            request_timeout_s=http.request_timeout_s,
+            keep_alive_timeout_s=http.keep_alive_timeout_s,
+        ),
+        proxies=proxies,
         applications={name: _application(app, deployments, scalers) for name, app in apps.items()},
+        target_capacity=reached.capacity,
+        target_groups=[] if reached.proxy is None else _targets(apps, reached, port),
     )
+    if reached.grpc is not None:
+        found.grpc_options = gRPCOptionsSchema(**reached.grpc.model_dump())
+    return found
+
+
+def _targets(apps: dict[str, ApplicationState], reached: Reached, port: int) -> list[TargetGroup]:
+    """The proxy, for each route prefix and protocol."""
+    ports = {RequestProtocol.HTTP: port}
+    if reached.grpc_port:
+        ports[RequestProtocol.GRPC] = reached.grpc_port
+    groups = []
+    for protocol, at in ports.items():
+        target = Target(ip=_HERE, port=at, instance_id="", name=SERVE_PROXY_NAME)
+        groups += [
+            TargetGroup(targets=[target], route_prefix=app.route_prefix, protocol=protocol, app_name=app.name)
+            for app in apps.values()
+            if app.route_prefix is not None
+        ]
+    return groups
 
 
 def _application(

@@ -9,7 +9,7 @@ from typing import Any
 
 import skate
 from skate import exceptions
-from skate.serve._private.common import ReplicaID
+from skate.serve._private.common import DeploymentID, ReplicaID
 from skate.serve._private.constants import ASYNC_CONCURRENCY, SERVE_NAMESPACE
 from skate.serve._private.controller.deployment_state import (
     Action,
@@ -20,9 +20,14 @@ from skate.serve._private.controller.deployment_state import (
     Stop,
     Target,
 )
+from skate.serve._private.controller.placement import Placement
+from skate.serve._private.controller.shared_actors import SharedActors
+from skate.serve._private.logs import logger
 from skate.serve._private.replica.actor import Replica
 from skate.serve._private.replica.spec import ReplicaSpec
 from skate.serve.config import HTTPOptions
+from skate.serve.gang import GangContext
+from skate.serve.schema import TracingConfig
 
 _LAST_WORD_S = 5.0
 
@@ -34,15 +39,29 @@ class Replicas:
         http: How HTTP is served; None if it is not.
         folder: Where Unix sockets are.
         changed: Called when something has happened that the state machines were told of.
+        tracing: Whether requests are traced.
     """
 
-    def __init__(self, http: HTTPOptions | None, folder: str, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        http: HTTPOptions | None,
+        folder: str,
+        changed: Callable[[], None],
+        tracing: TracingConfig | None = None,
+    ) -> None:
         self._http = http
+        self._tracing = tracing
+        self._placement = Placement()
+        self._shared = SharedActors()
         self._folder = folder
         self._changed = changed
         self._handles: dict[str, Any] = {}
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+
+    def sweep(self, deployments: dict[DeploymentID, DeploymentState]) -> None:
+        """End what replicas shared and no replica needs any more."""
+        self._shared.sweep(deployments)
 
     def carry_out(self, state: DeploymentState, action: Action) -> None:
         """Do what a state machine has decided."""
@@ -65,22 +84,28 @@ class Replicas:
         uid = action.uid
         replica = ReplicaID(uid, state.id)
         try:
-            handle = self._create(state, target, replica, action.rank)
+            await self._shared.ensure(state.id, target)
+            place = await self._placement.place(state, target, action)
+            handle = self._create(state, target, replica, action, place)
             self._handles[uid] = handle
             facts = await handle.initialize.remote()
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever a user's constructor raises is the deployment's message
             self._kill(uid)
+            gang = state.replicas[uid].gang if uid in state.replicas else ""
             state.start_failed(uid, _words(error), time.time())
             self._forget(uid)
+            self._placement.forget(state, uid, gang)
             self._changed()
             return
         state.started(uid, facts)
         self._changed()
         self.watch(state, uid)
 
-    def _create(self, state: DeploymentState, target: Target, replica: ReplicaID, rank: int) -> Any:
+    def _create(
+        self, state: DeploymentState, target: Target, replica: ReplicaID, action: Start, place: dict[str, Any]
+    ) -> Any:
         spec = ReplicaSpec(
             id=replica,
             definition=target.definition,
@@ -89,11 +114,21 @@ class Replicas:
             is_ingress=target.is_ingress,
             http=self._http,
             folder=self._folder,
-            rank=rank,
+            rank=action.rank,
             world_size=state.target_num,
             version=target.version,
+            path=target.path,
+            tracing=self._tracing,
         )
-        options: dict[str, Any] = dict(target.actor_options)
+        if action.gang:
+            spec.gang = GangContext(
+                action.gang,
+                action.gang_rank,
+                target.gang_size,
+                list(action.members),
+                self._placement.name(state, action.gang),
+            )
+        options: dict[str, Any] = {**target.actor_options, **place}
         options.update(
             name=replica.to_full_id_str(),
             namespace=SERVE_NAMESPACE,
@@ -119,6 +154,9 @@ class Replicas:
         """Notice when a replica dies or is ill."""
         self._spawn(uid, self._await_death(state, uid))
         self._spawn(uid, self._check_health(state, uid))
+        record = state.replicas.get(uid)
+        if record is not None and record.facts is not None and record.facts.records_stats:
+            self._spawn(uid, self._watch_stats(state, uid))
 
     async def _await_death(self, state: DeploymentState, uid: str) -> None:
         handle = self._handles[uid]
@@ -149,6 +187,28 @@ class Replicas:
             else:
                 state.healthy(uid)
             self._changed()
+
+    async def _watch_stats(self, state: DeploymentState, uid: str) -> None:
+        """Ask a replica now and then what its router wants to know of it."""
+        handle = self._handles[uid]
+        while state.target is not None and uid in state.replicas:
+            config = state.target.config.request_router_config
+            try:
+                found = await asyncio.wait_for(
+                    handle.routing_stats.remote().as_future(), config.request_routing_stats_timeout_s
+                )
+            except TimeoutError:
+                logger.warning("Replica %s said nothing of its routing stats in time.", uid)
+            except exceptions.RayActorError:
+                return
+            except Exception:  # noqa: BLE001 -- the user's method may raise anything: the last word stands
+                logger.exception("record_routing_stats of replica %s raised.", uid)
+            else:
+                record = state.replicas.get(uid)
+                if record is not None and record.routing_stats != found:
+                    record.routing_stats = found
+                    self._changed()
+            await asyncio.sleep(config.request_routing_stats_period_s)
 
     async def load(self, uid: str, timeout: float) -> float:
         """How many requests a replica runs or has in line; 0 if it does not say."""
@@ -192,6 +252,7 @@ class Replicas:
         self._forget(uid)
         if record is not None:
             state.stopped(uid)
+            self._placement.forget(state, uid, record.gang)
         self._changed()
 
     async def _drain(self, handle: Any, timeout: float) -> None:

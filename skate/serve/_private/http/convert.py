@@ -17,8 +17,8 @@ def to_response(value: Any) -> Response:
     """
     if isinstance(value, Response):
         return value
-    if isinstance(value, bytes):
-        return Response(value, media_type="text/plain")
+    if isinstance(value, bytes) or value is None:
+        return Response(value, headers={"content-type": "text/plain"})
     if isinstance(value, str):
         return Response(value, media_type="text/plain")
     return Response(to_json(value), media_type="application/json")
@@ -30,7 +30,7 @@ def to_json(value: Any) -> bytes:
     Raises:
         TypeError: JSON can't express the value.
     """
-    return json.dumps(value, default=_encode, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, default=_encode, separators=(",", ":")).encode()
 
 
 def _encode(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from skate.serve._private import tracing
 from skate.serve._private.common import AppRoute, DeploymentID, RequestMeta
 from skate.serve._private.config import DeploymentConfig
 from skate.serve._private.errors import DeploymentGone
@@ -25,6 +26,7 @@ from skate.serve._private.http.routes import RouteTable
 from skate.serve._private.http.server import Server
 from skate.serve._private.logs import logger
 from skate.serve._private.replica.gate import Gate
+from skate.serve._private.rest.token import is_right
 from skate.serve._private.routing.router import Router, router_for
 from skate.serve._private.routing.watch import Watch
 from skate.serve.config import HTTPOptions
@@ -32,6 +34,7 @@ from skate.serve.context import RequestContext, _serve_request_context
 from skate.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 PROXY_SOCKET = "proxy"
+_CLOSE = ((b"connection", b"close"),)
 _ON_THE_WAY_S = 0.02
 _LEAVING_S = 2.0
 
@@ -160,6 +163,7 @@ class Front:
         started = time.perf_counter()
         path = scope["path"]
         exchange = Exchange(send, "")
+        authorization, length = "", 0
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 exchange.request_id = value.decode("latin-1")
@@ -169,8 +173,25 @@ class Front:
                 exchange.session_id = value.decode("latin-1")
             elif name == b"x-request-timeout-seconds":
                 exchange.timeout = _seconds(value)
+            elif name == b"authorization":
+                authorization = value.decode("latin-1")
+            elif name == b"content-length":
+                length = int(value)
         if not exchange.request_id:
             exchange.request_id = str(uuid.uuid4())
+        options = self.options
+        if options.bearer_token is not None and path != "/-/healthz":
+            if not is_right(authorization, options.bearer_token):
+                head = [(b"www-authenticate", b"Bearer")]
+                await self._refuse(
+                    exchange, scope, 401, "A token is needed: Authorization: Bearer TOKEN", head
+                )
+                return
+        if options.max_body_bytes is not None and scope["type"] == "http":
+            if length > options.max_body_bytes:
+                await self._refuse(exchange, scope, 413, _too_large(options.max_body_bytes), _CLOSE)
+                return
+            receive = _Limited(receive, options.max_body_bytes)
         route = None if path.startswith("/-/") else self.table.match(path)
         if route is None:
             await self._special(exchange, scope, path)
@@ -198,7 +219,9 @@ class Front:
         )
         timeout = exchange.timeout or self.options.request_timeout_s
         try:
-            if timeout is None:
+            if tracing.is_on():
+                await self._traced(exchange, route, scope, receive, timeout)
+            elif timeout is None:
                 await self._answer(exchange, route, scope, receive)
             else:
                 async with asyncio.timeout(timeout):
@@ -209,6 +232,8 @@ class Front:
             )
         except asyncio.CancelledError:
             exchange.status = exchange.status or 499  # its client has gone: nobody is left to answer
+        except BodyTooLarge as error:
+            await self._refuse(exchange, scope, 413, str(error), _CLOSE)
         except BackPressureError as error:
             after = error.retry_after_s
             headers = [] if after is None else [(b"retry-after", str(int(-(-after // 1))).encode())]
@@ -225,6 +250,24 @@ class Front:
         finally:
             _serve_request_context.reset(token)
         count_http(prefix, route.app_name, scope.get("method", "WS"), path, exchange.status, started)
+
+    async def _traced(
+        self, exchange: Exchange, route: AppRoute, scope: Scope, receive: Receive, timeout: float | None
+    ) -> None:
+        """Answer inside a span, which goes on with the client's trace if it sent one."""
+        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        context = {key: sent[key] for key in ("traceparent", "tracestate") if key in sent}
+        method = scope.get("method", "WS")
+        facts = {
+            "request_id": exchange.request_id,
+            "http.method": method,
+            "http.route": route.prefix,
+            "app": route.app_name,
+        }
+        with tracing.span(f"proxy_http_request {method} {route.prefix}", context, facts, server=True) as made:
+            async with asyncio.timeout(timeout):
+                await self._answer(exchange, route, scope, receive)
+            made.set_attribute("http.status_code", exchange.status)
 
     async def _answer(self, exchange: Exchange, route: AppRoute, scope: Scope, receive: Receive) -> None:
         local = self._local
@@ -245,7 +288,12 @@ class Front:
                 raise BackPressureError(len(gate.waiting), most, refusal.status_code, refusal.retry_after_s)
             await gate.enter()
         try:
-            await self._ingress(scope, receive, exchange.reply)  # type: ignore[misc]
+            if tracing.is_on():
+                name = f"replica_handle_request {local.name} __call__"
+                with tracing.span(name, None, {"request_id": exchange.request_id, "deployment": local.name}):
+                    await self._ingress(scope, receive, exchange.reply)  # type: ignore[misc]
+            else:
+                await self._ingress(scope, receive, exchange.reply)  # type: ignore[misc]
         finally:
             gate.leave()
 
@@ -258,6 +306,7 @@ class Front:
             route.prefix,
             route.app_name,
             exchange.session_id,
+            trace=tracing.carrier(),
         )
 
     async def _special(self, exchange: Exchange, scope: Scope, path: str) -> None:
@@ -294,6 +343,31 @@ class Front:
         head = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *headers]
         await exchange.reply({"type": "http.response.start", "status": status, "headers": head})
         await exchange.reply({"type": "http.response.body", "body": body})
+
+
+class BodyTooLarge(Exception):
+    """A request's body is larger than allowed."""
+
+
+class _Limited:
+    """Reads a request's body up to a limit."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self.__self__ = getattr(receive, "__self__", None)
+        self._receive = receive
+        self._most = most
+        self._read = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        if self._read > self._most:
+            raise BodyTooLarge(_too_large(self._most))
+        return message
+
+
+def _too_large(most: int) -> str:
+    return f"The body is larger than {most} bytes, which are the most here."
 
 
 def _not_found(path: str) -> str:

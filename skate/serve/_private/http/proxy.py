@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from typing import Any
 
-from skate.serve._private import logs
+from skate.serve._private import logs, tracing
 from skate.serve._private.common import AppRoute, DeploymentID
 from skate.serve._private.http.front import PROXY_SOCKET, Front
 from skate.serve._private.http.handover import Receiver, Sender
 from skate.serve._private.http.server import listen
 from skate.serve._private.loops import loop_factory
 from skate.serve._private.routing.router import Router, router_for
-from skate.serve.config import HTTPOptions
-from skate.serve.schema import LoggingConfig
+from skate.serve.config import HTTPOptions, gRPCOptions
+from skate.serve.schema import LoggingConfig, TracingConfig
 
 _MOST_AT_ONCE = 64
 _ENOUGH = 4096
@@ -32,20 +33,33 @@ class Proxy:
         options: How HTTP is served.
         folder: Where the Unix sockets are through which connections are passed.
         logging: How it logs.
+        grpc: How gRPC is served; None, or without services: not at all.
+        traced: Whether requests are traced.
     """
 
     __skate_loop_factory__ = staticmethod(loop_factory)
 
-    def __init__(self, options: HTTPOptions, folder: str, logging: LoggingConfig | None = None) -> None:
+    def __init__(
+        self,
+        options: HTTPOptions,
+        folder: str,
+        logging: LoggingConfig | None = None,
+        grpc: gRPCOptions | None = None,
+        traced: TracingConfig | None = None,
+    ) -> None:
         self._options = options
+        self._grpc_options = grpc
+        self._grpc: Any = None
         self._folder = folder
         self._front: Front | None = None
         self._listener: socket.socket | None = None
         self._receiver: Receiver | None = None
         self._senders: dict[str, Sender] = {}
+        self._grpc_port = 0
         self._turn = 0
         self._unread: dict[socket.socket, asyncio.TimerHandle] = {}
         logs.configure(logging, "proxy", str(os.getpid()))
+        tracing.set_up(traced, "proxy", str(os.getpid()))
 
     async def start(self) -> tuple[str, int]:
         """Listen; returns the address.
@@ -64,10 +78,30 @@ class Proxy:
         if not self._front.server.encrypted:
             # A connection is answered here only for as long as no replica can take it.
             self._front.server.letting_go = self._dispatch_again
+        await self._start_grpc(host)
         await self._front.known.wait()
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
         address = self._listener.getsockname()
         return address[0], address[1]
+
+    async def _start_grpc(self, host: str) -> None:
+        options, front = self._grpc_options, self._front
+        if options is None or not options.grpc_servicer_functions or front is None:
+            return
+        # Imported here: instances without gRPC need no gRPC.
+        from skate.serve._private.grpc.server import GrpcServer
+
+        self._grpc = GrpcServer(options, host, lambda: front.table, front.known)
+        self._grpc_port = await self._grpc.start()
+
+    async def grpc_port(self) -> int:
+        """Where gRPC is listened for; 0 if it is not."""
+        return self._grpc_port
+
+    async def next_grpc_message(self, stream: str) -> tuple[Any] | None:
+        """The next message of a gRPC client that streams; None after the last."""
+        found: tuple[Any] | None = None if self._grpc is None else await self._grpc.next_message(stream)
+        return found
 
     async def check_health(self) -> int:
         """How many connections it holds."""
@@ -102,6 +136,8 @@ class Proxy:
             self._receiver.close()
         for sender in self._senders.values():
             sender.close()
+        if self._grpc is not None:
+            await self._grpc.close()
         if self._front is not None:
             await self._front.close()
 

@@ -25,6 +25,9 @@ class _Protocol(HttpToolsProtocol):
     owner: Server
     unanswered = 0
     """Requests of which at least a byte has been read, and whose answer is not complete."""
+    heard_at = 0.0
+    """When a part of the request came that is being read; 0 while none is."""
+    header_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -33,6 +36,47 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.unanswered += 1
+        self.header_bytes = 0
+        self.heard_at = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count_header(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._count_header(len(name) + len(value))
+
+    def _count_header(self, size: int) -> None:
+        self.header_bytes += size
+        if self.header_bytes > self.owner.most_header_bytes:
+            raise ValueError(
+                "too many headers"
+            )  # the parser stops, and asks for an answer to what it can't read
+
+    def send_400_response(self, msg: str) -> None:
+        if self.header_bytes > self.owner.most_header_bytes:
+            self.refuse(b"431 Request Header Fields Too Large")
+        else:
+            super().send_400_response(msg)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self.heard_at = self.loop.time()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self.heard_at = 0.0
+
+    def refuse(self, status: bytes) -> None:
+        """Answer a request that is not read any further, and end the connection."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        self.heard_at = 0.0
+        transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         self.owner.protocols.discard(self)
@@ -83,6 +127,7 @@ class Server:
 
     def __init__(self, app: Any, options: HTTPOptions) -> None:
         self.protocols: set[_Protocol] = set()
+        self._loop = asyncio.get_running_loop()
         self.letting_go: Callable[[int], bool] | None = None
         self._config = uvicorn.Config(
             app,
@@ -101,14 +146,23 @@ class Server:
         self._state = ServerState()
         self._ssl = ssl_context(options)
         self.encrypted = self._ssl is not None
-        self._loop = asyncio.get_running_loop()
+        self.most_header_bytes = options.max_header_bytes
+        self._slowest_s = options.read_timeout_s
         self._kind = type("Protocol", (_Protocol,), {"owner": self})
         self._tick()
 
     def _tick(self) -> None:
         date = formatdate(usegmt=True).encode()
         self._state.default_headers = [(b"date", date)]
+        self._cut_off()
         self._timer = self._loop.call_later(1, self._tick)
+
+    def _cut_off(self) -> None:
+        """End connections whose client has begun a request and does not go on with it."""
+        since = self._loop.time() - self._slowest_s
+        for protocol in [p for p in self.protocols if 0 < p.heard_at < since]:
+            if not protocol.flow.read_paused:  # else it is our reading that waits
+                protocol.refuse(b"408 Request Timeout")
 
     def _protocol(self) -> asyncio.Protocol:
         made: asyncio.Protocol = self._kind(config=self._config, server_state=self._state, app_state={})

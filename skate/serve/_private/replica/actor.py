@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ import cloudpickle
 
 import skate
 from skate.serve import context as serve_context
-from skate.serve._private import figures, logs
+from skate.serve._private import figures, logs, tracing
 from skate.serve._private.common import AppRoute, RequestMeta
 from skate.serve._private.config import DeploymentConfig
 from skate.serve._private.errors import RequestRejected
@@ -20,6 +21,7 @@ from skate.serve._private.loops import loop_factory
 from skate.serve._private.replica.gate import Gate
 from skate.serve._private.replica.spec import ReplicaFacts, ReplicaSpec
 from skate.serve._private.replica.user import UserCode
+from skate.serve._private.utils import look_in
 from skate.serve.context import ReplicaContext, RequestContext
 from skate.serve.schema import ReplicaRank
 
@@ -50,6 +52,10 @@ class Replica:
         logs.configure(
             self._config.logging_config, f"{self._app}_{spec.id.deployment_id.name}", spec.id.unique_id
         )
+        look_in(spec.path)
+        tracing.set_up(
+            spec.tracing, "replica", f"{self._app}_{spec.id.deployment_id.name}_{spec.id.unique_id}"
+        )
         definition = cloudpickle.loads(spec.definition)
         args, kwargs = cloudpickle.loads(spec.arguments)
         user = self._user = UserCode(definition, self._config.max_ongoing_requests)
@@ -60,6 +66,7 @@ class Replica:
             ReplicaRank(rank=spec.rank, node_rank=0, local_rank=spec.rank),
             spec.world_size,
             code_version=spec.version,
+            gang_context=spec.gang,
         )
         serve_context._set_internal_replica_context(replica_context)
         await user.construct(args, kwargs)
@@ -68,6 +75,7 @@ class Replica:
         facts = ReplicaFacts(os.getpid(), runtime.get_node_id(), runtime.get_actor_id() or "")
         if spec.is_ingress and spec.http is not None:
             await self._serve_http(user, facts)
+        facts.records_stats = user.records_stats
         await user.reconfigure(self._config.user_config)
         await user.check_health()
         self._facts = facts
@@ -102,6 +110,11 @@ class Replica:
         from skate.serve.multiplex import loaded_models
 
         return self._gate.ongoing + len(self._gate.waiting), loaded_models()
+
+    async def routing_stats(self) -> dict[str, Any]:
+        """What the user's `record_routing_stats` returns, for the routers of handles."""
+        assert self._user is not None
+        return await self._user.routing_stats()
 
     async def reconfigure(self, config: DeploymentConfig, rank: int, world_size: int) -> None:
         """Take new options over while requests run."""
@@ -159,7 +172,11 @@ class Replica:
         started = time.perf_counter()
         failed = True
         try:
-            value = await self._user.call(request.method, args, kwargs)  # type: ignore[union-attr]
+            if tracing.is_on():
+                with self._span(request):
+                    value = await self._user.call(request.method, args, kwargs)  # type: ignore[union-attr]
+            else:
+                value = await self._user.call(request.method, args, kwargs)  # type: ignore[union-attr]
             failed = False
             return value
         finally:
@@ -177,12 +194,27 @@ class Replica:
         started = time.perf_counter()
         failed = True
         try:
-            async for item in self._user.stream(request.method, args, kwargs):  # type: ignore[union-attr]
-                yield item
+            with self._span(request):
+                async for item in self._user.stream(request.method, args, kwargs):  # type: ignore[union-attr]
+                    yield item
             failed = False
         finally:
             self._gate.leave()
             figures.count(self._spec.id, request.route, request.method, time.perf_counter() - started, failed)
+
+    def _span(self, request: RequestMeta) -> contextlib.AbstractContextManager[Any]:
+        deployment = self._spec.id.deployment_id
+        facts = {
+            "request_id": request.request_id,
+            "replica_id": self._spec.id.unique_id,
+            "deployment": deployment.name,
+            "app": deployment.app_name,
+            "call_method": request.method,
+            "route": request.route,
+            "multiplexed_model_id": request.multiplexed_model_id,
+        }
+        name = f"replica_handle_request {deployment.name} {request.method}"
+        return tracing.span(name, request.trace, facts)
 
     async def _enter(self, request: RequestMeta) -> None:
         gate = self._gate
@@ -213,6 +245,42 @@ class Replica:
         rest = self._rests.pop(number, None)
         if rest is not None:
             rest.cancel()
+
+    async def handle_grpc(self, meta: tuple[Any, ...], message: Any, context: Any, stream: str) -> Any:
+        """Answer a gRPC call that gives one message. See `grpc/answer.py`."""
+        from skate.serve._private.grpc.answer import unary
+
+        request = RequestMeta(*meta)
+        async with self._counted(request):
+            assert self._user is not None
+            return await unary(self._user, request.method, message, context, stream)
+
+    async def handle_grpc_streaming(
+        self, meta: tuple[Any, ...], message: Any, context: Any, stream: str
+    ) -> AsyncIterator[Any]:
+        """Answer a gRPC call that gives many messages."""
+        from skate.serve._private.grpc.answer import streaming
+
+        request = RequestMeta(*meta)
+        async with self._counted(request):
+            assert self._user is not None
+            async for item in streaming(self._user, request.method, message, context, stream):
+                yield item
+
+    @contextlib.asynccontextmanager
+    async def _counted(self, request: RequestMeta) -> AsyncIterator[None]:
+        """A request's place among those that run, its context, and its figures."""
+        await self._enter(request)
+        serve_context._serve_request_context.set(_context(request))
+        started = time.perf_counter()
+        failed = True
+        try:
+            with self._span(request):
+                yield
+            failed = False
+        finally:
+            self._gate.leave()
+            figures.count(self._spec.id, request.route, request.method, time.perf_counter() - started, failed)
 
     async def serve_routes(self, routes: list[AppRoute]) -> None:
         """Know these routes, until the controller says otherwise."""

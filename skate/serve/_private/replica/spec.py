@@ -8,6 +8,8 @@ from typing import Any
 from skate.serve._private.common import ReplicaID
 from skate.serve._private.config import DeploymentConfig
 from skate.serve.config import HTTPOptions
+from skate.serve.gang import GangContext
+from skate.serve.schema import TracingConfig
 
 
 @dataclass
@@ -26,6 +28,10 @@ class ReplicaSpec:
     rank: int = 0
     world_size: int = 1
     version: str = ""
+    gang: GangContext | None = None
+    tracing: TracingConfig | None = None
+    path: tuple[str, ...] = ()
+    """Folders in which modules are looked for first."""
 
 
 @dataclass
@@ -38,4 +44,6 @@ class ReplicaFacts:
     socket: str = ""
     docs_path: str | None = None
     is_asgi: bool = False
+    records_stats: bool = False
+    """Whether the user's class has `record_routing_stats`."""
     extra: dict[str, Any] = field(default_factory=dict)

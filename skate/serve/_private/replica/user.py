@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from skate.serve._private.constants import HEALTH_CHECK_METHOD, RECONFIGURE_METHOD
+from skate.serve._private.constants import HEALTH_CHECK_METHOD, RECONFIGURE_METHOD, ROUTING_STATS_METHOD
 from skate.serve.exceptions import RayServeException
 
 _MOST_THREADS = 1024
@@ -183,6 +183,24 @@ class UserCode:
         function = getattr(self.instance, HEALTH_CHECK_METHOD, None) if self._is_class else None
         if function is not None:
             await self.run(Method(function), (), {})
+
+    @property
+    def records_stats(self) -> bool:
+        """Whether there is something to tell routers."""
+        return self._is_class and callable(getattr(self.instance, ROUTING_STATS_METHOD, None))
+
+    async def routing_stats(self) -> dict[str, Any]:
+        """What the user's class tells routers.
+
+        Raises:
+            TypeError: it is no dictionary.
+        """
+        found = await self.run(Method(getattr(self.instance, ROUTING_STATS_METHOD)), (), {})
+        if not isinstance(found, dict):
+            raise TypeError(
+                f"{ROUTING_STATS_METHOD} of {self.name} returned a {type(found).__name__}: a dict is needed."
+            )
+        return found
 
     async def destroy(self) -> None:
         """Run the destructor, of either kind, and end the threads."""

@@ -20,7 +20,7 @@ from skate.serve._private.routing.choice import shorter_of_two
 from skate.serve._private.routing.request import Request
 from skate.serve._private.routing.watch import Watch
 from skate.serve._private.utils import get_random_string
-from skate.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from skate.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 
 if TYPE_CHECKING:
     from skate.serve._private.routing.custom import CustomChoice
@@ -32,10 +32,11 @@ _LONGEST_PAUSE = 0.2
 class Slot:
     """A replica as this process sees it."""
 
-    __slots__ = ("gone", "handle", "info", "limit", "ongoing", "retry_at")
+    __slots__ = ("deployment", "gone", "handle", "info", "limit", "ongoing", "retry_at")
 
-    def __init__(self, info: RunningReplica) -> None:
+    def __init__(self, info: RunningReplica, deployment: DeploymentID) -> None:
         self.info = info
+        self.deployment = deployment
         self.limit = info.max_ongoing_requests
         self.ongoing = 0
         """Requests sent from here that have no answer yet."""
@@ -98,7 +99,7 @@ class Router:
                 slot = self.slots.get(info.id)
                 if slot is None:
                     try:
-                        slot = Slot(info)
+                        slot = Slot(info, self.deployment)
                     except ValueError:
                         continue  # it has ended since: the next news will say so
                 slot.info = info
@@ -106,7 +107,7 @@ class Router:
                 fresh[info.id] = slot
             self.slots = fresh
             self._ready = [slot for slot in fresh.values() if not slot.gone]
-            self._take_custom(targets.router)
+        self._take_custom(targets.router)
         if targets.deleted:
             self._stop(f"{self.deployment} has been deleted.")
             return
@@ -123,6 +124,8 @@ class Router:
         self._watch.end()
         self.known.set()
         forget_router(self)
+        if self._custom is not None:
+            self._custom.end()
         self._fail_all(DeploymentGone(f"{why} The request was not made."))
         for callback in self._listeners:
             callback()
@@ -146,7 +149,7 @@ class Router:
             self.fail(request, DeploymentGone(f"{self._ended} The request was not made."))
             return
         with self.lock:
-            slot = None if self._pending else self._choose(request)
+            slot = None if self._pending or self._custom is not None else self._choose(request)
             if slot is None:
                 if not self._targets.available:
                     error: Exception | None = DeploymentUnavailableError(self.deployment)
@@ -170,23 +173,51 @@ class Router:
         waiting = len(self._pending)
         if most < 0 or waiting < most or not self.known.is_set():
             return None
+        if self._custom is not None and any(slot.ongoing < slot.limit for slot in self._ready):
+            return None  # those that wait do so only until they are routed
         status, after = self._targets.backpressure
         return BackPressureError(waiting, most, status, after)
 
     def _take_custom(self, pickled: bytes) -> None:
-        """Use the router that the deployment names, if it is not the default one (with the lock held)."""
+        """Use the router that the deployment names, if it is not the default one."""
         if pickled != self._custom_from:
             from skate.serve._private.routing.custom import CustomChoice
 
             self._custom_from = pickled
-            self._custom = CustomChoice(self.deployment, cloudpickle.loads(pickled)) if pickled else None
+            old = self._custom
+            self._custom = CustomChoice(self, cloudpickle.loads(pickled)) if pickled else None
+            if old is not None:
+                old.end()
         if self._custom is not None:
             self._custom.update(self._ready)
 
+    # -- for a user's router ----------------------------------------
+
+    def first_waiting(self) -> Request | None:
+        """The request that has waited longest."""
+        with self.lock:
+            return self._pending[0] if self._pending else None
+
+    def take(self, request: Request, slot: Slot) -> bool:
+        """Send the first of those that wait to a replica; False if it waits no more, or the replica has no room."""
+        with self.lock:
+            if not self._pending or self._pending[0] is not request or slot.ongoing >= slot.limit:
+                return False
+            self._pending.popleft()
+            slot.ongoing += 1
+        self._send(slot, request)
+        self._queue_changed()
+        return True
+
+    def drop(self, request: Request, error: BaseException) -> None:
+        """Fail a request that waits."""
+        with self.lock:
+            if request in self._pending:
+                self._pending.remove(request)
+        self.fail(request, error)
+
     def _choose(self, request: Request) -> Slot | None:
         candidates = self._ready
-        if self._custom is not None:
-            return self._custom.choose(candidates, request, time.monotonic())
         wanted = request.meta.multiplexed_model_id
         if wanted and len(candidates) > 1:
             # Where the model is loaded, while there is room; otherwise where the fewest are.
@@ -206,7 +237,8 @@ class Router:
         except Exception as error:  # noqa: BLE001 -- arguments that can't be pickled, for one: the caller is told
             with self.lock:
                 slot.ongoing -= 1
-            self.fail(request, error)
+            cause = error.__cause__
+            self.fail(request, cause if isinstance(cause, RayServeException) else error)
             return
         with self.lock:
             request.sent = sent
@@ -250,7 +282,9 @@ class Router:
         with self.lock:
             slot.gone = True
             self._ready = [other for other in self._ready if other is not slot]
-            controller = client.controller_or_none()
+        if self._custom is not None:
+            self._custom.died(slot)
+        controller = client.controller_or_none()
         if controller is not None:
             controller.suspect.remote(self.deployment.app_name, self.deployment.name, slot.info.id)
 
@@ -297,6 +331,9 @@ class Router:
 
     def _pump(self) -> None:
         """Send what waits, as long as there is room."""
+        if self._custom is not None:
+            self._custom.wake()
+            return
         sent_any = False
         while True:
             with self.lock:
@@ -343,6 +380,8 @@ class Router:
     def end(self) -> None:
         """Follow the news no more."""
         self._watch.end()
+        if self._custom is not None:
+            self._custom.end(wait=True)
         timer = self._timer
         if timer is not None:
             timer.cancel()

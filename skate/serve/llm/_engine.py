@@ -1,0 +1,93 @@
+"""The contract of an engine: what runs a model in a replica."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from skate.serve.llm._config import LLMConfig
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen, and when to stop."""
+
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of an answer; the last one has a reason."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish_reason: str | None = None
+
+
+class InvalidRequest(ValueError):
+    """The client asked for what the model can't do."""
+
+
+class Engine(ABC):
+    """Runs one model. Its methods are called in the replica's loop, many at a time.
+
+    Args:
+        config: The model, and `engine_kwargs`.
+    """
+
+    def __init__(self, config: LLMConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Load the model."""
+
+    @abstractmethod
+    def generate(self, prompt: str | list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+        """Go on with a text or tokens. Closing the iterator ends the work.
+
+        Raises:
+            InvalidRequest: the prompt is longer than the model's context.
+        """
+
+    @abstractmethod
+    def chat_prompt(self, messages: list[dict[str, Any]]) -> str:
+        """The text of a conversation, as the model was trained on them."""
+
+    @abstractmethod
+    async def embed(self, texts: list[str]) -> tuple[list[list[float]], int]:
+        """Embeddings of texts, and how many tokens those are.
+
+        Raises:
+            InvalidRequest: the model is none of embeddings.
+        """
+
+    async def check_health(self) -> None:
+        """Raise if it can't answer any more."""
+        return
+
+    async def stop(self) -> None:
+        """Let go of the model."""
+        return
+
+
+def make_engine(config: LLMConfig) -> Engine:
+    """The engine that a configuration names.
+
+    Raises:
+        ImportError: its package is not installed.
+    """
+    if config.llm_engine.lower() == "vllm":
+        from skate.serve.llm._vllm import VllmEngine
+
+        return VllmEngine(config)
+    from skate.serve.llm._transformers import TransformersEngine
+
+    return TransformersEngine(config)

@@ -1,0 +1,90 @@
+"""Models on vLLM's engine."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from skate.serve.llm._config import LLMConfig
+from skate.serve.llm._engine import Engine, InvalidRequest, Piece, Sampling
+
+
+class VllmEngine(Engine):
+    """vLLM's asynchronous engine, which batches requests as they come."""
+
+    def __init__(self, config: LLMConfig) -> None:
+        super().__init__(config)
+        try:
+            import vllm
+        except ImportError as error:
+            raise ImportError(
+                f"llm_engine='vLLM' needs a package that is not installed ({error}): pip install vllm. On a machine without a GPU, "
+                "llm_engine='transformers' does."
+            ) from error
+        self._vllm: Any = vllm
+        self._engine: Any = None
+        self._tokenizer: Any = None
+
+    async def start(self) -> None:
+        """Load the model."""
+        loading = self.config.model_loading_config
+        args = self._vllm.AsyncEngineArgs(
+            model=self.config.source,
+            tokenizer=loading.tokenizer_source or self.config.source,
+            **self.config.engine_kwargs,
+        )
+        self._engine = self._vllm.AsyncLLMEngine.from_engine_args(args)
+        self._tokenizer = await self._engine.get_tokenizer()
+
+    async def generate(self, prompt: str | list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+        """See `Engine.generate`."""
+        given = {"prompt_token_ids": prompt} if isinstance(prompt, list) else prompt
+        params = self._vllm.SamplingParams(
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+            stop=sampling.stop or None,
+        )
+        number = uuid.uuid4().hex
+        text = ""
+        done = False
+        try:
+            async for output in self._engine.generate(given, params, number):
+                answer = output.outputs[0]
+                yield Piece(
+                    answer.text[len(text) :],
+                    len(output.prompt_token_ids),
+                    len(answer.token_ids),
+                    answer.finish_reason,
+                )
+                text = answer.text
+            done = True
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from error
+        finally:
+            if not done:
+                await self._engine.abort(number)
+
+    def chat_prompt(self, messages: list[dict[str, Any]]) -> str:
+        """See `Engine.chat_prompt`."""
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    async def embed(self, texts: list[str]) -> tuple[list[list[float]], int]:
+        """See `Engine.embed`."""
+        found, tokens = [], 0
+        for text in texts:
+            last: Any = None
+            async for output in self._engine.encode(text, self._vllm.PoolingParams(), uuid.uuid4().hex):
+                last = output
+            found.append(last.outputs.data.tolist())
+            tokens += len(last.prompt_token_ids)
+        return found, tokens
+
+    async def check_health(self) -> None:
+        """Ask the engine."""
+        await self._engine.check_health()
+
+
+__all__ = ["VllmEngine"]

@@ -1,0 +1,184 @@
+"""Language models behind OpenAI's API, with OpenAI's own client and a tiny model that knows nothing."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import skate
+from skate import serve
+from skate.serve.llm import LLMConfig, ModelLoadingConfig, build_llm_deployment, build_openai_app
+from skate.serve.llm.openai_api_models import CompletionRequest
+from tests.leaks import guard
+from tests.serve.conftest import address
+
+openai: Any = pytest.importorskip("openai")
+transformers: Any = pytest.importorskip("transformers")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # importing transformers takes seconds
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A causal model and a model of embeddings, small and random, with a tokenizer of bytes."""
+    import torch
+    import tqdm
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+
+    tqdm.tqdm.monitor_interval = 0  # no thread that watches bars, and outlives them
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    bytes_: Any = Tokenizer(BPE(vocab={letter: place for place, letter in enumerate(letters)}, merges=[]))
+    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_.decoder = decoders.ByteLevel()
+    bytes_.add_special_tokens(["<end>", "<pad>"])
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=bytes_, eos_token="<end>", pad_token="<pad>"
+    )
+    sizes = {"vocab_size": 258, "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    causal = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(**sizes, bos_token_id=256, eos_token_id=256, pad_token_id=257)
+    )
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    embedder = transformers.BertModel(
+        transformers.BertConfig(vocab_size=258, max_position_embeddings=64, **small)
+    )
+    for name, model in (("causal", causal), ("embedder", embedder)):
+        model.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return folder
+
+
+def config(models: Path, name: str, **options: Any) -> LLMConfig:
+    return LLMConfig(
+        model_loading_config=ModelLoadingConfig(model_id=f"my/{name}", model_source=str(models / name)),
+        llm_engine="transformers",
+        **options,
+    )
+
+
+PRELOAD = [
+    "skate.serve.preload",
+    "torch",
+    *(f"transformers.models.{name}" for name in ("gpt2.modeling_gpt2", "bert.modeling_bert")),
+    *(f"transformers.models.auto.{name}" for name in ("modeling_auto", "tokenization_auto")),
+]
+
+
+@pytest.fixture(scope="module")
+def client(models: Path) -> Iterator[Any]:
+    skate.shutdown()
+    with guard.window():
+        skate.init(num_cpus=8, preload=PRELOAD)
+        serve.start(http_options={"port": 0})
+        embedder = config(models, "embedder", engine_kwargs={"task": "embed"})
+        serve.run(build_openai_app({"llm_configs": [config(models, "causal"), embedder]}))
+        with openai.OpenAI(base_url=f"{address()}/v1", api_key="none", max_retries=0) as made:
+            yield made
+        serve.shutdown()
+        skate.shutdown()
+
+
+CHAT = {"model": "my/causal", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
+
+
+def test_models_are_listed(client: Any) -> None:
+    assert [model.id for model in client.models.list()] == ["my/causal", "my/embedder"]
+    assert client.models.retrieve("my/causal").id == "my/causal"
+    with pytest.raises(openai.NotFoundError, match="does not exist"):
+        client.models.retrieve("other")
+
+
+def test_a_chat_and_its_stream_say_the_same(client: Any) -> None:
+    whole = client.chat.completions.create(**CHAT, temperature=0)
+    assert whole.choices[0].finish_reason in ("length", "stop")
+    assert whole.usage.completion_tokens <= 8
+    pieces = list(client.chat.completions.create(**CHAT, temperature=0, stream=True))
+    assert (
+        "".join(piece.choices[0].delta.content or "" for piece in pieces) == whole.choices[0].message.content
+    )
+    assert [piece.choices[0].finish_reason for piece in pieces][-1] == whole.choices[0].finish_reason
+
+
+def test_a_seed_makes_an_answer_certain_and_a_stop_ends_it(client: Any) -> None:
+    ask = {"model": "my/causal", "prompt": "abc", "max_tokens": 30}
+    first, second = (client.completions.create(**ask, seed=7).choices[0] for _ in range(2))
+    assert first.text == second.text
+    letter = next(
+        letter for letter in first.text[3:] if letter.isprintable() and letter not in first.text[:3]
+    )
+    stopped = client.completions.create(**ask, seed=7, stop=letter).choices[0]
+    assert (stopped.text, stopped.finish_reason) == (first.text.partition(letter)[0], "stop")
+    both = client.completions.create(model="my/causal", prompt=["a", "b"], max_tokens=2)
+    assert [choice.index for choice in both.choices] == [0, 1]
+
+
+def test_embeddings_have_length_one_in_either_encoding(client: Any) -> None:
+    found = client.embeddings.create(
+        model="my/embedder", input=["one", "three"], encoding_format="float"
+    ).data
+    assert [round(sum(x * x for x in each.embedding), 4) for each in found] == [1, 1]
+    packed = client.embeddings.with_raw_response.create(
+        model="my/embedder", input=["one", "three"], encoding_format="base64"
+    ).http_response.json()
+    numbers = struct.unpack("<16f", base64.b64decode(packed["data"][0]["embedding"]))
+    assert numbers == pytest.approx(found[0].embedding)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"model": "my/causal", "messages": []}, "messages"),
+        ({**CHAT, "temperature": -1}, "temperature"),
+        ({**CHAT, "messages": [{"role": "user", "content": "x" * 100}]}, "context is 64 tokens"),
+        ({**CHAT, "model": "my/embedder"}, "embeds texts"),
+    ],
+)
+def test_a_wrong_request_is_answered_in_words(client: Any, request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=words):
+        client.chat.completions.create(**request_)
+    with pytest.raises(openai.BadRequestError, match="not loaded for embeddings"):
+        client.embeddings.create(model="my/causal", input="x")
+
+
+def test_a_model_without_http_and_requests_that_begin_alike(client: Any, models: Path) -> None:
+    options = {
+        "num_replicas": 2,
+        "request_router_config": {
+            "request_router_class": "ray.serve.llm.request_router:PrefixCacheAffinityRouter"
+        },
+    }
+    app = build_llm_deployment(config(models, "causal", deployment_config=options), name_prefix="Own:")
+    handle: Any = serve.run(app, name="own", route_prefix=None)
+    assert handle.deployment_name == "Own:my--causal"
+    seen = []
+    for ending in "abcdef":
+        request = CompletionRequest(prompt="the same beginning, long enough " + ending, max_tokens=1)
+        response = handle.options(stream=True).completions.remote(request)
+        assert len(list(response)) == 1
+        seen.append(response._request.slot.info.id)
+    assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"llm_engine": "other"}, "Unsupported engine"),
+        ({"llm_engine": "transformers", "lora_config": {}}, "loads no adapters"),
+        ({"deployment_config": {"num_replicas": 0}}, "num_replicas"),
+        ({"bogus": 1}, "bogus"),
+    ],
+)
+def test_a_wrong_configuration_is_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        LLMConfig(model_loading_config=ModelLoadingConfig(model_id="m"), **options)
+    with pytest.raises(ValueError, match="unique"):
+        one = {"model_loading_config": {"model_id": "m"}}
+        build_openai_app({"llm_configs": [one, one]})
