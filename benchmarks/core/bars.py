@@ -261,6 +261,15 @@ ROWS: tuple[Row, ...] = (
         reference="cost at 10,000",
         ours_only=True,
     ),
+    Row(
+        "listing.tasks",
+        "100,000 tasks listed and filtered",
+        "listing.tasks",
+        "seconds",
+        "s",
+        (AtMost(1.0),),
+        ours_only=True,
+    ),
     Row("scale.pending", "memory of a pending task", "scale.pending", "uss", "B", (AtMost(2_000),)),
     Row(
         "scale.idle_actors",

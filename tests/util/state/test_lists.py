@@ -198,6 +198,31 @@ def test_a_filter_that_makes_no_sense(filters: Any, error: type[Exception], says
         state.list_tasks(filters=filters)
 
 
+def test_many_tasks_are_listed_and_filtered() -> None:
+    count = 20_000
+
+    @skate.remote
+    def numbered(number: int) -> int:
+        if number == count // 2:
+            raise ValueError(number)
+        return number
+
+    refs = [numbered.remote(number) for number in range(count)]
+    ready, _ = skate.wait(refs, num_returns=count)
+    assert len(ready) == count
+    (failed,) = state.list_tasks(filters=[("name", "=", "numbered"), ("state", "=", "FAILED")], limit=10_000)
+    assert failed.task_id == refs[count // 2].task_id().hex()
+    rows = state.list_tasks(
+        filters=[("name", "=", "numbered"), ("state", "!=", "FAILED")],
+        limit=10_000,
+        raise_on_missing_output=False,
+    )
+    assert len({row.task_id for row in rows}) == 10_000
+    assert {(row.name, row.state) for row in rows} == {("numbered", "FINISHED")}
+    (one,) = state.list_tasks(filters=[("task_id", "=", refs[-1].task_id().hex())])
+    assert (one.name, one.state) == ("numbered", "FINISHED")
+
+
 def test_limits() -> None:
     assert state.list_tasks(limit=0) == []
     with pytest.raises(RayStateApiException, match="-1"):
