@@ -203,6 +203,10 @@ def init(
             raise ValueError(
                 "job_config: default_actor_lifetime='detached' is not supported: give options(lifetime='detached') to the actors."
             )
+        if runtime_env is not None and not isinstance(runtime_env, Mapping):
+            raise TypeError(
+                f"runtime_env={runtime_env!r}: a dict is needed, such as {{'env_vars': {{'A': '1'}}}}."
+            )
         env = _with_job_env(dict(runtime_env or getattr(job_config, "runtime_env", None) or {}))
         space = namespace or getattr(job_config, "ray_namespace", None)
         config = InitConfig(

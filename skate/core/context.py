@@ -102,7 +102,7 @@ class RuntimeContext:
         """The runtime environment as JSON."""
         import json
 
-        return json.dumps(self._info().runtime_env)
+        return json.dumps(self.runtime_env)
 
     def get_session_name(self) -> str:
         """The session's name."""
@@ -146,7 +146,8 @@ class RuntimeContext:
     @property
     def runtime_env(self) -> dict[str, Any]:
         """The runtime environment of the task or actor that asks."""
-        return dict(self._info().runtime_env)
+        found = self._info().runtime_env
+        return {name: value for name, value in found.items() if not name.startswith("_")}
 
     @property
     def gcs_address(self) -> str:

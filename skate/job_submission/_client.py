@@ -16,7 +16,6 @@ from typing import Any
 
 import skate
 from skate import _state
-from skate._version import RAY_VERSION
 from skate.core.environment import settle
 from skate.engine.local import registry
 from skate.job_submission._addresses import session_of
@@ -75,8 +74,8 @@ class JobSubmissionClient:
         return self._address
 
     def get_version(self) -> str:
-        """The version of Ray whose API is matched."""
-        return RAY_VERSION
+        """The version of the job service's interface, in Ray's counting."""
+        return "4"
 
     def submit_job(
         self,
@@ -120,6 +119,19 @@ class JobSubmissionClient:
         if not isinstance(entrypoint, str) or not entrypoint:
             raise TypeError(f"entrypoint={entrypoint!r}: a command is needed, as a string that is not empty.")
         given = {**self._metadata, **_strings(metadata or {})}
+        _check_amounts(
+            entrypoint_num_cpus=entrypoint_num_cpus,
+            entrypoint_num_gpus=entrypoint_num_gpus,
+            entrypoint_memory=entrypoint_memory,
+            **{
+                f"entrypoint_resources[{name!r}]": amount
+                for name, amount in (entrypoint_resources or {}).items()
+            },
+        )
+        if runtime_env is not None and not isinstance(runtime_env, Mapping):
+            raise TypeError(
+                f"runtime_env={runtime_env!r}: a dict is needed, got a {type(runtime_env).__name__}."
+            )
         env = dict(runtime_env or {})
         info = {
             "entrypoint": entrypoint,
@@ -330,6 +342,16 @@ def _checked_id(id: str | None) -> str | None:
             f"submission_id={id!r}: 1 to 150 characters are needed, without '/' and with no '.' at the front."
         )
     return id
+
+
+def _check_amounts(**amounts: Any) -> None:
+    for name, amount in amounts.items():
+        if amount is None:
+            continue
+        if isinstance(amount, bool) or not isinstance(amount, int | float):
+            raise TypeError(f"{name}={amount!r}: a number is needed, got a {type(amount).__name__}.")
+        if amount < 0:
+            raise ValueError(f"{name}={amount!r}: it can't be negative.")
 
 
 def _strings(metadata: Mapping[str, str]) -> dict[str, str]:

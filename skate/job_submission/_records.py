@@ -52,11 +52,11 @@ class JobType(str, Enum):
 
 
 _MESSAGES = {
-    JobStatus.PENDING: "The job has not started yet: it waits for its resources, or for its runtime environment.",
-    JobStatus.RUNNING: "The job is running.",
-    JobStatus.STOPPED: "The job was stopped.",
+    JobStatus.PENDING: "Job has not started yet: it waits for its resources, or for its runtime environment.",
+    JobStatus.RUNNING: "Job is currently running.",
+    JobStatus.STOPPED: "Job was intentionally stopped.",
     JobStatus.SUCCEEDED: "Job finished successfully.",
-    JobStatus.FAILED: "The job failed.",
+    JobStatus.FAILED: "Job failed.",
 }
 
 

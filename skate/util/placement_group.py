@@ -64,7 +64,8 @@ class PlacementGroup:
         ref = self.ready()
         ready, _rest = skate.wait([ref], timeout=timeout_seconds)
         if not ready:
-            return False
+            # The answer may still be on its way, above all if there was no time to wait for it.
+            return bool(placement_group_table(self)["state"] == "CREATED")
         try:
             skate.get(ref)
         except skate.exceptions.TaskPlacementGroupRemoved as error:

@@ -316,3 +316,10 @@ def test_more_than_any_bundle_holds(group: Any) -> None:
 def test_looking_up_no_name(name: Any) -> None:
     with pytest.raises(ValueError, match="non-empty"):
         pg.get_placement_group(name)
+
+
+def test_waiting_without_patience_finds_what_is_there() -> None:
+    group = pg.placement_group([{"CPU": 1}])
+    assert group.wait(PATIENCE)
+    assert group.wait(0)
+    pg.remove_placement_group(group)

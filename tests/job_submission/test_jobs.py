@@ -196,6 +196,12 @@ def test_bad_arguments(client: JobSubmissionClient) -> None:
         client.submit_job(entrypoint="")
     with pytest.raises(TypeError, match="must be strings"):
         client.submit_job(entrypoint="true", metadata={"n": 1})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="a number is needed"):
+        client.submit_job(entrypoint="true", entrypoint_num_cpus="two")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="can't be negative"):
+        client.submit_job(entrypoint="true", entrypoint_resources={"moon": -1})
+    with pytest.raises(TypeError, match="a dict is needed"):
+        client.submit_job(entrypoint="true", runtime_env=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not supported"):
         client.submit_job(entrypoint="true", runtime_env={"conda": "env"})
 
@@ -238,3 +244,14 @@ def test_a_service_that_dies_is_taken_over(client: JobSubmissionClient) -> None:
     wait_until(lambda: not psutil.pid_exists(child), _PATIENCE, "the end of what it ran")
     after = client.submit_job(entrypoint="true")
     assert end_of(client, after) == JobStatus.SUCCEEDED
+
+
+def test_what_a_program_is_told_about_its_environment(client: JobSubmissionClient) -> None:
+    code = "import ray; ray.init(); print(sorted(ray.get_runtime_context().runtime_env))"
+    job = client.submit_job(entrypoint=f'python -c "{code}"', runtime_env={"env_vars": {"A": "b"}})
+    assert end_of(client, job) == JobStatus.SUCCEEDED, client.get_job_logs(job)
+    assert client.get_job_logs(job) == "['env_vars']\n"
+    both = "import ray; ray.init(runtime_env={'env_vars': {'A': 'c'}})"
+    job = client.submit_job(entrypoint=f'python -c "{both}"', runtime_env={"env_vars": {"A": "b"}})
+    assert end_of(client, job) == JobStatus.FAILED
+    assert "Failed to merge the Job's runtime env" in client.get_job_logs(job)
