@@ -14,6 +14,7 @@ from skate.data.block import BlockAccessor
 from skate.data.context import DataContext
 from skate.data.dataset import Dataset, MaterializedDataset
 from skate.data.datasource.datasource import Datasource, RangeDatasource
+from skate.data.datasource.iterables import Indexed, IterableDatasource, as_given, item_row
 from skate.data.execution.bundle import Bundle
 from skate.data.execution.strategies import resolve
 from skate.data.options import cpu_count
@@ -345,12 +346,10 @@ def from_torch(dataset: Any, local_read: bool = False) -> Dataset:
         dataset: One with a length, or an iterable one.
         local_read: Accepted for Ray's programs.
     """
-    items = (
-        [dataset[i] for i in builtins.range(len(dataset))]
-        if hasattr(dataset, "__getitem__")
-        else list(dataset)
-    )
-    return from_items([{"item": item} for item in items])
+    sized = hasattr(dataset, "__len__") and not hasattr(dataset, "__iter__")
+    items = Indexed(dataset) if sized else dataset
+    rows = len(dataset) if sized else None
+    return read_source(IterableDatasource(items, item_row, rows, "Torch"), rows=rows)
 
 
 def from_tf(dataset: Any) -> MaterializedDataset:
@@ -390,7 +389,9 @@ def from_huggingface(
         asked = _asked(override_num_blocks, parallelism)
         return from_arrow(convert.normalise(table.replace_schema_metadata(None)), override_num_blocks=asked)
     if kind == "IterableDataset":
-        return from_items(list(dataset))
+        return read_source(
+            IterableDatasource(dataset, as_given, None, "HuggingFace"), concurrency=concurrency
+        )
     raise TypeError(
         f"`dataset` must be a `datasets.Dataset` or a `datasets.IterableDataset`, but got {type(dataset)}"
     )

@@ -21,7 +21,8 @@ class MixStoppingCondition(str, enum.Enum):  # noqa: UP042 - prints as Ray's doe
 class SaveMode(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
     """What writing does where something is already.
 
-    APPEND adds files, OVERWRITE removes what is there, IGNORE writes nothing, ERROR raises.
+    APPEND adds to it, OVERWRITE replaces it, IGNORE writes nothing, ERROR and CREATE raise; UPSERT, for stores that
+    have it, replaces rows of the same key.
     """
 
     APPEND = "append"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ import pytest
 from PIL import Image
 
 import skate.data
-from skate.data.datasource import Partitioning, PartitionStyle, PathPartitionFilter, PathPartitionParser
+from skate.data.datasource import (
+    FilenameProvider,
+    Partitioning,
+    PartitionStyle,
+    PathPartitionFilter,
+    PathPartitionParser,
+)
 from skate.data.expressions import col
 
 
@@ -272,3 +279,33 @@ def test_a_datasource_may_take_its_options_any_way() -> None:
 
     assert skate.data.read_datasource(Old()).take_all() == [{"x": 1}]
     assert set(seen[0]) == {"per_task_row_limit", "data_context"}
+
+
+class ByTask(FilenameProvider):
+    def get_filename_for_task(self, write_uuid: str, task_index: int) -> str:
+        return f"mine_{write_uuid}_{task_index}.{self.file_format}"
+
+
+def test_a_provider_names_files_by_task(folder: str, tmp_path: Path) -> None:
+    numbers = skate.data.range(4, override_num_blocks=2)
+    numbers.write_csv(folder, filename_provider=ByTask(file_format="csv"))
+    assert all(re.fullmatch(r"mine_[0-9a-f]{32}_[01]\.csv", name) for name in names(folder))
+    parquet = str(tmp_path / "parquet")
+    numbers.write_parquet(parquet, filename_provider=ByTask(file_format="parquet"), max_rows_per_file=1)
+    found = [re.sub(r"[0-9a-f]{32}", "W", name) for name in names(parquet)]
+    assert found == [f"mine_W_{task}-{part}.parquet" for task in (0, 1) for part in (0, 1)]
+    images = str(tmp_path / "images")
+    picture = skate.data.from_items([{"image": np.zeros((2, 2, 3), np.uint8)}] * 2, override_num_blocks=1)
+    picture.write_images(images, "image", filename_provider=ByTask(file_format="png"))
+    assert [name[-20:] for name in names(images)] == ["_0_000000_000000.png", "_0_000000_000001.png"]
+
+
+def test_names_that_would_replace_files_are_refused(folder: str) -> None:
+    class Same(FilenameProvider):
+        def get_filename_for_task(self, write_uuid: str, task_index: int) -> str:
+            return f"part-{task_index}.parquet"
+
+    with pytest.raises(ValueError, match="missing from filename template 'part-0.parquet'"):
+        skate.data.range(1).write_parquet(folder, filename_provider=Same())
+    skate.data.range(1).write_parquet(folder, filename_provider=Same(), mode=skate.data.SaveMode.OVERWRITE)
+    assert names(folder) == ["part-0-0.parquet"]

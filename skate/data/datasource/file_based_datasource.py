@@ -78,12 +78,13 @@ class FileBasedDatasource(Datasource):
             files = [pair for pair in files if pair[0] in chosen]
         if not files and not ignore_missing_paths:
             raise ValueError(
-                f"No input files found to read in {paths!r}. Please double check that 'partition_filter' and "
-                "'file_extensions' are set properly, and that there are files."
+                f"No files found under {found}. Check the path and any configured `partition_filter` or `file_extensions` "
+                "filters; names that start with '_' or '.' are left out."
             )
         if not files:
             raise ValueError(
-                "None of the provided paths exist. The 'ignore_missing_paths' field is set to True."
+                f"No files found under {found}: none of the provided paths exist. Paths that do not exist were skipped "
+                "because 'ignore_missing_paths' is set to True."
             )
         self._files = fs.shuffled(files, shuffle)
 

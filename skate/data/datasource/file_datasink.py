@@ -67,11 +67,11 @@ class FileDatasink(Datasink["list[str]"]):
         """Make the folder, or refuse what is there, as the mode says.
 
         Raises:
-            ValueError: there is something, and the mode is ERROR.
+            ValueError: there is something, and the mode is ERROR or CREATE.
         """
         info = self.filesystem.get_file_info(self.path)
         exists = info.type != pafs.FileType.NotFound
-        if exists and self.mode is SaveMode.ERROR:
+        if exists and self.mode in (SaveMode.ERROR, SaveMode.CREATE):
             raise ValueError(
                 f"Path {self.path} already exists. If this is unexpected, use mode='ignore' to ignore those files, or "
                 "mode='overwrite' to replace them."

@@ -35,7 +35,8 @@ def resolve_paths(paths: Any, filesystem: Any = None) -> tuple[list[str], pafs.F
         paths = [paths]
     elif not isinstance(paths, (list, tuple)) or any(not isinstance(p, (str, Path)) for p in paths):
         raise ValueError(
-            f"The `paths` must be either a path string or a list of path strings, received `paths = {paths}`."
+            f"paths must be str, pathlib.Path, or list, got {type(paths)}: the `paths` must be either a path string or a "
+            f"list of path strings, received `paths = {paths}`."
         )
     if len(paths) == 0:
         raise ValueError("Must provide at least one path.")
@@ -59,7 +60,8 @@ def as_arrow_filesystem(filesystem: Any) -> pafs.FileSystem:
     if hasattr(filesystem, "protocol") and hasattr(filesystem, "open"):
         return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))
     raise TypeError(
-        f"The filesystem passed must be an Arrow or fsspec file system, got {type(filesystem)}: {filesystem!r}"
+        "Filesystem must conform to pyarrow.fs.FileSystem or fsspec.spec.AbstractFileSystem, got: "
+        f"{type(filesystem).__name__}: {filesystem!r}"
     )
 
 

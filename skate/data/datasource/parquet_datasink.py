@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from skate.data import convert
 from skate.data.datasource.file_datasink import BlockBasedFileDatasink
+from skate.data.datasource.filename_provider import numbered
+from skate.data.options import SaveMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,6 +63,26 @@ class ParquetDatasink(BlockBasedFileDatasink):
         """The least number of bytes in memory of a file."""
         return self._min_bytes
 
+    def file_name(self, block: pa.Table | None, write_uuid: str, task_index: int, part: int) -> str:
+        """The name of a part of what a task writes.
+
+        Raises:
+            ValueError: files are added to those that are there, and nothing keeps their names apart.
+        """
+        provider = self.filename_provider
+        if provider._names_blocks():
+            return provider.get_filename_for_block(block, write_uuid, task_index, part)
+        name = provider.get_filename_for_task(write_uuid, task_index)
+        if write_uuid not in name and self.mode is SaveMode.APPEND:
+            raise ValueError(
+                f"Write UUID '{write_uuid}' missing from filename template '{name}'. This could result in files being "
+                "overwritten. Modify your FileNameProvider implementation to include the `write_uuid` into the filename "
+                "template or change your write mode to SaveMode.OVERWRITE."
+            )
+        if "{i}" not in name:
+            name = numbered(name, "-{i}") if "parquet" in name else f"{name}-{{i}}"
+        return (name if "parquet" in name else f"{name}.parquet").replace("{i}", str(part))
+
     def _write_args(self) -> dict[str, Any]:
         return {**self._args, **(self._args_fn() if self._args_fn else {})}
 
@@ -86,17 +108,15 @@ class ParquetDatasink(BlockBasedFileDatasink):
 
     def _write_table(self, table: pa.Table, folder: str, index: int, ctx: TaskContext) -> None:
         args = self._write_args()
-        name = self.filename_provider.get_filename_for_block(
-            table, ctx.kwargs["write_uuid"], ctx.task_idx, index
-        )
+        name = self.file_name(table, ctx.kwargs["write_uuid"], ctx.task_idx, index)
         self.write_file(folder + name, lambda file: _write_parquet(table, file, args))
 
     def _write_partitions(self, table: pa.Table, ctx: TaskContext) -> None:
         columns = list(self._columns or ())
         missing = [name for name in columns if name not in table.column_names]
         if missing:
-            raise ValueError(
-                f"partition_cols={columns}: no column {missing}; there are {table.column_names}."
+            raise KeyError(
+                f"Column {missing[0]} does not exist in schema: partition_cols={columns} of {table.column_names}."
             )
         index = 0
         for values, part in partitions_of(table, columns):

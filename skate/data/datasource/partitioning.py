@@ -130,6 +130,10 @@ class PathPartitionParser:
             if names is not None:
                 found = [name for name, _ in pairs]
                 if found and found != names:
+                    if len(found) != len(names):
+                        raise ValueError(
+                            f"Expected {len(names)} partition value(s) but found {len(found)}: {found} in {path!r}."
+                        )
                     raise ValueError(f"Expected partition fields {names} but found {found} in {path!r}.")
         else:
             folders = [folder for folder in folders if folder]

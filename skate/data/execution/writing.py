@@ -90,7 +90,7 @@ def _native_write(
     frame = run._native(op, required=False)
     if frame is None or any(isinstance(field.type, pa.BaseExtensionType) for field in frame.schema):
         return None
-    name = sink.filename_provider.get_filename_for_block(None, write_uuid, 0, 0)
+    name = sink.file_name(None, write_uuid, 0, 0)
     partial, final = f"{sink.path}/.{name}.partial", f"{sink.path}/{name}"
     try:
         with damage_named(op):

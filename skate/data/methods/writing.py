@@ -28,12 +28,31 @@ def _file_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     names = ("filesystem", "try_create_dir", "filename_provider", "mode")
     chosen = {name: given[name] for name in names}
     if "min_rows_per_file" in given:
-        chosen["min_rows_per_file"] = given["min_rows_per_file"] or given.get("num_rows_per_file")
+        chosen["min_rows_per_file"] = _least_rows(given)
     return {
         **chosen,
         "open_stream_args": given["arrow_open_stream_args"],
         "dataset_uuid": uuid.uuid4().hex[:12],
     }
+
+
+def _least_rows(given: Mapping[str, Any]) -> int | None:
+    """The least number of rows of a file, which has an old name too.
+
+    Raises:
+        ValueError: both are given, or a number is not positive.
+    """
+    least, old = given["min_rows_per_file"], given.get("num_rows_per_file")
+    if least is not None and old is not None:
+        raise ValueError(
+            "Cannot specify both `num_rows_per_file` and `min_rows_per_file`. Use `min_rows_per_file` as "
+            "`num_rows_per_file` is deprecated."
+        )
+    for name in ("min_rows_per_file", "max_rows_per_file", "num_rows_per_file"):
+        if given.get(name) is not None and given[name] <= 0:
+            raise ValueError(f"{name} must be a positive integer, got {given[name]}.")
+    chosen: int | None = old if least is None else least
+    return chosen
 
 
 class FileWritingMethods(SinkMethods):
@@ -81,7 +100,7 @@ class FileWritingMethods(SinkMethods):
             3
         """
         given = locals()
-        least = min_rows_per_file or num_rows_per_file
+        least = _least_rows(given)
         if least is not None and max_rows_per_file is not None and least > max_rows_per_file:
             raise ValueError(
                 f"min_rows_per_file ({least}) cannot be greater than max_rows_per_file ({max_rows_per_file})."
