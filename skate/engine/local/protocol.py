@@ -42,6 +42,7 @@ ARGS_STORED = 2  # args: (key in the store, [(kind, payload) of each top-level r
 # -- a client to the node
 DEMAND = 41  # lane, count, shape (first time: pickled) or None
 RELEASE = 42  # worker
+CLOSE_LANE = 149  # lane: nothing waits in it, and nothing is leased for it
 BLOCKED = 43  # (worker's own) it waits, its CPU is free
 UNBLOCKED = 44
 PUBLISH = 45  # key, kind, payload, [nested keys]
@@ -119,6 +120,7 @@ _ANY = object
 TO_NODE: dict[int, tuple[type, ...]] = {
     DEMAND: (int, int, _ANY),
     RELEASE: (int,),
+    CLOSE_LANE: (int,),
     BLOCKED: (),
     UNBLOCKED: (),
     PUBLISH: (int, int, _ANY, tuple),

@@ -233,3 +233,24 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+def test_only_so_many_of_the_dead_are_remembered() -> None:
+    table = ActorTable(kept=2)
+    for key in range(1, 6):
+        table.create(_actor(key))
+        table.kill(key, no_restart=True)
+        table.out.clear()
+    table.create(_actor(6))
+    assert list(table.actors) == [4, 5, 6]
+    table.placed(1, 100)
+    assert table.out == [("kill", 100)], "one that is not remembered is dead"
+    table.worker_died(100, "killed")
+
+
+def test_the_dead_are_remembered_until_all_is_done_about_them() -> None:
+    table = ActorTable(kept=0)
+    table.create(_actor(1))
+    table.kill(1, no_restart=True)
+    table.create(_actor(2))
+    assert set(table.actors) == {1, 2}

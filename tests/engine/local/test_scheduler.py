@@ -352,3 +352,29 @@ def test_idle_workers_beyond_the_cpus_are_ended_after_a_while() -> None:
     assert _said(scheduler, "kill") == []
     scheduler.tick(5.1)
     assert len(_said(scheduler, "kill")) == 3
+
+
+def test_a_closed_lane_is_forgotten_when_its_leases_are_back() -> None:
+    scheduler = Scheduler(Machine(0, "m0", {"CPU": 2}, {}), keep_idle=2)
+    _ready_workers(scheduler, 1)
+    scheduler.open_lane(1, 0, {"CPU": UNIT}, "")
+    scheduler.set_demand(1, 0, 1)
+    ((_grant, _client, _lane, worker),) = _said(scheduler, "grant")
+    scheduler.close_lane(1, 0)
+    assert (1, 0) in scheduler.lanes, "somebody still has a lease of it"
+    scheduler.release(1, worker, 0.0)
+    assert not scheduler.lanes
+    scheduler.close_lane(1, 0)
+
+
+def test_a_closed_lane_whose_worker_dies_is_forgotten() -> None:
+    scheduler = Scheduler(Machine(0, "m0", {"CPU": 2}, {}), keep_idle=2)
+    _ready_workers(scheduler, 1)
+    scheduler.open_lane(1, 0, {"CPU": UNIT}, "")
+    scheduler.set_demand(1, 0, 2)
+    ((_grant, _client, _lane, worker),) = _said(scheduler, "grant")
+    scheduler.close_lane(1, 0)
+    scheduler.worker_died(worker)
+    assert not scheduler.lanes
+    _ready_workers(scheduler, 1)
+    assert not _said(scheduler, "grant"), "nobody waits any more"

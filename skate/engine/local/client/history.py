@@ -41,7 +41,7 @@ class History:
         self.ended: deque[tuple[Any, ...]] = deque(maxlen=self.limit)
         """(key, attempt, name, extra, parent, created, place, worker, started, microseconds) of each attempt that ended.
 
-        The place is the number of a lane, or the negative of an actor's key; the microseconds of a failure are inverted. The
+        The place is the shape of a lane, or the negative of an actor's key; the microseconds of a failure are inverted. The
         loops that read results append here themselves.
         """
         self.spans: deque[tuple[Any, ...]] = deque(maxlen=_SPANS)
@@ -61,7 +61,7 @@ class History:
         if call.actor is not None:
             place = -call.actor.key
         else:
-            place = call.lane.number if call.lane is not None else 0
+            place = call.lane.shape if call.lane is not None else 0
         worker = 0 if call.link is None else call.link.worker
         self.keep_failure(call, payload)
         self.end(call, place, worker, 0.0, -1)
@@ -121,7 +121,7 @@ class History:
         }
 
     def _lanes(self) -> list[tuple[dict[str, float], str]]:
-        return [(lane.resources, lane.env) for lane in self.engine.lanes.by_number]
+        return list(self.engine.lanes.shapes.values())
 
     def _pending(self, most: int | None = None) -> list[tuple[Any, ...]]:
         return [self._describe(call) for call in itertools.islice(self.engine.pending.values(), most)]
@@ -145,11 +145,7 @@ class History:
         else:
             state = "PENDING_NODE_ASSIGNMENT"
         place = (
-            call.lane.number
-            if actor is None and call.lane is not None
-            else 0
-            if actor is None
-            else -actor.key
+            call.lane.shape if actor is None and call.lane is not None else 0 if actor is None else -actor.key
         )
         about = (call.key, call.attempts, call.name, call.extra, call.parent, call.created, place)
         return (*about, worker, state, waits)

@@ -6,7 +6,9 @@ turn out to be stuck behind a long one are taken back.
 
 from __future__ import annotations
 
+import itertools
 import socket
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,9 @@ LINGER = 0.1
 """Seconds that an idle lease is kept for the next task."""
 SLICE = 0.02
 """Seconds for which a busy lease is kept although somebody else waits for it."""
+KEPT = 64
+"""Lanes that the node is told of at once, unless more are in use."""
+CLOSED = -1
 
 
 class Link:
@@ -51,7 +56,7 @@ class Link:
         self.worker = worker
         self.conn = conn
         self.lane = lane
-        self.place = lane.number
+        self.place = lane.shape
         self.inflight: dict[int, Call] = {}
         self.load = 0.0
         self.functions: set[int] = set()
@@ -67,6 +72,7 @@ class Lane:
     """The tasks of one shape."""
 
     __slots__ = (
+        "__weakref__",
         "backlog",
         "demanded",
         "env",
@@ -75,14 +81,16 @@ class Lane:
         "once",
         "resources",
         "retriable",
-        "sent_shape",
+        "shape",
         "where",
     )
 
     def __init__(
-        self, number: int, resources: dict[str, float], env: str, where: Where, retriable: bool
+        self, shape: int, resources: dict[str, float], env: str, where: Where, retriable: bool
     ) -> None:
-        self.number = number
+        self.number = CLOSED
+        """Its name at the node, while that knows it."""
+        self.shape = shape
         self.resources = resources
         self.env = env
         self.where = where
@@ -92,7 +100,10 @@ class Lane:
         self.backlog: deque[Call] = deque()
         self.links: list[Link] = []
         self.demanded = 0
-        self.sent_shape = False
+
+    def idle(self) -> bool:
+        """Whether nothing is there for it to do."""
+        return not (self.links or self.backlog or self.demanded)
 
 
 class Lanes:
@@ -100,8 +111,12 @@ class Lanes:
 
     def __init__(self, engine: LocalEngine) -> None:
         self.engine = engine
-        self.lanes: dict[tuple[Any, ...], Lane] = {}
-        self.by_number: list[Lane] = []
+        self.lanes: weakref.WeakValueDictionary[tuple[Any, ...], Lane] = weakref.WeakValueDictionary()
+        self.open: dict[int, Lane] = {}
+        """Those that the node knows, by number, the longest known first."""
+        self.shapes: dict[tuple[Any, ...], tuple[dict[str, float], str]] = {}
+        """(resources, environment) of all lanes that ever were; a lane's `shape` is its place among them."""
+        self._numbers = itertools.count()
         self.links: dict[int, Link] = {}
         self.by_conn: dict[wire.Conn, Link] = {}
         self.conns: dict[int, tuple[wire.Conn, set[int]]] = {}
@@ -112,8 +127,10 @@ class Lanes:
         key = (env, where, retriable, *sorted(resources.items()))
         found = self.lanes.get(key)
         if found is None:
-            found = self.lanes[key] = Lane(len(self.by_number), resources, env, where, retriable)
-            self.by_number.append(found)
+            kind = (env, *sorted(resources.items()))
+            self.shapes.setdefault(kind, (resources, env))
+            shape = list(self.shapes).index(kind)
+            found = self.lanes[key] = Lane(shape, resources, env, where, retriable)
         return found
 
     def add(self, call: Call) -> None:
@@ -162,12 +179,24 @@ class Lanes:
     def _demand(self, lane: Lane, wanted: int) -> None:
         lane.demanded = wanted
         shape = None
-        if not lane.sent_shape:
-            lane.sent_shape = True
+        if lane.number == CLOSED:
+            lane.number = next(self._numbers)
+            self.open[lane.number] = lane
+            self._close_idle()
             name = lane.backlog[0].name if lane.backlog else "task"
             shape = (name, lane.resources, lane.env, lane.where, lane.retriable)
         self.engine.node.send((protocol.DEMAND, lane.number, wanted, shape))
         self.engine.loop.dirty.add(self.engine.node)
+
+    def _close_idle(self) -> None:
+        """Have the node forget lanes that are not used, when it knows many; one that is used again is opened again."""
+        for lane in list(self.open.values()):
+            if len(self.open) <= KEPT:
+                return
+            if lane.idle():
+                self.engine.node.send((protocol.CLOSE_LANE, lane.number))
+                del self.open[lane.number]
+                lane.number = CLOSED
 
     def _send(self, link: Link, call: Call) -> None:
         function = self.engine.exports.export(call.spec)
@@ -190,7 +219,11 @@ class Lanes:
         """The node has leased us a worker."""
         if mortal:
             self.engine.lineage.on = True
-        lane = self.by_number[number]
+        lane = self.open.get(number)
+        if lane is None:  # closed since: it had asked for more before than it then needed
+            self.engine.node.send((protocol.RELEASE, worker))
+            self.engine.loop.dirty.add(self.engine.node)
+            return
         now = self.engine.now()
         known = self.conns.get(worker)
         if known is None:
@@ -248,7 +281,9 @@ class Lanes:
 
     def refused(self, number: int, why: str, text: str) -> None:
         """What waits in a lane will never have a place."""
-        lane = self.by_number[number]
+        lane = self.open.get(number)
+        if lane is None:
+            return
         calls = list(lane.backlog)
         lane.backlog.clear()
         lane.demanded = -1
@@ -291,7 +326,9 @@ class Lanes:
 
     def env_failed(self, number: int, text: str) -> None:
         """The environment of a lane can't be had: its tasks fail; a later one makes the node try again."""
-        lane = self.by_number[number]
+        lane = self.open.get(number)
+        if lane is None:
+            return
         calls = list(lane.backlog)
         lane.backlog.clear()
         lane.demanded = len(lane.links)
@@ -411,7 +448,7 @@ class Lanes:
                 link.load = BUDGET
                 link.conn.send((protocol.STEAL,))
                 self.engine.loop.dirty.add(link.conn)
-        return busy or any(lane.backlog for lane in self.by_number)
+        return busy or any(lane.backlog for lane in self.open.values())
 
 
 def _widen(sock: socket.socket) -> None:

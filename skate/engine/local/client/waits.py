@@ -37,7 +37,7 @@ class Waits:
     def _wait_lending(self, latch: Latch, timeout: float | None, refs: Sequence[Any], needed: int) -> bool:
         # Most waits are short: the CPU is offered to others only when this one is not, or when we wait for a lease ourselves.
         patience = 0.002
-        if any(lane.backlog and not lane.links for lane in self.engine.lanes.by_number):
+        if any(lane.backlog and not lane.links for lane in list(self.engine.lanes.open.values())):
             patience = 0.0
         started = self.engine.now()
         if timeout is not None and timeout <= patience:

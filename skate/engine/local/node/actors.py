@@ -82,7 +82,7 @@ class Actors:
     def unknown(self, key: int) -> None:
         """There is no such actor, and nobody will register it any more."""
         for client in self.early_watches.pop(key, ()):
-            cause = "the process that created it has ended."
+            cause = "the process that created it has ended, or it died long ago."
             message = (protocol.ACTOR, key, lifecycle.DEAD, "", 0, cause, None, 0, (0, "", "", False))
             self.server.connections.send(client, message)
 

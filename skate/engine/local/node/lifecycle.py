@@ -13,12 +13,16 @@ Events are method calls; instructions are appended to `out`:
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 PENDING = "PENDING_CREATION"
 ALIVE = "ALIVE"
 RESTARTING = "RESTARTING"
 DEAD = "DEAD"
+
+KEPT = 10_000
+"""Dead actors that are remembered."""
 
 
 class Actor:
@@ -90,16 +94,25 @@ class Actor:
 
 
 class ActorTable:
-    """All actors of a node."""
+    """All actors of a node.
 
-    def __init__(self) -> None:
+    Args:
+        kept: Dead actors that are remembered; beyond that, those that died first are forgotten.
+    """
+
+    def __init__(self, kept: int = KEPT) -> None:
         self.actors: dict[int, Actor] = {}
+        self._dead: deque[int] = deque()
+        self._kept = kept
         self.names: dict[tuple[str, str], int] = {}
         self.by_worker: dict[int, int] = {}
         self.out: list[tuple[Any, ...]] = []
 
     def create(self, actor: Actor) -> int | None:
         """Register an actor. Returns the key of the live actor that has the name already, and then registers nothing."""
+        while len(self._dead) > self._kept and not self.out:
+            # Not before what is to be done about their deaths has been done.
+            del self.actors[self._dead.popleft()]
         if actor.name:
             holder = self.names.get((actor.namespace, actor.name))
             if holder is not None:
@@ -117,8 +130,8 @@ class ActorTable:
 
     def placed(self, key: int, worker: int) -> None:
         """The scheduler has found a process."""
-        actor = self.actors[key]
-        if actor.state == DEAD:
+        actor = self.actors.get(key)
+        if actor is None or actor.state == DEAD:
             self.out.append(("kill", worker))
             return
         actor.worker = worker
@@ -146,7 +159,9 @@ class ActorTable:
         key = self.by_worker.pop(worker, None)
         if key is None:
             return
-        actor = self.actors[key]
+        actor = self.actors.get(key)
+        if actor is None:
+            return
         actor.worker = None
         if actor.state == DEAD:
             return
@@ -232,3 +247,4 @@ class ActorTable:
         self.out.append(("notify", actor.key))
         self.out.append(("forget", actor.key))
         actor.description = None
+        self._dead.append(actor.key)

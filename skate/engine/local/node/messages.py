@@ -111,6 +111,7 @@ HANDLERS: dict[int, Callable[..., Any]] = {
     protocol.READY: lambda server, *rest: server.leases.worker_ready(*rest),
     protocol.DEMAND: lambda server, *rest: server.leases.demand(*rest),
     protocol.RELEASE: lambda server, *rest: server.leases.release(*rest),
+    protocol.CLOSE_LANE: lambda server, process, lane: server.scheduler.close_lane(process.number, lane),
     protocol.KILL_WORKER: lambda server, *rest: server.leases.kill_worker(*rest),
     protocol.BLOCKED: lambda server, process: server.scheduler.blocked(process.number),
     protocol.UNBLOCKED: lambda server, process: server.scheduler.unblocked(process.number),

@@ -36,7 +36,7 @@ OUT_OF_MEMORY = "memory"
 class Lane:
     """What one client could use of one shape."""
 
-    __slots__ = ("demand", "env", "granted", "home", "key", "resources", "retriable", "where")
+    __slots__ = ("closed", "demand", "env", "granted", "home", "key", "resources", "retriable", "where")
 
     def __init__(
         self, key: Key, resources: dict[str, int], env: str, where: Where, home: str, retriable: bool
@@ -48,6 +48,8 @@ class Lane:
         self.home = home
         self.retriable = retriable
         self.demand = 0
+        self.closed = False
+        """The client has forgotten it; it goes when the last lease has come back."""
         self.granted: set[int] = set()
 
 
@@ -95,7 +97,7 @@ class Scheduler:
         if lane_key is not None and lane_key in self.lanes:
             lane = self.lanes[lane_key]
             lane.granted.discard(number)
-            self._update_waiting(lane)
+            self._lease_ended(lane)
         self.schedule()
         return lane_key
 
@@ -145,6 +147,13 @@ class Scheduler:
         self._update_waiting(entry)
         self.schedule()
 
+    def close_lane(self, client: int, number: int) -> None:
+        """The client has no use for a lane any more."""
+        lane = self.lanes.get((client, number))
+        if lane is not None:
+            lane.demand, lane.closed = 0, True
+            self._lease_ended(lane)
+
     def release(self, client: int, worker_number: int, now: float) -> None:
         """The client gives a lease back."""
         worker = self.workers.get(worker_number)
@@ -155,7 +164,7 @@ class Scheduler:
         worker.free()
         if worker.state != RETIRED:
             self.pool.make_idle(worker, now)
-        self._update_waiting(lane)
+        self._lease_ended(lane)
         self.schedule()
 
     def client_left(self, client: int) -> None:
@@ -279,6 +288,11 @@ class Scheduler:
         self.groups.out.clear()
 
     # -- the decision ----------------------------------------
+
+    def _lease_ended(self, lane: Lane) -> None:
+        self._update_waiting(lane)
+        if lane.closed and not lane.granted:
+            del self.lanes[lane.key]
 
     def _update_waiting(self, lane: Lane) -> None:
         if lane.demand > len(lane.granted):
