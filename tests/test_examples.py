@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import pytest
 
@@ -49,5 +50,21 @@ def test_the_delay_model_is_tuned() -> None:
     assert errors[2] < errors[0]  # better than a guess
 
 
+@pytest.mark.timeout(180)
+def test_a_served_delay_model_answers_in_batches() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    arguments = ("--rows", "3000", "--questions", "64", "--port", port)
+    finished = run_python(_EXAMPLES / "serve_delays.py", *arguments, timeout=150)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "64 questions of 16 clients, each answer the model's own" in finished.stdout
+    assert re.search(r"in batches +\d+ a second, \d+\.\d in a batch", finished.stdout)
+
+
 def test_every_example_is_tested_here() -> None:
-    assert sorted(path.name for path in _EXAMPLES.glob("*.py")) == ["flights.py", "tune_delays.py"]
+    assert sorted(path.name for path in _EXAMPLES.glob("*.py")) == [
+        "flights.py",
+        "serve_delays.py",
+        "tune_delays.py",
+    ]

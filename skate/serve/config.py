@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Self
 
@@ -192,15 +192,15 @@ class AutoscalingContext:
     running_replicas: list[ReplicaID]
     total_num_requests: float
     total_queued_requests: float | None
+    aggregated_metrics: dict[str, dict[ReplicaID, float]] | None
+    raw_metrics: dict[str, dict[ReplicaID, list[Any]]] | None
     capacity_adjusted_min_replicas: int
     capacity_adjusted_max_replicas: int
-    config: AutoscalingConfig | None = None
-    policy_state: dict[str, Any] = field(default_factory=dict)
-    aggregated_metrics: dict[str, dict[ReplicaID, float]] | None = None
-    raw_metrics: dict[str, dict[ReplicaID, list[Any]]] | None = None
-    last_scale_up_time: float | None = None
-    last_scale_down_time: float | None = None
-    current_time: float | None = None
+    policy_state: dict[str, Any]
+    last_scale_up_time: float | None
+    last_scale_down_time: float | None
+    current_time: float | None
+    config: AutoscalingConfig | None
 
     @property
     def total_running_requests(self) -> float:

@@ -221,6 +221,28 @@ class DeploymentSchema(BaseModel):
             raise ValueError("max_queued_requests must be -1 (no limit) or a positive integer.")
         return self
 
+    @model_validator(mode="after")
+    def validate_max_replicas_per_node_and_placement_group_bundles(self) -> Self:
+        """A limit for machines and a placement group contradict each other."""
+        if self.max_replicas_per_node not in (_UNSET, None) and self.placement_group_bundles not in (
+            _UNSET,
+            None,
+        ):
+            raise ValueError(
+                "Setting max_replicas_per_node is not allowed when placement_group_bundles is provided."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def validate_bundle_label_selector(self) -> Self:
+        """A selector is of bundles."""
+        given = self.placement_group_bundle_label_selector not in (_UNSET, None)
+        if given and self.placement_group_bundles in (_UNSET, None):
+            raise ValueError(
+                "Setting placement_group_bundle_label_selector is not allowed when placement_group_bundles is not provided."
+            )
+        return self
+
     def is_autoscaling_configured(self) -> bool:
         """Whether the number of replicas follows the load."""
         return self.num_replicas == "auto" or self.autoscaling_config not in (_UNSET, None)
@@ -273,6 +295,17 @@ class ServeApplicationSchema(BaseModel):
                 'application in it: "module:app".'
             )
         return value
+
+    @model_validator(mode="after")
+    def validate_external_scaler_and_autoscaling(self) -> Self:
+        """The number of replicas follows the load, or is set from outside."""
+        scaled = [each.name for each in self.deployments if each.is_autoscaling_configured()]
+        if self.external_scaler_enabled and scaled:
+            raise ValueError(
+                f"external_scaler_enabled is set to True for application '{self.name}', but these deployments have "
+                f"autoscaling_config: {', '.join(scaled)}. Leave one of them out."
+            )
+        return self
 
     @property
     def deployment_names(self) -> list[str]:

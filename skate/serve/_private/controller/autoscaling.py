@@ -86,6 +86,8 @@ class Autoscaler:
             running_replicas=replicas,
             total_num_requests=running + queued,
             total_queued_requests=queued,
+            aggregated_metrics=None,
+            raw_metrics=None,
             capacity_adjusted_min_replicas=low,
             capacity_adjusted_max_replicas=high,
             config=config,
