@@ -61,6 +61,9 @@ CLIENTS |= {
         (*_DATA, "pylance==14.0.2", "lance-namespace", "packaging", "more_itertools"), ("lance-ray==0.5.0",)
     ),
     "fugue": Client((*_DATA, "fugue==0.9.7", "duckdb>=1.2")),
+    "clickhouse": Client((*_DATA, "chdb==4.4.0", "clickhouse-connect==1.12.0")),
+    "snowflake": Client((*_DATA, "snowflake-connector-python[pandas]<5", "fakesnow==0.12.1")),
+    "delta_sharing": Client((*_DATA, "delta-sharing==1.4.2")),
 }
 _SKATE_NEEDS = ("cloudpickle>=3.0", "greenlet>=3.1")
 
