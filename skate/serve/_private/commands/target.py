@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import urllib.error
 import urllib.request
 from typing import Any, Protocol
@@ -51,7 +52,9 @@ class SessionTarget:
 
     def deploy(self, config: dict[str, Any]) -> None:
         """See `Target.deploy`."""
-        config_files.deploy_config(ServeDeploySchema.model_validate(config), wait=False)
+        # What is imported from a shell is often in the folder that it is in.
+        path = [os.getcwd(), *sys.path]
+        config_files.deploy_config(ServeDeploySchema.model_validate(config), wait=False, path=path)
 
     def details(self) -> ServeInstanceDetails:
         """See `Target.details`."""
