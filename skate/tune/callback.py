@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import pickle
 from typing import TYPE_CHECKING, Any
+
+import cloudpickle
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
@@ -94,6 +99,9 @@ class CallbackList(Callback):
         callbacks: The callbacks, in the order in which they are called.
     """
 
+    IS_CALLBACK_CONTAINER = True
+    CKPT_FILE_TMPL = "callback-states-{}.pkl"
+
     def __init__(self, callbacks: list[Callback]) -> None:
         self._callbacks = callbacks
         # Most callbacks define a few methods: the others are not called at all.
@@ -126,6 +134,40 @@ class CallbackList(Callback):
             key = f"{number}-{type(each).__name__}"
             if key in state:
                 each.set_state(state[key])
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Save the states of those that have one.
+
+        Args:
+            checkpoint_dir: The directory.
+            session_str: What tells this run of the experiment from others.
+        """
+        states = self.get_state()
+        if states is not None:
+            path = os.path.join(checkpoint_dir, self.CKPT_FILE_TMPL.format(session_str))
+            with open(f"{path}.partial", "wb") as file:
+                cloudpickle.dump(states, file)
+            os.replace(f"{path}.partial", path)
+
+    def _saved(self, checkpoint_dir: str) -> list[str]:
+        pattern = os.path.join(glob.escape(checkpoint_dir), self.CKPT_FILE_TMPL.format("*"))
+        return sorted(glob.glob(pattern))
+
+    def can_restore(self, checkpoint_dir: str) -> bool:
+        """Whether states were saved in a directory."""
+        return bool(self._saved(checkpoint_dir))
+
+    def restore_from_dir(self, checkpoint_dir: str) -> None:
+        """Give each its state back, as it was saved last.
+
+        Raises:
+            RuntimeError: nothing was saved there.
+        """
+        found = self._saved(checkpoint_dir)
+        if not found:
+            raise RuntimeError(f"Unable to find checkpoint in {checkpoint_dir}.")
+        with open(found[-1], "rb") as file:
+            self.set_state(pickle.load(file))
 
 
 def _defines(callback: Any, name: str) -> bool:

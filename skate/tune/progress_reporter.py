@@ -290,6 +290,10 @@ class JupyterNotebookReporter(TuneReporterBase):
 def _with_column(
     columns: Mapping[str, str] | Sequence[str] | None, name: str, title: str | None
 ) -> dict[str, str]:
+    if columns and not isinstance(columns, Mapping) and title is not None and title != name:
+        raise ValueError(
+            "`representation` cannot differ from `metric` if this reporter was initialized with a list of metric columns."
+        )
     known = dict(columns) if isinstance(columns, Mapping) else {each: each for each in columns or ()}
     if name in known:
         raise ValueError(f"Column {name} already exists.")

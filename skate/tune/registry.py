@@ -24,7 +24,10 @@ __all__ = [
     "is_function_trainable",
     "is_registered",
     "register_env",
+    "register_input",
     "register_trainable",
+    "registry_contains_input",
+    "registry_get_input",
     "validate_trainable",
 ]
 
@@ -93,6 +96,36 @@ def register_env(name: str, env_creator: Callable[..., Any]) -> None:
     if not callable(env_creator):
         raise TypeError(f"Second argument must be callable, not {env_creator!r}.")
     _registered[ENV_CREATOR, name] = env_creator
+
+
+def register_input(name: str, input_creator: Callable[..., Any]) -> None:
+    """Give a function that makes a reader of experiences a name.
+
+    Args:
+        name: The name.
+        input_creator: The function.
+
+    Raises:
+        TypeError: it can't be called.
+    """
+    if not callable(input_creator):
+        raise TypeError(f"Second argument must be callable, not {input_creator!r}.")
+    _registered[RLLIB_INPUT, name] = input_creator
+
+
+def registry_contains_input(name: str) -> bool:
+    """Whether a name stands for a function that makes a reader of experiences."""
+    return (RLLIB_INPUT, name) in _registered
+
+
+def registry_get_input(name: str) -> Callable[..., Any]:
+    """The function that a name stands for.
+
+    Raises:
+        KeyError: there is none.
+    """
+    creator: Callable[..., Any] = _registered[RLLIB_INPUT, name]
+    return creator
 
 
 def is_registered(category: str, name: str) -> bool:

@@ -3,5 +3,16 @@
 from __future__ import annotations
 
 from skate.air.execution.request import AcquiredResources, ResourceRequest
+from skate.air.execution.resources import (
+    FixedResourceManager,
+    PlacementGroupResourceManager,
+    ResourceManager,
+)
 
-__all__ = ["AcquiredResources", "ResourceRequest"]
+__all__ = [
+    "AcquiredResources",
+    "FixedResourceManager",
+    "PlacementGroupResourceManager",
+    "ResourceManager",
+    "ResourceRequest",
+]

@@ -10,6 +10,7 @@ from typing import Any
 __all__ = [
     "AcquiredResources",
     "ResourceRequest",
+    "options_of",
 ]
 
 
@@ -83,6 +84,16 @@ class ResourceRequest:
         """How the bundles are spread over hosts."""
         return self._strategy
 
+    def to_placement_group(self) -> Any:
+        """Make a placement group of the bundles.
+
+        Returns:
+            What `skate.util.placement_group` returns.
+        """
+        from skate.util import placement_group
+
+        return placement_group(self._bundles, self._strategy, *self._args, **self._kwargs)
+
     def _key(self) -> str:
         return json.dumps([self._bundles, self._head_is_empty, self._strategy], sort_keys=True)
 
@@ -104,3 +115,45 @@ class AcquiredResources:
     """A request that has been granted."""
 
     resource_request: ResourceRequest
+
+    def annotate_remote_entities(self, entities: Sequence[Any]) -> list[Any]:
+        """Let remote functions and actor classes run with what is held: a bundle each, in order.
+
+        Args:
+            entities: Remote functions and actor classes.
+
+        Returns:
+            The same with options.
+
+        Raises:
+            RuntimeError: there are more than bundles.
+        """
+        empty = self.resource_request.head_bundle_is_empty
+        bundles = len(self.resource_request.bundles)
+        if len(entities) > bundles + empty:
+            raise RuntimeError(
+                f"The number of entities to annotate ({len(entities)}) is larger than the number of bundles ({bundles + empty})."
+            )
+        return [
+            entity.options(**(self._head_options() if empty and not place else self._options(place - empty)))
+            for place, entity in enumerate(entities)
+        ]
+
+    def _options(self, index: int) -> dict[str, Any]:
+        return options_of(self.resource_request.bundles[index])
+
+    def _head_options(self) -> dict[str, Any]:
+        return {"num_cpus": 0}
+
+
+def options_of(bundle: Mapping[str, float]) -> dict[str, Any]:
+    """The options of a task or an actor that holds a bundle."""
+    options: dict[str, Any] = {"num_cpus": bundle.get("CPU", 0)}
+    if bundle.get("GPU"):
+        options["num_gpus"] = bundle["GPU"]
+    if bundle.get("memory"):
+        options["memory"] = bundle["memory"]
+    custom = {name: amount for name, amount in bundle.items() if name not in ("CPU", "GPU", "memory")}
+    if custom:
+        options["resources"] = custom
+    return options

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import skate
+from skate.air.execution.request import options_of
 from skate.tune.error import TuneError
 from skate.tune.execution.budget import Budget
 from skate.tune.execution.placement_groups import can_place
@@ -217,7 +218,7 @@ class ActorExecutor(Executor):
         for others in self._idle.values():
             while others:
                 others.pop().end()
-        options = _options_of(request.head_bundle)
+        options: dict[str, Any] = {**options_of(request.head_bundle), "max_restarts": 0}
         group = None
         if len(request.bundles) > 1 or request.head_bundle_is_empty:
             # What the trial starts finds its place in the trial's own bundles, and takes nobody else's.
@@ -339,19 +340,6 @@ class ActorExecutor(Executor):
         self._workers.clear()
         self._idle.clear()
         self._asked.clear()
-
-
-def _options_of(bundle: dict[str, float]) -> dict[str, Any]:
-    """An actor's options from the resources that it holds."""
-    options: dict[str, Any] = {"num_cpus": bundle.get("CPU", 0), "max_restarts": 0}
-    if bundle.get("GPU"):
-        options["num_gpus"] = bundle["GPU"]
-    if bundle.get("memory"):
-        options["memory"] = bundle["memory"]
-    custom = {name: amount for name, amount in bundle.items() if name not in ("CPU", "GPU", "memory")}
-    if custom:
-        options["resources"] = custom
-    return options
 
 
 def _strategy(*args: Any, **kwargs: Any) -> Any:

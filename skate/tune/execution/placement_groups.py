@@ -38,16 +38,6 @@ class PlacementGroupFactory(ResourceRequest):
         """Make the placement group."""
         return self.to_placement_group()
 
-    def to_placement_group(self) -> Any:
-        """Make the placement group.
-
-        Returns:
-            What `skate.util.placement_group` returns.
-        """
-        from skate.util import placement_group
-
-        return placement_group(self._bundles, self._strategy, *self._args, **self._kwargs)
-
 
 def resource_dict_to_pg_factory(spec: Any = None) -> PlacementGroupFactory:
     """One bundle from a dictionary.

@@ -26,10 +26,38 @@ if TYPE_CHECKING:
     from skate.tune.experiment.storage import ExperimentStorage
 
 __all__ = [
+    "ExportFormat",
     "Trial",
 ]
 
 _LONGEST_TAG = 130
+
+
+class ExportFormat:
+    """The formats in which trials may export a model."""
+
+    CHECKPOINT = "checkpoint"
+    MODEL = "model"
+    ONNX = "onnx"
+    H5 = "h5"
+
+    @staticmethod
+    def validate(formats: list[str]) -> None:
+        """Check names of formats; they are made lower case in place.
+
+        Args:
+            formats: The names.
+
+        Raises:
+            TuneError: there is no such format.
+        """
+        known = (ExportFormat.CHECKPOINT, ExportFormat.MODEL, ExportFormat.ONNX, ExportFormat.H5)
+        for place, name in enumerate(formats):
+            formats[place] = name.strip().lower()
+            if formats[place] not in known:
+                raise TuneError(
+                    f"Unsupported import/export format: {formats[place]}. There are {list(known)}."
+                )
 
 
 class Trial:
@@ -175,6 +203,14 @@ class Trial:
         if not isinstance(resources, PlacementGroupFactory):
             resources = resource_dict_to_pg_factory(resources)
         self.placement_group_factory = resources
+
+    def get_ray_actor_ip(self) -> str | None:
+        """The host that it ran on last."""
+        return self.node_ip
+
+    def create_placement_group_factory(self) -> None:
+        """Ask the trainable anew what the trial holds, unless the experiment says."""
+        self.placement_group_factory = self._requested or self._default_resources(not self.stub)
 
     def set_storage(self, new_storage: ExperimentStorage) -> None:
         """Keep the trial somewhere else: its directory has moved."""

@@ -7,6 +7,7 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
+from skate.tune.error import ArgumentError
 from skate.tune.schedulers.comparing import ComparingScheduler, percentile
 from skate.tune.schedulers.trial_scheduler import TrialScheduler
 
@@ -193,4 +194,4 @@ class Bracket:
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise ValueError(message)
+        raise ArgumentError(message)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skate.tune import result as _keys
+from skate.tune.error import ArgumentError
 from skate.tune.schedulers.trial_scheduler import FIFOScheduler
 
 __all__ = [
@@ -30,7 +31,7 @@ class ComparingScheduler(FIFOScheduler):
 
     def __init__(self, time_attr: str, metric: str | None, mode: str | None) -> None:
         if mode is not None and mode not in ("min", "max"):
-            raise ValueError(f"`mode` must be 'min' or 'max', not {mode!r}.")
+            raise ArgumentError(f"`mode` must be 'min' or 'max', not {mode!r}.")
         self._time_attr = time_attr
         self._metric = metric
         self._mode = mode

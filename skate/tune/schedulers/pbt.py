@@ -70,7 +70,8 @@ class PopulationBasedTraining(ComparingScheduler):
         synch: Whether all trials wait for one another at each interval.
 
     Raises:
-        TuneError: an argument makes no sense.
+        TuneError: there is nothing to change.
+        ValueError, TypeError: an argument makes no sense.
     """
 
     _supports_buffered_results = False
@@ -99,11 +100,11 @@ class PopulationBasedTraining(ComparingScheduler):
                 "You must specify at least one of `hyperparam_mutations` or `custom_explore_fn` to use PBT."
             )
         if not 0 <= quantile_fraction <= 0.5:
-            raise TuneError(
+            raise ValueError(
                 f"You must set `quantile_fraction` to a value between 0 and 0.5. Current value: '{quantile_fraction}'"
             )
         if perturbation_interval <= 0:
-            raise TuneError(
+            raise ValueError(
                 f"perturbation_interval must be a positive number greater than 0. Current value: '{perturbation_interval}'"
             )
         super().__init__(time_attr, metric, mode)

@@ -129,6 +129,16 @@ class BasicVariantGenerator(SearchAlgorithm):
         """Whether draws are the same for each combination of the grids."""
         return self._constant
 
+    def get_state(self) -> dict[str, Any]:
+        """Where the draws began."""
+        return {"prefix": self._prefix, "random_state": pickle.dumps(self._state_at_start).hex()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_state` returned; call it before experiments are added."""
+        self._prefix = state["prefix"]
+        self._random = Rng(_generator_in(pickle.loads(bytes.fromhex(state["random_state"]))))
+        self._state_at_start = _state_of(self._random)
+
     def has_checkpoint(self, dirpath: str) -> bool:
         """Whether there is saved state in a directory."""
         return bool(_saved(dirpath))
@@ -136,9 +146,8 @@ class BasicVariantGenerator(SearchAlgorithm):
     def save_to_dir(self, dirpath: str, session_str: str = "default", **kwargs: Any) -> None:
         """Save where the draws began: with the number of trials, they can be repeated."""
         path = os.path.join(dirpath, self.CKPT_FILE_TMPL.format(session_str))
-        state = {"prefix": self._prefix, "random_state": pickle.dumps(self._state_at_start).hex()}
         with open(f"{path}.partial", "w", encoding="utf-8") as file:
-            json.dump(state, file)
+            json.dump(self.get_state(), file)
         os.replace(f"{path}.partial", path)
 
     def restore_from_dir(self, dirpath: str) -> None:
@@ -154,10 +163,7 @@ class BasicVariantGenerator(SearchAlgorithm):
         if not files:
             raise RuntimeError(f"Unable to find checkpoint in {dirpath}.")
         with open(os.path.join(dirpath, files[-1]), encoding="utf-8") as file:
-            state = json.load(file)
-        self._prefix = state["prefix"]
-        self._random = Rng(_generator_in(pickle.loads(bytes.fromhex(state["random_state"]))))
-        self._state_at_start = _state_of(self._random)
+            self.set_state(json.load(file))
 
     def resume(self, trials: list[Trial]) -> None:
         """Draw what has been drawn before, so that the next trial is the one that would have come next."""

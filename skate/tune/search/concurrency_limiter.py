@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skate.tune.error import ArgumentError
 from skate.tune.search.searcher import Searcher
 
 __all__ = [
@@ -29,7 +30,7 @@ class ConcurrencyLimiter(Searcher):
 
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
         if not isinstance(max_concurrent, int) or max_concurrent <= 0:
-            raise ValueError(f"max_concurrent must be a whole number above 0, not {max_concurrent!r}.")
+            raise ArgumentError(f"max_concurrent must be a whole number above 0, not {max_concurrent!r}.")
         super().__init__(metric=searcher.metric, mode=searcher.mode)
         self.searcher = searcher
         self.max_concurrent = max_concurrent

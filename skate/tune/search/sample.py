@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, TypeAlias, TypeVar
 
+from skate.tune.error import ArgumentError
+
 __all__ = [
     "BaseSampler",
     "Categorical",
@@ -142,7 +144,9 @@ class Normal(Sampler):
 
     def __init__(self, mean: float = 0.0, sd: float = 0.0) -> None:
         if not sd > 0:
-            raise ValueError(f"the standard deviation of a normal distribution must be above 0, not {sd!r}.")
+            raise ArgumentError(
+                f"SD has to be strictly greater than 0: the standard deviation of a normal distribution must be above 0, not {sd!r}."
+            )
         self.mean = mean
         self.sd = sd
 

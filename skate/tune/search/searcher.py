@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from skate.air.result import look_up
+from skate.tune.error import ArgumentError
 
 if TYPE_CHECKING:
     from skate.tune.experiment.trial import Trial
@@ -61,14 +62,16 @@ class Searcher:
         if mode is None or metric is None:
             return
         if isinstance(mode, list) != isinstance(metric, list):
-            raise ValueError("If one of metric or mode is a list, both have to be lists of the same length.")
+            raise ArgumentError(
+                "If one of metric or mode is a list, both have to be lists of the same length."
+            )
         modes = mode if isinstance(mode, list) else [mode]
         metrics = metric if isinstance(metric, list) else [metric]
         if len(modes) != len(metrics):
-            raise ValueError(f"metric and mode must have as many entries: {metric!r} and {mode!r}.")
+            raise ArgumentError(f"metric and mode must have as many entries: {metric!r} and {mode!r}.")
         for each in modes:
             if each not in ("min", "max", "obs"):
-                raise ValueError(f"mode must be 'min', 'max' or 'obs', not {each!r}.")
+                raise ArgumentError(f"mode must be 'min', 'max' or 'obs', not {each!r}.")
 
     @property
     def metric(self) -> Any:
@@ -238,7 +241,7 @@ class Searcher:
         """
         found = sorted(glob.glob(os.path.join(glob.escape(checkpoint_dir), self.CKPT_FILE_TMPL.format("*"))))
         if not found:
-            raise RuntimeError(f"unable to find checkpoint in {checkpoint_dir}.")
+            raise RuntimeError(f"Searcher unable to find checkpoint in {checkpoint_dir}.")
         self.restore(found[-1])
 
     def learn_missing(self, trials: list[Trial]) -> None:

@@ -27,7 +27,7 @@ def flatten_dict(
         flatten_list: Treat lists as dictionaries by index.
 
     Returns:
-        A new dictionary; empty dictionaries stay as values.
+        A new dictionary; of an empty dictionary nothing is left.
 
     Raises:
         ValueError: a key holds the delimiter, and `prevent_delimiter` is set.
@@ -53,7 +53,7 @@ def flatten_dict(
 
 
 def _has_children(value: Any, flatten_list: bool) -> bool:
-    return bool((isinstance(value, Mapping) or (flatten_list and isinstance(value, list))) and value)
+    return isinstance(value, Mapping) or (flatten_list and isinstance(value, list))
 
 
 def unflatten_dict(dt: Mapping[str, Any], delimiter: str = "/") -> dict[str, Any]:
@@ -76,7 +76,10 @@ def unflatten_dict(dt: Mapping[str, Any], delimiter: str = "/") -> dict[str, Any
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise TypeError(f"can't unflatten {key!r}: {parent!r} has a value of its own, {place!r}.")
+                raise TypeError(
+                    f"Cannot unflatten dict due the key {key!r} having a parent key {parent!r}, which value is not of type "
+                    f"{dict} (got {type(place)}). Change the key names to resolve the conflict."
+                )
         place[last] = value
     return nested
 

@@ -16,7 +16,10 @@ from typing import Any
 __all__ = [
     "date_str",
     "diagnose_serialization",
+    "Tee",
+    "retry_fn",
     "validate_save_restore",
+    "validate_warmstart",
     "wait_for_gpu",
     "warn_if_slow",
 ]
@@ -154,3 +157,118 @@ def validate_save_restore(
     skate.kill(first)
     skate.kill(second)
     return True
+
+
+def validate_warmstart(
+    parameter_names: list[str],
+    points_to_evaluate: list[list[Any] | dict[str, Any]],
+    evaluated_rewards: list[Any],
+    validate_point_name_lengths: bool = True,
+) -> None:
+    """Check points that a search begins with.
+
+    Args:
+        parameter_names: The parameters.
+        points_to_evaluate: Their values, a point each.
+        evaluated_rewards: The metric's values, if they are known.
+        validate_point_name_lengths: Whether each point has to have all parameters.
+
+    Raises:
+        TypeError: something is no list.
+        ValueError: lengths don't fit.
+    """
+    if points_to_evaluate:
+        if not isinstance(points_to_evaluate, list):
+            raise TypeError(f"points_to_evaluate expected to be a list, got {type(points_to_evaluate)}.")
+        for point in points_to_evaluate:
+            if not isinstance(point, dict | list):
+                raise TypeError(f"points_to_evaluate expected to include list or dict, got {point}.")
+            if validate_point_name_lengths and len(point) != len(parameter_names):
+                raise ValueError(f"Dim of point {point} and parameter_names {parameter_names} do not match.")
+    if points_to_evaluate and evaluated_rewards:
+        if not isinstance(evaluated_rewards, list):
+            raise TypeError(f"evaluated_rewards expected to be a list, got {type(evaluated_rewards)}.")
+        if len(evaluated_rewards) != len(points_to_evaluate):
+            raise ValueError(
+                f"Dim of evaluated_rewards {evaluated_rewards} and points_to_evaluate {points_to_evaluate} do not match."
+            )
+
+
+def retry_fn(
+    fn: Callable[[], Any],
+    exception_type: type[Exception] | tuple[type[Exception], ...] = Exception,
+    num_retries: int = 3,
+    sleep_time: float = 1,
+    timeout: float | None = None,
+) -> bool:
+    """Call a function until it does not fail.
+
+    Args:
+        fn: The function.
+        exception_type: What it may fail with.
+        num_retries: How often it is called at most.
+        sleep_time: Seconds between two calls.
+        timeout: Seconds after which a call counts as failed, though it goes on.
+
+    Returns:
+        Whether a call succeeded.
+    """
+    import threading
+
+    kinds = tuple(exception_type) if isinstance(exception_type, list | tuple) else exception_type
+    for number in range(num_retries):
+        outcome: list[bool] = []
+
+        def attempt(outcome: list[bool] = outcome) -> None:
+            try:
+                fn()
+            except kinds as error:
+                _logger.warning("%r failed: %r", fn, error)
+            else:
+                outcome.append(True)
+
+        thread = threading.Thread(target=attempt, daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if outcome:
+            return True
+        if number < num_retries - 1:
+            time.sleep(sleep_time)
+    return False
+
+
+class Tee:
+    """Writes to two streams.
+
+    Args:
+        stream1: One.
+        stream2: The other, which decides what else it looks like.
+    """
+
+    def __init__(self, stream1: Any, stream2: Any) -> None:
+        self.stream1 = stream1
+        self.stream2 = stream2
+
+    def write(self, *args: Any, **kwargs: Any) -> None:
+        """Write to both."""
+        for stream in (self.stream1, self.stream2):
+            stream.write(*args, **kwargs)
+
+    def flush(self, *args: Any, **kwargs: Any) -> None:
+        """Flush both."""
+        for stream in (self.stream1, self.stream2):
+            stream.flush(*args, **kwargs)
+
+    @property
+    def encoding(self) -> Any:
+        """The second stream's encoding."""
+        return self.stream2.encoding
+
+    def isatty(self) -> bool:
+        """Whether the second stream is a terminal."""
+        return bool(self.stream2.isatty())
+
+    def fileno(self) -> int:
+        """The second stream's descriptor."""
+        number: int = self.stream2.fileno()
+        return number

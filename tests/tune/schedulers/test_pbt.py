@@ -112,9 +112,9 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     some = {"lr": [1, 2]}
     with pytest.raises(TuneError, match="at least one of"):
         PopulationBasedTraining()
-    with pytest.raises(TuneError, match="quantile_fraction"):
+    with pytest.raises(ValueError, match="quantile_fraction"):
         PopulationBasedTraining(hyperparam_mutations=some, quantile_fraction=0.6)
-    with pytest.raises(TuneError, match="perturbation_interval"):
+    with pytest.raises(ValueError, match="perturbation_interval"):
         PopulationBasedTraining(hyperparam_mutations=some, perturbation_interval=0)
     with pytest.raises(TypeError, match="hyperparam_mutation"):
         PopulationBasedTraining(hyperparam_mutations={"lr": 5})
