@@ -41,6 +41,7 @@ CLIENTS = {
     "hiclass": Client(("scikit-learn==1.9.1", "networkx", "requests"), ("hiclass==5.0.8",)),
     "prefect": Client(("prefect==3.9.1",), ("prefect-ray==0.6.0",)),
     "pydvl": Client(("pyDVL==0.10.0",)),
+    "flaml": Client(("flaml==2.7.0", "numpy", "pandas", "pyarrow")),
     "lightgbm_ray": Client(
         (
             "lightgbm==4.7.0",
@@ -65,6 +66,18 @@ CLIENTS |= {
     "snowflake": Client((*_DATA, "snowflake-connector-python[pandas]<5", "fakesnow==0.12.1")),
     "delta_sharing": Client((*_DATA, "delta-sharing==1.4.2")),
 }
+_TESTS_NEED = ("hypothesis", "numpy", "optuna", "pandas", "psutil", "pyarrow", "pytest", "pytest-timeout")
+SEARCHERS = {
+    "ax": Client((*_TESTS_NEED, "ax-platform==1.3.1")),
+    "bayesopt": Client((*_TESTS_NEED, "bayesian-optimization==3.4.0")),
+    "bohb": Client((*_TESTS_NEED, "hpbandster==0.7.4", "ConfigSpace==1.2.2")),
+    "hyperopt": Client((*_TESTS_NEED, "hyperopt==0.3.0")),
+    "nevergrad": Client((*_TESTS_NEED, "nevergrad==1.0.12")),
+    "smac": Client((*_TESTS_NEED, "smac==2.4.1")),
+    "zoopt": Client((*_TESTS_NEED, "zoopt==0.4.2")),
+}
+"""Search libraries that Skate Tune has adapters for, each in its newest release. HEBO's does not install: its metadata has no version."""
+
 _SKATE_NEEDS = ("cloudpickle>=3.0", "greenlet>=3.1")
 
 
@@ -74,7 +87,7 @@ def python_of(name: str) -> Path:
     Raises:
         RuntimeError: it can't be made; the message has the last lines of what failed.
     """
-    client = CLIENTS[name]
+    client = CLIENTS.get(name) or SEARCHERS[name]
     where = Path(os.environ.get("SKATE_CLIENTS") or REPO / ".clients") / name
     stamp = where / "holds.txt"
     holds = f"{sys.version}\n{client}\n{_SKATE_NEEDS}\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import CLIENTS, python_of
+from tests.clients.environments import CLIENTS, SEARCHERS, python_of
 from tests.support import REPO
 
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -38,3 +38,31 @@ def test_every_client_is_on_the_page() -> None:
     section = page.partition("\n## Libraries that are run on Skate\n")[2].partition("\n## ")[0]
     for name in CLIENTS:
         assert f"| {name.replace('_', '-')} " in section
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_the_adapter_of_a_search_library(name: str) -> None:
+    adapters = REPO / "tests" / "tune" / "search" / "test_adapters.py"
+    which = name if name == "bohb" else f"{name}search"
+    finished = subprocess.run(
+        [
+            python_of(name),
+            "-m",
+            "pytest",
+            "-q",
+            adapters,
+            "-k",
+            which,
+            "--timeout",
+            "500",
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert " passed" in finished.stdout and "skipped" not in finished.stdout
