@@ -279,3 +279,9 @@ def test_settings_reach_the_functions(context: skate.data.DataContext) -> None:
 
     for where in ({}, {"num_cpus": 1}, {"compute": skate.data.ActorPoolStrategy(size=1)}):
         assert skate.data.range(1).map(ask, **where).take_all() == [{"x": 42}]
+
+
+def test_a_stage_in_tasks_starts_a_session_by_itself() -> None:
+    assert not skate.is_initialized()
+    rows = skate.data.range(2).map(lambda row: row, concurrency=1).take_all()
+    assert [row["id"] for row in rows] == [0, 1] and skate.is_initialized()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -114,6 +115,18 @@ def test_a_long_wait_is_spoken_of_once(caplog: pytest.LogCaptureFixture) -> None
     text = record.getMessage()
     assert re.search(r"has waited for 0\.5 s for a result, at \S+test_deadlocks\.py:\d+ in test_a_long", text)
     assert "pause runs" in text
+
+
+def test_a_long_wait_for_a_generator_is_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
+    @skate.remote
+    def late() -> Iterator[int]:
+        skate.get(pause.remote(1.5))
+        yield 1
+
+    with caplog.at_level(logging.WARNING, "skate"):
+        ready, _ = skate.wait([late.remote()])
+    assert len(ready) == 1
+    assert any("has waited for 0.5 s for a result" in record.getMessage() for record in caplog.records)
 
 
 def test_a_wait_for_resources_says_so(caplog: pytest.LogCaptureFixture) -> None:

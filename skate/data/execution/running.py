@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _log = logging.getLogger("skate.data")
+_PATIENCE_S = 5.0  # a wait that is cut so is not spoken of as one that lasts: a block may take long
 _LOOK_S = 0.05  # seconds between two looks at the other tasks, while the first in order is waited for
 
 
@@ -163,7 +164,7 @@ def _await(name: str, items: Any, limit: float, meanwhile: Callable[[], None] | 
         if meanwhile is not None:
             meanwhile()
             left = min(left, _LOOK_S)
-        skate.wait([items], timeout=None if left == float("inf") else left)
+        skate.wait([items], timeout=min(left, _PATIENCE_S))
 
 
 __all__ = ["Running", "Tolerance", "Work", "described", "read_tables", "results"]

@@ -147,6 +147,8 @@ def _in_tasks(
     stats: StageStats,
     tolerance: Tolerance,
 ) -> Iterator[Bundle]:
+    if not skate.is_initialized():
+        skate.init()
     options = dict(compute.options)
     options.setdefault("num_cpus", 1)
     task = skate.remote(_work_in_task).options(
@@ -207,8 +209,6 @@ def _object_store_bytes() -> float:
 
 def _cpus(options: dict[str, Any]) -> int:
     """How many tasks can run at a time."""
-    if not skate.is_initialized():
-        skate.init()
     limits = DataContext.get_current().execution_options
     total = skate.cluster_resources().get("CPU", 1.0) - limits.exclude_resources.cpu
     total = min(total, limits.resource_limits.cpu)

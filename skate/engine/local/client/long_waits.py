@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate import exceptions
-from skate.core.ref import INDEX_BITS, PENDING, REMOTE, ObjectRef
+from skate.core.ref import INDEX_BITS, PENDING, REMOTE, ObjectRef, ObjectRefGenerator
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
 
@@ -82,7 +82,9 @@ class LongWaits:
         running = current_task.get()
         if running is None or (running.worker.coroutines is not None and not _in_main_thread()):
             return 0
-        keys = [ref._key if type(ref) is ObjectRef else ref.key for ref in refs if _pending(ref)]
+        keys = [
+            ref._key if type(ref) is ObjectRef else ref.key for ref in map(_waited, refs) if _pending(ref)
+        ]
         if needed >= len(keys):
             keys = keys[:_MOST]  # all are needed: if these can't come, neither can all
             needed = len(keys)
@@ -130,7 +132,7 @@ class LongWaits:
         import logging
 
         with self.engine.loop.mutex:
-            waiting = [ref for ref in refs if _pending(ref)]
+            waiting = [ref for ref in map(_waited, refs) if _pending(ref)]
             reasons = [self._reason(ref) for ref in waiting[:_SHOWN]]
         if not waiting:
             return
@@ -154,6 +156,11 @@ class LongWaits:
         if call is None:
             return f"{ref!r} is made by another process" if type(ref) is ObjectRef else "a generator"
         return f"{call.name} {_state(call)}"
+
+
+def _waited(ref: Any) -> Any:
+    """What is waited for: a ref, or the stream of a generator."""
+    return ref._stream if type(ref) is ObjectRefGenerator else ref
 
 
 def _pending(ref: Any) -> bool:
