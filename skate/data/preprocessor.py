@@ -5,9 +5,12 @@ from __future__ import annotations
 import abc
 import base64
 import enum
+import re
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
+import numpy as np
+import pyarrow as pa
 
 from skate.data import convert
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     import pandas
 
     from skate.data.dataset import Dataset
+
+
+_MAGIC = b"CPKL:"  # stands before a pickle
 
 
 class PreprocessorNotFittedException(RuntimeError):
@@ -43,6 +49,7 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         FITTED = "FITTED"
 
     _is_fittable = True
+    _gives_tables = False  # whether batches that are no DataFrames come back as Arrow tables
     stats_: dict[str, Any] = {}  # noqa: RUF012 - replaced, and never changed
 
     def fit_status(self) -> Preprocessor.FitStatus:
@@ -123,9 +130,10 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         self._require_fitted(
             "`fit` must be called before `transform`, or simply use fit_transform() to run both steps"
         )
+        self._require_transform()
         return ds.map_batches(
             _Apply(self),
-            batch_format="numpy" if self._is_for_numpy else "pandas",
+            batch_format="numpy" if self._is_for_numpy else "pyarrow",
             batch_size=batch_size,
             num_cpus=num_cpus,
             memory=memory,
@@ -139,27 +147,44 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
             data: A DataFrame, an Arrow table or a dict of arrays.
 
         Returns:
-            A batch of the same kind.
+            A DataFrame; an Arrow table of the scalers and encoders that Ray lets have one, if the batch was no DataFrame; a dict of
+            arrays of a preprocessor for NumPy.
 
         Raises:
             PreprocessorNotFittedException: it has to be fitted first.
+            ValueError: it is no batch.
         """
         self._require_fitted("`fit` must be called before `transform_batch`.")
         import pandas
 
+        self._require_transform()
+        if not convert.is_batch(data) and not isinstance(data, np.ndarray):
+            raise ValueError(
+                "`transform_batch` is currently only implemented for Pandas DataFrames, pyarrow Tables, NumPy ndarray and "
+                f"dictionary of ndarray. Got {type(data)}."
+            )
         if isinstance(data, pandas.DataFrame) and not self._is_for_numpy:
             return self._transform_pandas(data.copy(deep=False))
+        if isinstance(data, np.ndarray):
+            data = {"data": data}
         table = convert.table_from_batch(data)
         if self._is_for_numpy:
             arrays = self._transform_numpy(convert.table_to_batch(table, "numpy", copy=True))
             return arrays if isinstance(data, dict) else convert.table_from_batch(arrays)
         frame = self._transform_pandas(_plain_frame(table))
-        result = convert.table_from_pandas(frame)
-        return convert.table_to_batch(result, "numpy") if isinstance(data, dict) else result
+        return convert.table_from_pandas(frame).replace_schema_metadata() if self._gives_tables else frame
 
     def _require_fitted(self, message: str) -> None:
         if self.fit_status() in (Preprocessor.FitStatus.NOT_FITTED, Preprocessor.FitStatus.PARTIALLY_FITTED):
             raise PreprocessorNotFittedException(message)
+
+    def _require_transform(self) -> None:
+        kind = type(self)
+        if kind._transform_pandas is Preprocessor._transform_pandas and not self._is_for_numpy:
+            raise NotImplementedError(
+                "None of `_transform_numpy` or `_transform_pandas` are implemented. At least one of these transform functions must be "
+                "implemented for Preprocessor transforms."
+            )
 
     def _fit(self, ds: Dataset) -> Preprocessor:
         """Learn from a dataset: set `stats_`."""
@@ -194,21 +219,28 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         """The format in which batches reach it."""
         return "pandas"
 
-    def serialize(self) -> bytes:
-        """Itself as bytes, to be kept with a model."""
-        return bytes(cloudpickle.dumps(self))
+    def serialize(self) -> Any:
+        """Itself as text, to be kept with a model; those that come with Skate give bytes."""
+        return base64.b64encode(cloudpickle.dumps(self)).decode("ascii")
 
     @staticmethod
     def deserialize(serialized: bytes | str) -> Preprocessor:
-        """A preprocessor from what `serialize` gave. The bytes run code: read only what you have written.
+        """A preprocessor from what `serialize` gave. It runs code: read only what you have written.
 
         Raises:
-            TypeError: they hold something else.
+            ValueError: it is nothing of that kind.
         """
-        data = base64.b64decode(serialized) if isinstance(serialized, str) else serialized
-        found = cloudpickle.loads(data)
+        try:
+            data = base64.b64decode(serialized) if isinstance(serialized, str) else serialized
+            found = cloudpickle.loads(data.removeprefix(_MAGIC))
+        except Exception as error:
+            raise ValueError(
+                f"Failed to deserialize preprocessor. Data preview: {serialized[:50]!r}... ({type(error).__name__}: {error})"
+            ) from error
         if not isinstance(found, Preprocessor):
-            raise TypeError(f"deserialize: the bytes hold {type(found)}, which is no preprocessor.")
+            raise ValueError(
+                f"Failed to deserialize preprocessor: the data holds {type(found)}, which is none."
+            )
         return found
 
     def __repr__(self) -> str:
@@ -219,7 +251,52 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         return [name for name in self.__dict__ if not name.startswith("_") and name != "stats_"]
 
 
-SerializablePreprocessorBase = Preprocessor
+class SerializablePreprocessorBase(Preprocessor):
+    """Base of the preprocessors that come with Skate: what `serialize` gives are bytes with their kind in front."""
+
+    class SerializationFormat(enum.Enum):
+        """How bytes are made."""
+
+        CLOUDPICKLE = "cloudpickle"
+        PICKLE = "pickle"
+
+    MAGIC_CLOUDPICKLE = _MAGIC
+    SERIALIZER_FORMAT_VERSION = 1
+    _identifier: str | None = None
+    _version = 1
+
+    def serialize(self) -> bytes:
+        """Itself as bytes, to be kept with a model.
+
+        Example:
+            >>> from skate.data.preprocessor import Preprocessor
+            >>> from skate.data.preprocessors import Normalizer
+            >>> Preprocessor.deserialize(Normalizer(columns=["x"]).serialize())
+            Normalizer(columns=['x'], norm='l2', output_columns=['x'])
+        """
+        return _MAGIC + bytes(cloudpickle.dumps(self))
+
+    @classmethod
+    def get_preprocessor_class_id(cls) -> str:
+        """The name of its kind, the same in every version."""
+        if cls._identifier is not None:
+            return cls._identifier
+        return "io.ray.preprocessors." + re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def set_preprocessor_class_id(cls, identifier: str) -> None:
+        """Give its kind another name."""
+        cls._identifier = identifier
+
+    @classmethod
+    def get_version(cls) -> int:
+        """The version of its kind."""
+        return cls._version
+
+    @classmethod
+    def set_version(cls, version: int) -> None:
+        """Give its kind another version."""
+        cls._version = version
 
 
 def _shown(value: Any) -> str:
@@ -227,7 +304,11 @@ def _shown(value: Any) -> str:
 
 
 def _plain_frame(table: Any) -> Any:
-    return convert.table_to_pandas(table.replace_schema_metadata({b"skate.pandas": b"1"}))
+    frame = convert.table_to_pandas(table.replace_schema_metadata({b"skate.pandas": b"1"}))
+    for place, column in enumerate(table.columns):
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            frame[table.column_names[place]] = column.to_pylist()  # lists, and no arrays: they stay lists
+    return frame
 
 
 class _Apply:
@@ -237,11 +318,10 @@ class _Apply:
         self._preprocessor = preprocessor
         self.__name__ = type(preprocessor).__name__
 
-    def __call__(self, frame: Any) -> Any:
-        if isinstance(frame, dict):
-            return self._preprocessor._transform_numpy(frame)
-        plain = _plain_frame(convert.table_from_pandas(frame))
-        return self._preprocessor._transform_pandas(plain)
+    def __call__(self, batch: Any) -> Any:
+        if isinstance(batch, dict):
+            return self._preprocessor._transform_numpy(batch)
+        return self._preprocessor._transform_pandas(_plain_frame(batch))
 
 
 def output_names(columns: list[str], output_columns: list[str] | None) -> list[str]:

@@ -221,6 +221,8 @@ def tiny(tmp_path: Path) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # a process that imports torch and transformers
 @pytest.mark.usefixtures("session")
 def test_embeddings_of_a_model_of_transformers(tiny: str) -> None:
     processor = llm.build_processor(

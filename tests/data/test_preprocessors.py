@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import skate.data
@@ -128,7 +129,6 @@ def test_labels_come_back() -> None:
         (lambda: pp.Normalizer(["a"], norm="l7"), "not supported"),
         (lambda: pp.PowerTransformer(["a"], 1, method="other"), "not supported"),
         (lambda: pp.Concatenator(["a", "a"]), "named twice"),
-        (lambda: pp.CustomKBinsDiscretizer(["a"], bins={"b": [1]}), "says nothing"),
     ],
 )
 def test_wrong_arguments_are_told(make: Any, words: str) -> None:
@@ -150,3 +150,78 @@ def test_a_preprocessor_of_ones_own_for_arrays() -> None:
 
     assert Double().transform(skate.data.range(3)).take_all() == [{"id": 0}, {"id": 2}, {"id": 4}]
     assert Double().transform_batch({"id": np.array([2])})["id"].tolist() == [4]
+
+
+def test_encoders_refuse_missing_values_and_unknown_columns() -> None:
+    letters = skate.data.from_items([{"c": "x"}, {"c": "y"}])
+    holes = pd.DataFrame({"c": ["x", None]})
+    kinds: list[Any] = [pp.OrdinalEncoder(["c"]), pp.OneHotEncoder(["c"]), pp.LabelEncoder("c")]
+    for encoder in kinds:
+        with pytest.raises(ValueError, match="Unable to fit column because it contains null values"):
+            encoder.fit(skate.data.from_pandas(holes))
+        encoder.fit(letters)
+        with pytest.raises(
+            ValueError, match=r"Unable to transform columns \['c'\] because they contain null"
+        ):
+            encoder.transform_batch(holes)
+        with pytest.raises(ValueError, match="no such column"):
+            encoder.fit(letters.rename_columns({"c": "d"}))
+    with pytest.raises(ValueError, match=r"You set `max_categories` for z, which is not present in \['c'\]"):
+        pp.OneHotEncoder(["c"], max_categories={"z": 1}).fit(letters)
+
+
+def test_bins_are_checked_when_they_are_fitted() -> None:
+    numbers = skate.data.from_pandas(pd.DataFrame({"a": [1.0, float("inf")], "n": [float("nan")] * 2}))
+    with pytest.raises(TypeError, match="must be an integer or a dict of integers, got 2.5"):
+        pp.UniformKBinsDiscretizer(["a"], bins=2.5).fit(numbers)
+    with pytest.raises(ValueError, match="If `bins` is a dictionary"):
+        pp.UniformKBinsDiscretizer(["a", "n"], bins={"a": 2}).fit(numbers)
+    with pytest.raises(ValueError, match="contains infinity"):
+        pp.UniformKBinsDiscretizer(["a"], bins=2).fit(numbers)
+    with pytest.raises(ValueError, match="no values to bin"):
+        pp.UniformKBinsDiscretizer(["n"], bins=2).fit(numbers)
+
+
+class Double(Preprocessor):
+    """One of a user's own."""
+
+    _is_fittable = False
+
+    def __init__(self) -> None:
+        self.factor = 2
+
+    def _transform_pandas(self, df: pd.DataFrame) -> pd.DataFrame:
+        df["a"] = df["a"] * self.factor
+        return df
+
+
+def test_preprocessors_are_kept_as_bytes_or_text() -> None:
+    scaler = pp.StandardScaler(["id"]).fit(skate.data.range(3))
+    kept = scaler.serialize()
+    assert kept.startswith(b"CPKL:") and Preprocessor.deserialize(kept).stats_ == scaler.stats_
+    text = Double().serialize()
+    assert isinstance(text, str) and Preprocessor.deserialize(text).factor == 2
+    for junk in (b"junk", "anVuaw=="):
+        with pytest.raises(ValueError, match="Failed to deserialize preprocessor"):
+            Preprocessor.deserialize(junk)
+    assert (
+        pp.UniformKBinsDiscretizer.get_preprocessor_class_id()
+        == "io.ray.preprocessors.uniform_kbins_discretizer"
+    )
+    assert pp.MaxAbsScaler.get_version() == 1
+
+
+def test_columns_of_lists_stay_lists_and_batches_keep_their_kind() -> None:
+    dataset = skate.data.from_pandas(pd.DataFrame({"a": [1.0], "l": [["u", "v"]]}))
+    assert Double().transform(dataset).take_all() == [{"a": 2.0, "l": ["u", "v"]}]
+    assert isinstance(Double().transform_batch({"a": np.array([1.0])}), pd.DataFrame)
+    scaler = pp.StandardScaler(["a"]).fit(dataset)
+    assert isinstance(scaler.transform_batch(pa.table({"a": [1.0]})), pa.Table)
+    with pytest.raises(ValueError, match="only implemented for"):
+        Double().transform_batch([1])
+
+    class Nothing(Preprocessor):
+        _is_fittable = False
+
+    with pytest.raises(NotImplementedError, match="At least one of these"):
+        Nothing().transform(dataset)

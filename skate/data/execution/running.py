@@ -119,7 +119,10 @@ class Tolerance:
             self.failed += 1
             left = "any number" if self.most < 0 else str(self.most - self.failed)
             _log.warning(
-                "%s: a block is left out (%s more may be, by max_errored_blocks): %s", self.name, left, error
+                "%s: a block is left out (%s more may be, by max_errored_blocks): %s",
+                self.name,
+                left,
+                str(error).strip().rpartition("\n")[2],
             )
             return
         yield from whole

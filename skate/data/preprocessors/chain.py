@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skate.data.preprocessor import Preprocessor
+from skate.data.preprocessor import Preprocessor, SerializablePreprocessorBase
 
 if TYPE_CHECKING:
     import pandas
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from skate.data.dataset import Dataset
 
 
-class Chain(Preprocessor):
+class Chain(SerializablePreprocessorBase):
     """Each preprocessor learns from what those before it made.
 
     Args:

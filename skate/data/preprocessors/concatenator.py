@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skate.data.preprocessor import Preprocessor
+from skate.data.preprocessor import SerializablePreprocessorBase
 
 if TYPE_CHECKING:
     import pandas
 
 
-class Concatenator(Preprocessor):
+class Concatenator(SerializablePreprocessorBase):
     """Makes one column of vectors of several, which it takes away.
 
     Args:
@@ -62,7 +62,7 @@ class Concatenator(Preprocessor):
         missing = [column for column in self.columns if column not in df]
         if missing and self.raise_if_missing:
             raise ValueError(
-                f"Missing columns specified in 'columns': {missing}; there are {list(df.columns)}."
+                f"Missing columns specified in '{self.columns}': {missing}; there are {list(df.columns)}."
             )
         present = [column for column in self.columns if column in df]
         if self.flatten:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skate.data import aggregate as ag
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import Preprocessor, SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     import pandas
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skate.data.dataset import Dataset
 
 
-class _Discretizer(Preprocessor):
+class _Discretizer(SerializablePreprocessorBase):
     def __init__(
         self,
         columns: list[str],
@@ -27,8 +27,6 @@ class _Discretizer(Preprocessor):
         dtypes: dict[str, Any] | None = None,
         output_columns: list[str] | None = None,
     ) -> None:
-        if isinstance(bins, dict) and (missing := set(columns) - set(bins)):
-            raise ValueError(f"bins={bins} says nothing of the columns {sorted(missing)}.")
         self.columns = columns
         self.bins = bins
         self.right = right
@@ -40,9 +38,17 @@ class _Discretizer(Preprocessor):
     def _edges(self, column: str) -> Any:
         raise NotImplementedError
 
+    def _require_bins(self) -> None:
+        if isinstance(self.bins, dict) and (missing := set(self.columns) - set(self.bins)):
+            raise ValueError(
+                "If `bins` is a dictionary, all elements of `columns` must be present in it. There is nothing for "
+                f"{sorted(missing)}."
+            )
+
     def _transform_pandas(self, df: pandas.DataFrame) -> pandas.DataFrame:
         import pandas
 
+        self._require_bins()
         cut_of: Any = pandas.cut
         made = {}
         for column, out in zip(self.columns, self.output_columns, strict=True):
@@ -92,16 +98,27 @@ class UniformKBinsDiscretizer(_Discretizer):
     """
 
     def _fit(self, ds: Dataset) -> Preprocessor:
+        self._require_bins()
+        for count in self.bins.values() if isinstance(self.bins, dict) else [self.bins]:
+            if not isinstance(count, int):
+                raise TypeError(f"`bins` must be an integer or a dict of integers, got {self.bins}")
         aggs = [kind(column) for column in self.columns for kind in (ag.Min, ag.Max)]
         found = ds.aggregate(*aggs)
         self.stats_ = {}
         for column in self.columns:
             count = self.bins[column] if isinstance(self.bins, dict) else self.bins
-            if not isinstance(count, int) or count < 1:
+            low, high = found[f"min({column})"], found[f"max({column})"]
+            if count < 1:
+                raise ValueError(f"`bins` must be positive, got {count} for column {column!r}.")
+            if low is None or low != low:
                 raise ValueError(
-                    f"`bins` must be a positive whole number, got {count!r} for column {column!r}."
+                    f"Column {column} has no values to bin. Check the data used to fit the discretizer."
                 )
-            self.stats_[column] = self._uniform(found[f"min({column})"], found[f"max({column})"], count)
+            if np.isinf([low, high]).any():
+                raise ValueError(
+                    f"Cannot specify integer `bins` when input data contains infinity, as column {column!r} does."
+                )
+            self.stats_[column] = self._uniform(low, high, count)
         return self
 
     def _uniform(self, low: float, high: float, count: int) -> np.ndarray[Any, Any]:

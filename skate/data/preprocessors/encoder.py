@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skate.data import convert
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import Preprocessor, SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     import pandas
@@ -32,8 +32,8 @@ def _count(ds: Dataset, columns: list[str], in_lists: bool) -> dict[str, Counter
             for value in convert.column_to_list(table.column(column)):
                 if value is None or (value != value and not _is_list(value)):
                     raise ValueError(
-                        f"Unable to fit column {column!r} because it contains null values. Consider imputing missing "
-                        "values first."
+                        "Unable to fit column because it contains null values. Consider imputing missing values first. "
+                        f"The column is {column!r}."
                     )
                 if _is_list(value):
                     counts[column].update(value if in_lists else [tuple(value)])
@@ -47,7 +47,7 @@ def _numbered(counts: Counter[Any], most: int | None = None) -> dict[Any, int]:
     return {value: number for number, value in enumerate(sorted(values))}
 
 
-class _CategoryEncoder(Preprocessor):
+class _CategoryEncoder(SerializablePreprocessorBase):
     columns: list[str]
     output_columns: list[str]
     _in_lists = True
@@ -56,6 +56,12 @@ class _CategoryEncoder(Preprocessor):
         return None
 
     def _fit(self, ds: Dataset) -> Preprocessor:
+        known = ds.columns()
+        for name in self.columns:
+            if known is not None and name not in known:
+                raise ValueError(
+                    f"You specified the column '{name}', but there's no such column in the dataset. The dataset has columns: {known}"
+                )
         counts = _count(ds, self.columns, self._in_lists)
         self.stats_ = {
             f"unique_values({column})": _numbered(counts[column], self._most(column))
@@ -69,6 +75,11 @@ class _CategoryEncoder(Preprocessor):
     def _transform_pandas(self, df: pandas.DataFrame) -> pandas.DataFrame:
         import pandas
 
+        holes = [name for name in self.columns if df[name].isna().any()]
+        if holes:
+            raise ValueError(
+                f"Unable to transform columns {holes} because they contain null values. Consider imputing missing values first."
+            )
         encoded = {}
         for column, out in zip(self.columns, self.output_columns, strict=True):
             numbers = self.stats_[f"unique_values({column})"]
@@ -88,6 +99,8 @@ class OrdinalEncoder(_CategoryEncoder):
         encode_lists: Whether the items of lists are encoded, and not the lists as a whole.
         output_columns: Their names in the result; default: the same.
     """
+
+    _gives_tables = True
 
     def __init__(
         self, columns: list[str], *, encode_lists: bool = True, output_columns: list[str] | None = None
@@ -118,6 +131,7 @@ class OneHotEncoder(_CategoryEncoder):
     """
 
     _in_lists = False
+    _gives_tables = True
 
     def __init__(
         self,
@@ -132,6 +146,14 @@ class OneHotEncoder(_CategoryEncoder):
 
     def _most(self, column: str) -> int | None:
         return self.max_categories.get(column)
+
+    def _fit(self, ds: Dataset) -> Preprocessor:
+        for name in self.max_categories:
+            if name not in self.columns:
+                raise ValueError(
+                    f"You set `max_categories` for {name}, which is not present in {self.columns}."
+                )
+        return super()._fit(ds)
 
     def _encode(self, value: Any, numbers: dict[Any, int]) -> Any:
         vector = np.zeros(len(numbers), dtype=np.uint8)
@@ -151,6 +173,7 @@ class MultiHotEncoder(OneHotEncoder):
     """
 
     _in_lists = True
+    _gives_tables = False
 
     def _encode(self, value: Any, numbers: dict[Any, int]) -> Any:
         vector = np.zeros(len(numbers), dtype=np.int64)
@@ -211,7 +234,7 @@ class _Inverse:
         return frame
 
 
-class Categorizer(Preprocessor):
+class Categorizer(SerializablePreprocessorBase):
     """Columns as pandas categories.
 
     Args:

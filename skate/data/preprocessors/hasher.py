@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skate.data.preprocessor import Preprocessor
+from skate.data.preprocessor import SerializablePreprocessorBase
 
 if TYPE_CHECKING:
     import pandas
@@ -18,7 +18,7 @@ def place_of(token: object, size: int) -> int:
     return int(hashlib.sha256(str(token).encode()).hexdigest(), 16) % size
 
 
-class FeatureHasher(Preprocessor):
+class FeatureHasher(SerializablePreprocessorBase):
     """Makes vectors of columns of counts: each column's name is hashed to a place, where its values are added.
 
     Args:

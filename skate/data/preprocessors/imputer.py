@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate.data import aggregate as ag
 from skate.data import convert
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import Preprocessor, SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     import pandas
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _STRATEGIES = ["mean", "most_frequent", "constant"]
 
 
-class SimpleImputer(Preprocessor):
+class SimpleImputer(SerializablePreprocessorBase):
     """Fills in nulls and NaN.
 
     Args:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     import pandas
@@ -18,7 +18,7 @@ _NORMS = {
 }
 
 
-class Normalizer(Preprocessor):
+class Normalizer(SerializablePreprocessorBase):
     """Divides the columns of each row by their common length.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate.data import aggregate as ag
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import Preprocessor, SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     import pandas
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from skate.data.dataset import Dataset
 
 
-class _Scaler(Preprocessor):
+class _Scaler(SerializablePreprocessorBase):
     def __init__(self, columns: list[str], output_columns: list[str] | None = None) -> None:
         self.columns = columns
         self.output_columns = output_names(columns, output_columns)
@@ -46,6 +46,8 @@ class StandardScaler(_Scaler):
         columns: The columns.
         output_columns: Their names in the result; default: the same.
     """
+
+    _gives_tables = True
 
     def _aggregations(self, column: str) -> list[ag.AggregateFn]:
         return [ag.Mean(column), ag.Std(column, ddof=0)]

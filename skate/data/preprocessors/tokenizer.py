@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ def simple_split_tokenizer(value: str) -> list[str]:
     return value.split(" ")
 
 
-class Tokenizer(Preprocessor):
+class Tokenizer(SerializablePreprocessorBase):
     """Splits texts into tokens.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skate.data.interop import require_module
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-class TorchVisionPreprocessor(Preprocessor):
+class TorchVisionPreprocessor(SerializablePreprocessorBase):
     """Applies a transform to each image, or to batches of them.
 
     Args:
@@ -26,6 +26,7 @@ class TorchVisionPreprocessor(Preprocessor):
     """
 
     _is_fittable = False
+    _identifier = "io.ray.preprocessors.torchvision_preprocessor"
 
     def __init__(
         self,
@@ -38,6 +39,11 @@ class TorchVisionPreprocessor(Preprocessor):
         self.output_columns = output_names(columns, output_columns)
         self.transform_fn = transform
         self._batched = batched
+
+    @property
+    def torchvision_transform(self) -> Callable[[Any], Any]:
+        """The transform."""
+        return self.transform_fn
 
     def __repr__(self) -> str:
         return (

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import SerializablePreprocessorBase, output_names
 
 if TYPE_CHECKING:
     import pandas
 
 
-class PowerTransformer(Preprocessor):
+class PowerTransformer(SerializablePreprocessorBase):
     """The transform of Yeo and Johnson, or of Box and Cox.
 
     Args:

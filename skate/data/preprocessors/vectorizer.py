@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from skate.data.preprocessor import Preprocessor, output_names
+from skate.data.preprocessor import Preprocessor, SerializablePreprocessorBase, output_names
 from skate.data.preprocessors.hasher import place_of
 from skate.data.preprocessors.tokenizer import simple_split_tokenizer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skate.data.dataset import Dataset
 
 
-class _Vectorizer(Preprocessor):
+class _Vectorizer(SerializablePreprocessorBase):
     columns: list[str]
     output_columns: list[str]
     tokenization_fn: Callable[[str], list[str]]
