@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -23,6 +24,7 @@ from skate.job_submission._records import DriverInfo, JobDetails, JobInfo, JobSt
 
 _START = "import sys; sys.path[:0] = [sys.argv[2]]; from skate.job_submission._service import start; start(sys.argv[1])"
 _PATIENCE = 60.0  # seconds for an answer
+_TAKE_OVER = 10.0  # seconds for another service to be there, when one has died
 
 
 class JobSubmissionClient:
@@ -241,8 +243,10 @@ class JobSubmissionClient:
         """
         request = self._request(op, arguments)
         line = self._exchange(request)
-        if not line and op != "submit":
-            line = self._exchange(request)  # the service has died just now, and another takes over
+        deadline = time.monotonic() + _TAKE_OVER
+        while not line and op != "submit" and time.monotonic() < deadline:
+            time.sleep(0.05)  # the service has died just now, and another takes over
+            line = self._exchange(request)
         if not line:
             raise ConnectionError(f"session {self._entry.name} gave no answer: has it ended?")
         return _value(json.loads(line))

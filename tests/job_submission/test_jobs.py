@@ -92,6 +92,7 @@ def test_the_program_is_known_while_it_runs(client: JobSubmissionClient, tmp_pat
     (tmp_path / "waits.py").write_text(code)
     job = client.submit_job(entrypoint=f"python {tmp_path / 'waits.py'}")
     logs_with(client, job, "in")
+    wait_until(lambda: client.get_job_info(job).driver_info, _PATIENCE, "the session to know of the program")
     info = client.get_job_info(job)
     assert info.status == JobStatus.RUNNING
     assert info.driver_info is not None and psutil.pid_exists(int(info.driver_info.pid))
