@@ -145,7 +145,7 @@ def test_serves_own_service_and_applications_by_name(channel: grpc.Channel, stub
         assert error.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_a_deadline_cancels_in_the_replica(stub: Any) -> None:
+def test_a_client_that_goes_away_cancels_in_the_replica(stub: Any) -> None:
     @skate.remote
     class Seen:
         def __init__(self) -> None:
@@ -164,6 +164,7 @@ def test_a_deadline_cancels_in_the_replica(stub: Any) -> None:
         async def Method1(self, message: Any) -> Any:  # noqa: N802
             import asyncio
 
+            await seen.note.remote("started")
             try:
                 await asyncio.sleep(600)
             except asyncio.CancelledError:
@@ -171,11 +172,14 @@ def test_a_deadline_cancels_in_the_replica(stub: Any) -> None:
                 raise
 
     serve.run(Slow.bind(), name="slow")
+    call = stub.Method1.future(pb.UserDefinedMessage())
+    until(lambda: skate.get(seen.all.remote()) == ["started"])
+    call.cancel()
+    until(lambda: skate.get(seen.all.remote()) == ["started", "cancelled"])
     with pytest.raises(grpc.RpcError) as raised:
         stub.Method1(pb.UserDefinedMessage(), timeout=0.5)
     error: Any = raised.value
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    until(lambda: skate.get(seen.all.remote()) == ["cancelled"])
     skate.kill(seen)
 
 
