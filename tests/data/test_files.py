@@ -82,6 +82,9 @@ def test_files_of_different_schemas_are_joined(tmp_path: Path) -> None:
     dataset = skate.data.read_parquet(str(tmp_path))
     assert dataset.columns() == ["a", "b"]
     assert dataset.sum("a") == 3.5
+    assert dataset.take_all() == [{"a": 1.0, "b": None}, {"a": 2.5, "b": "x"}]
+    assert dataset.select_columns(["b"]).take_all() == [{"b": None}, {"b": "x"}]
+    assert skate.data.read_parquet(str(tmp_path), columns=["b"], include_paths=True).count() == 2
 
 
 @pytest.mark.parametrize("read", [skate.data.read_parquet, skate.data.read_csv, skate.data.read_text])

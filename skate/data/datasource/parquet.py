@@ -203,13 +203,15 @@ class ParquetDatasource(FileBasedDatasource):
     ) -> list[ReadTask]:
         """Parts of about one number of files, or of row groups where there are fewer files than parts."""
         heads = self._footers()
+        schema = self.schema
+        wanted = schema if any(head[0] != heads[0][0] for head in heads) else None
         order = np.array_split(np.arange(len(self._files)), max(1, min(parallelism, len(self._files))))
         tasks = []
         for part in order:
             paths = [self._files[int(i)][0] for i in part]
             rows = None if self.rows is None else sum(heads[int(i)][1] for i in part)
             meta = BlockMetadata(rows, sum(heads[int(i)][2] for i in part), None, paths)
-            tasks.append(ReadTask(_ReadParquet(self, paths), meta, self.schema, per_task_row_limit))
+            tasks.append(ReadTask(_ReadParquet(self, paths, wanted), meta, schema, per_task_row_limit))
         return tasks
 
     def read_file(self, path: str) -> Iterator[pa.Table]:
@@ -237,6 +239,8 @@ class ParquetDatasource(FileBasedDatasource):
         )
         in_file = set(dataset.schema.names)
         columns = None if self._columns is None else [name for name in self._columns if name in in_file]
+        if columns == [] and in_file:
+            columns = [dataset.schema.names[0]]  # none of those that are asked for: it tells how many rows there are
         row_filter = self._filter
         if self._predicate is not None:
             own = self._predicate.to_pyarrow()
@@ -268,17 +272,20 @@ class ParquetDatasource(FileBasedDatasource):
             keep = [n for n in self._columns if n in table.column_names]
             if self._include_paths and "path" not in keep:
                 keep.append("path")
-            table = table.select(keep)
+            table = table.select(keep) if keep else table
         return self._udf(table) if self._udf is not None else table
 
 
 class _ReadParquet:
-    def __init__(self, source: ParquetDatasource, paths: list[str]) -> None:
-        self._source, self._paths = source, paths
+    """Reads files; where they differ in their columns, all blocks get the columns of all (`wanted`)."""
+
+    def __init__(self, source: ParquetDatasource, paths: list[str], wanted: pa.Schema | None) -> None:
+        self._source, self._paths, self._wanted = source, paths, wanted
 
     def __call__(self) -> Iterator[pa.Table]:
         for path in self._paths:
-            yield from self._source.read_file(path)
+            for table in self._source.read_file(path):
+                yield table if self._wanted is None else convert.align(table, self._wanted)
 
 
 def _is_special(kind: pa.DataType) -> bool:
