@@ -240,7 +240,8 @@ class ParquetDatasource(FileBasedDatasource):
         in_file = set(dataset.schema.names)
         columns = None if self._columns is None else [name for name in self._columns if name in in_file]
         if columns == [] and in_file:
-            columns = [dataset.schema.names[0]]  # none of those that are asked for: it tells how many rows there are
+            # None of those that are asked for: any column tells how many rows there are.
+            columns = [dataset.schema.names[0]]
         row_filter = self._filter
         if self._predicate is not None:
             own = self._predicate.to_pyarrow()
