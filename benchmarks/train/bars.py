@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import AtMost, Row
+from benchmarks.rows import AtMost, Row, Within
 
 __all__ = ["ROWS"]
 
@@ -22,5 +22,40 @@ ROWS: tuple[Row, ...] = (
         "warm",
         "s",
         (AtMost(0.5),),
+    ),
+    Row(
+        "ddp.cnn",
+        "a step of a small convolutional network on digits, two workers over gloo; losses equal to torchrun's",
+        "ddp.steps",
+        "cnn",
+        "s",
+        (Within(1.02),),
+        "torchrun",
+    ),
+    Row(
+        "ddp.mlp",
+        "a step of a small perceptron on flights, two workers over gloo; losses equal to torchrun's",
+        "ddp.steps",
+        "mlp",
+        "s",
+        (Within(1.02),),
+        "torchrun",
+    ),
+    Row(
+        "ingest.epoch",
+        "an epoch over features of flights through get_dataset_shard, in batches of 1,024",
+        "ddp.ingest",
+        "epoch",
+        "s",
+        (Within(1.0),),
+        "DataLoader",
+    ),
+    Row(
+        "recovery.again",
+        "from the kill of a worker to the next all-reduce of the new group",
+        "ddp.recovery",
+        "again",
+        "s",
+        (AtMost(3.0),),
     ),
 )

@@ -35,16 +35,22 @@ class CheckpointManager:
         config: How many are kept, and by which score.
     """
 
-    def __init__(self, config: CheckpointConfig | None = None) -> None:
+    def __init__(self, config: Any = None) -> None:
         self.config = config or CheckpointConfig()
         self._kept: list[TrainingResult] = []
         self._newest: TrainingResult | None = None
+        self._held: set[int] = set()
 
     @property
     def best(self) -> list[TrainingResult]:
         """The best `num_to_keep`, the worst of them first; without a score, the newest, the oldest of them first."""
         limit = self.config.num_to_keep
         return list(self._kept if limit is None else self._kept[-limit:])
+
+    @property
+    def kept(self) -> list[TrainingResult]:
+        """All that are kept, the worst of them first; without a score, the oldest of them first."""
+        return list(self._kept)
 
     @property
     def best_and_newest(self) -> list[TrainingResult]:
@@ -57,24 +63,51 @@ class CheckpointManager:
         """The one that was registered last."""
         return self._newest
 
-    def register(self, result: TrainingResult) -> list[TrainingResult]:
+    def load(self, kept: list[TrainingResult], newest: TrainingResult | None) -> None:
+        """Begin with what another manager has kept.
+
+        Args:
+            kept: Its `kept`.
+            newest: Its `newest`, one of these.
+        """
+        self._kept, self._newest = list(kept), newest
+
+    def register(self, result: TrainingResult, hold: bool = False) -> list[TrainingResult]:
         """Take note of a new checkpoint.
 
         Args:
             result: The checkpoint with its metrics.
+            hold: Whether to keep it in any case, until `release`: its metrics are not all there yet.
 
         Returns:
             Those that are no longer kept, to be deleted.
         """
         self._newest = result
         self._kept.append(result)
+        if hold:
+            self._held.add(id(result))
+        return self._dropped()
+
+    def release(self, result: TrainingResult) -> list[TrainingResult]:
+        """A checkpoint that was held has all its metrics.
+
+        Returns:
+            Those that are no longer kept, to be deleted.
+        """
+        self._held.discard(id(result))
+        return self._dropped()
+
+    def _dropped(self) -> list[TrainingResult]:
         if self.config.checkpoint_score_attribute is not None:
             self._kept.sort(key=self._score)  # stable: of equal scores the newer is kept
         limit = self.config.num_to_keep
         if limit is None:
             return []
-        dropped = [kept for kept in self._kept[:-limit] if kept is not result]
-        self._kept = [kept for kept in self._kept if not any(kept is one for one in dropped)]
+        dropped = [
+            kept for kept in self._kept[:-limit] if kept is not self._newest and id(kept) not in self._held
+        ]
+        gone = {id(each) for each in dropped}
+        self._kept = [kept for kept in self._kept if id(kept) not in gone]
         return dropped
 
     def _score(self, result: TrainingResult) -> tuple[bool, float]:

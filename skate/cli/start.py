@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the session and say how to join it."""
-    from skate.engine.local import standing_session, start_standing_session, stop_session
+    from skate.engine.local import start_standing_session, stop_session
 
     config = InitConfig(
         num_cpus=arguments.num_cpus,
@@ -51,7 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
         object_store_memory=arguments.object_store_memory,
         preload=tuple(arguments.preload),
     )
-    other = standing_session()
     try:
         name = start_standing_session(config)
     except ConnectionError as error:
@@ -63,8 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         "skate.init() without an address joins the youngest. `skate status` shows it, `skate stop` ends it."
     )
-    if other is not None:
-        print(f"\nSession {other} was running already and goes on: `skate stop --address {other}` ends it.")
     if arguments.block:
         import signal
 

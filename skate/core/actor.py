@@ -12,7 +12,6 @@ from skate.core import runtime, serialize
 from skate.core.ids import ActorID
 from skate.core.options import ActorOptions, MethodOptions
 from skate.core.signature import CallShape, module_of
-from skate.exceptions import ActorHandleNotFoundError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -227,14 +226,6 @@ class ActorState:
     def __reduce__(self) -> tuple[Any, ...]:
         serialize.note_nested(self)
         return restore_actor, (self.key, self.meta)
-
-
-def not_of_this_session(actor: ActorState) -> ActorHandleNotFoundError:
-    """What to raise for the handle of an actor of an earlier session."""
-    return ActorHandleNotFoundError(
-        f"ActorHandle objects are not valid across Ray sessions: this one is of another session's actor of class {actor.meta.class_name}. "
-        "Create the actor again in this session, or find one with get_actor()."
-    )
 
 
 def restore_actor(key: int, meta: ActorMeta) -> ActorState:

@@ -165,14 +165,6 @@ def _key_in(binary: bytes) -> int:
     return int.from_bytes(binary[4:], "big")
 
 
-def not_of_this_session(ref: ObjectRef[Any]) -> ValueError:
-    """What to raise for a ref of an earlier session, or one that nobody has made."""
-    return ValueError(
-        f"{ref!r}: this is a Ray object whose owner is unknown. It is of a session that has ended, or its id was made up: make the "
-        "object again in this session, by put() or .remote()."
-    )
-
-
 def restore_ref(key: int) -> ObjectRef[Any]:
     """The ref of this process for `key`: what unpickling a ref gives."""
     engine = runtime.engine

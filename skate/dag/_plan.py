@@ -14,7 +14,7 @@ from skate.dag.base import DAGNodeBase
 from skate.dag.class_node import ClassMethodNode
 from skate.dag.collective_node import CollectiveOutputNode
 from skate.dag.function_node import FunctionNode
-from skate.dag.input_node import IN_CONTEXT_MANAGER, DAGInputData, InputAttributeNode, InputNode
+from skate.dag.input_node import DAGInputData, InputAttributeNode, InputNode
 from skate.dag.output_node import MultiOutputNode
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _check(output: DAGNode, order: list[DAGNode], results: list[Any]) -> list[DA
             raise ValueError(f"A compiled graph's result is a method call's, and {result!r} is none.")
     whole = [node for node in inputs if isinstance(node, InputNode)]
     for given in whole:
-        given.set_context(IN_CONTEXT_MANAGER, True)  # to be compiled, it need not have been used as one
+        given.check_context()
         used = {node.key for node in inputs if isinstance(node, InputAttributeNode)}
         unused = [key for key in given.input_attribute_nodes if key not in used]
         if unused:

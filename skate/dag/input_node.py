@@ -51,12 +51,20 @@ class InputNode(DAGNode):
             self._bound_other_args_to_resolve["result_type_string"] = _type_name(input_type)
 
     def _execute_impl(self, *args: Any, **kwargs: Any) -> Any:
+        self.check_context()
+        return resolve_input(args, kwargs)
+
+    def check_context(self) -> None:
+        """Make sure that it was used as a context manager.
+
+        Raises:
+            AssertionError: it was not.
+        """
         if not self._bound_other_args_to_resolve.get(IN_CONTEXT_MANAGER):
             raise AssertionError(
                 "InputNode is a singleton instance that should be only used in context manager for dag building and "
                 "execution: `with InputNode() as given: graph = f.bind(given)`."
             )
-        return resolve_input(args, kwargs)
 
     def __enter__(self) -> Self:
         self.set_context(IN_CONTEXT_MANAGER, True)

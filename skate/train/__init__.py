@@ -1,7 +1,8 @@
 """Training on several workers.
 
 v2/api/        the public classes: DataParallelTrainer, Result, errors, callbacks
-torch/         TorchTrainer, and what a training loop of PyTorch needs
+torch/         TorchTrainer, and what a training loop of PyTorch needs; lightning/, huggingface/ stand on it
+xgboost/, lightgbm/, tensorflow/, v2/jax/  trainers of other frameworks
 collective/    small values and barriers between workers
 backend.py     how workers are prepared for a framework
 context.py     what a training function can ask about its run
@@ -27,10 +28,18 @@ from skate.train._functions import (
 from skate.train.backend import BackendConfig
 from skate.train.context import TrainContext, get_context
 from skate.train.v2.api.callback import UserCallback
-from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
+from skate.train.v2.api.exceptions import (
+    ControllerError,
+    NCCLHangError,
+    PreemptionError,
+    TrainingFailedError,
+    WorkerGroupError,
+)
+from skate.train.v2.api.preemption import PreemptionInfo, get_preemption_info
 from skate.train.v2.api.report_config import CheckpointConsistencyMode, CheckpointUploadMode
 from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint, ReportedCheckpointStatus
 from skate.train.v2.api.result import Result
+from skate.train.v2.api.validation_config import ValidationConfig, ValidationFn, ValidationTaskConfig
 
 __all__ = [
     "TRAIN_DATASET_KEY",
@@ -43,6 +52,9 @@ __all__ = [
     "DataConfig",
     "FailureConfig",
     "LoggingConfig",
+    "NCCLHangError",
+    "PreemptionError",
+    "PreemptionInfo",
     "ReportedCheckpoint",
     "ReportedCheckpointStatus",
     "Result",
@@ -52,10 +64,14 @@ __all__ = [
     "TrainContext",
     "TrainingFailedError",
     "UserCallback",
+    "ValidationConfig",
+    "ValidationFn",
+    "ValidationTaskConfig",
     "WorkerGroupError",
     "get_all_reported_checkpoints",
     "get_checkpoint",
     "get_context",
     "get_dataset_shard",
+    "get_preemption_info",
     "report",
 ]

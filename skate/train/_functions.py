@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from skate.air._checkpoint import Checkpoint
     from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint
+    from skate.train.v2.api.validation_config import ValidationTaskConfig
 
 
 def report(
@@ -21,7 +22,7 @@ def report(
     checkpoint_upload_mode: CheckpointUploadMode = CheckpointUploadMode.SYNC,
     delete_local_checkpoint_after_upload: bool | None = None,
     checkpoint_upload_fn: Callable[[Checkpoint, str], Checkpoint] | None = None,
-    validation: Any = False,
+    validation: bool | ValidationTaskConfig = False,
 ) -> None:
     """Report metrics and, if there is one, a checkpoint. Every worker of a run has to call it equally often.
 
@@ -34,21 +35,19 @@ def report(
             background.
         checkpoint_upload_fn: Copies it, instead: called with the checkpoint and the directory's name, it returns the
             checkpoint that it has made.
-        validation: Not supported yet.
+        validation: Whether the checkpoint is validated beside the training, by the trainer's `ValidationConfig`; or what this
+            validation is given.
 
     Raises:
         RuntimeError: called where no training function runs.
-        NotImplementedError: `validation` was given.
+        ValueError: `validation` was given, but the trainer has no `validation_config`.
     """
-    if validation:
-        raise NotImplementedError(
-            "report(validation=…) is not supported yet: validate in the training function."
-        )
     options: dict[str, Any] = {
         "checkpoint_dir_name": checkpoint_dir_name,
         "checkpoint_upload_mode": checkpoint_upload_mode,
         "delete_local_checkpoint_after_upload": delete_local_checkpoint_after_upload,
         "checkpoint_upload_fn": checkpoint_upload_fn,
+        "validation": validation,
     }
     _session.present("report").report(metrics, checkpoint, **options)
 
@@ -79,11 +78,11 @@ def get_all_reported_checkpoints(
     consistency_mode: CheckpointConsistencyMode = CheckpointConsistencyMode.VALIDATED,
     timeout_s: float | None = None,
 ) -> list[ReportedCheckpoint]:
-    """All checkpoints that this run has kept. Every worker of the run has to call it.
+    """All checkpoints that this run has kept. It waits until those that are reported already are kept.
 
     Args:
-        consistency_mode: Accepted for Ray's programs: there is no validation yet.
-        timeout_s: Accepted for Ray's programs.
+        consistency_mode: Whether it waits until their validations have ended, too.
+        timeout_s: Seconds after which it waits no longer, and lists what there is; None: it waits as long as it takes.
 
     Returns:
         The checkpoints with their metrics, the newest last.
@@ -93,4 +92,4 @@ def get_all_reported_checkpoints(
     """
     from skate.train._run.session import present_worker
 
-    return present_worker("get_all_reported_checkpoints").reported_checkpoints(consistency_mode)
+    return present_worker("get_all_reported_checkpoints").reported_checkpoints(consistency_mode, timeout_s)

@@ -70,5 +70,6 @@ def get_context() -> TrainContext:
     Raises:
         RuntimeError: called where no training function runs.
     """
-    session.present("get_context")
-    return TrainContext()
+    from skate.train.v2.api.context import context_of
+
+    return context_of(session.present("get_context"))

@@ -65,6 +65,10 @@ CLIENTS |= {
     "clickhouse": Client((*_DATA, "chdb==4.4.0", "clickhouse-connect==1.12.0")),
     "snowflake": Client((*_DATA, "snowflake-connector-python[pandas]<5", "fakesnow==0.12.1")),
     "delta_sharing": Client((*_DATA, "delta-sharing==1.4.2")),
+    "lightning": Client(("torch==2.13.0", "lightning==2.6.6", *_DATA)),
+    "transformers": Client(("torch==2.13.0", "transformers==5.24.0", "accelerate==1.15.0", *_DATA)),
+    "tensorflow": Client(("tensorflow-cpu==2.21.0", *_DATA)),
+    "jax": Client(("jax==0.10.2", *_DATA)),
 }
 _TESTS_NEED = ("hypothesis", "numpy", "optuna", "pandas", "psutil", "pyarrow", "pytest", "pytest-timeout")
 SEARCHERS = {

@@ -33,6 +33,25 @@ def test_the_library_runs_unedited(name: str, tmp_path: Path) -> None:
     assert finished.stdout.splitlines()[-1:] == ["ok"], finished.stdout + finished.stderr
 
 
+@pytest.mark.parametrize("name", ["lightning", "transformers", "tensorflow", "jax"])
+def test_its_program_in_the_guide_runs(name: str, tmp_path: Path) -> None:
+    page = (REPO / "docs" / "train" / "frameworks.md").read_text()
+    _, begins, rest = page.partition(f"```python {name}\n")
+    assert begins
+    program = tmp_path / f"guide_{name}.py"
+    program.write_text(rest.partition("```")[0])
+    finished = subprocess.run(
+        [python_of(name), program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPO), "SKATE_RESULTS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
 def test_every_client_is_on_the_page() -> None:
     page = (REPO / "docs" / "compatibility.md").read_text()
     section = page.partition("\n## Libraries that are run on Skate\n")[2].partition("\n## ")[0]

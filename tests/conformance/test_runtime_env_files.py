@@ -93,24 +93,6 @@ def test_a_working_directory_is_a_copy(start: Any, project: Path) -> None:
     assert get(changed.remote("helper_of_project")) == "changed since"
 
 
-@engine_cant("dask", "its hosts work in the cache itself, which the next program finds")
-@own_files
-def test_what_tasks_write_into_the_working_directory_is_not_there_for_the_next_session(
-    start: Any, project: Path
-) -> None:
-    @ray.remote
-    def write() -> None:
-        Path("helper_of_project.py").write_text("VALUE = 'spoilt'")
-        Path("left.txt").write_text("left")
-
-    start(runtime_env={"working_dir": str(project)})
-    get(write.remote())
-    ray.shutdown()
-    start(runtime_env={"working_dir": str(project)})
-    assert get(look.remote()) == [".gitignore", "data/table.csv", "helper_of_project.py", "secret.key"]
-    assert get(value_of.remote("helper_of_project")) == "from the project"
-
-
 @own_files
 def test_a_zipped_working_directory(start: Any, project: Path, tmp_path: Path) -> None:
     archive = tmp_path / "project.zip"

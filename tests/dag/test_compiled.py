@@ -108,13 +108,6 @@ def test_a_chain(compiled: Any) -> None:
     assert ray.get(graph.execute(11), timeout=5) == 14
 
 
-def test_an_input_without_a_context_manager(compiled: Any) -> None:
-    stage = Stage.remote(1)
-    assert ray.get(compiled(stage.add.bind(dag.InputNode())).execute(10)) == 11
-    with pytest.raises(AssertionError, match="context manager"):
-        stage.add.bind(dag.InputNode()).execute(10)
-
-
 def test_results_are_taken_once_and_in_any_order(compiled: Any) -> None:
     graph = compiled(chain(Stage.remote(1).add))
     first, second, third = (graph.execute(value) for value in range(3))

@@ -199,16 +199,3 @@ def test_a_session_that_blocks_ends_with_its_command(folder: Path) -> None:
     assert command.wait(timeout=20) == 0
     command.stdout.close()
     assert "no session runs" in skate("stop")
-
-
-def test_a_command_that_finds_no_session_says_how_to_start_one(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "skate", "status"], capture_output=True, text=True, timeout=50, check=False
-    )
-    assert done.returncode == 1 and "skate start" in done.stderr
-
-
-def test_a_second_start_names_the_first(session: str) -> None:
-    said = skate("start", "--num-cpus", "1")
-    assert said.split()[1] != session
-    assert f"Session {session} was running already" in said

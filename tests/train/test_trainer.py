@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import skate
-from skate import train
+from skate import air, train
 from skate.train import collective
 from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
@@ -67,6 +67,9 @@ def test_all_ranks_write_one_checkpoint(run_config: train.RunConfig) -> None:
     assert result.metrics_dataframe is not None and list(result.metrics_dataframe["step"]) == [0, 1]
     again = train.Result.from_path(result.path)
     assert again.checkpoint == result.checkpoint and again.metrics == result.metrics
+    assert "return_value=None" in repr(result) and "metrics={'step': 1, 'rank': 0}" in repr(result)
+    with pytest.raises(DeprecationWarning, match="config"):
+        _ = result.config
 
 
 def test_the_best_are_kept_and_the_newest(run_config: train.RunConfig) -> None:
@@ -77,9 +80,12 @@ def test_the_best_are_kept_and_the_newest(run_config: train.RunConfig) -> None:
 
     run_config.checkpoint_config = train.CheckpointConfig(num_to_keep=1, checkpoint_score_attribute="score")
     result = _fit(function, run_config)
-    assert [Path(kept.path).name for kept, _ in result.best_checkpoints or []] == ["step-1", "step-3"]
+    assert [Path(kept.path).name for kept, _ in result.best_checkpoints or []] == ["step-1"]
+    assert result.checkpoint is not None and Path(result.checkpoint.path).name == "step-3"
     assert sorted(path.name for path in Path(result.path).glob("step-*")) == ["step-1", "step-3"]
-    assert [Path(path).name for path in result.return_value] == ["step-1", "step-3"]
+    assert [Path(path).name for path in result.return_value] == ["step-3", "step-1"], "the worst first"
+    again = train.Result.from_path(result.path)
+    assert again.checkpoint == result.checkpoint and len(again.best_checkpoints or []) == 2
 
 
 @pytest.mark.parametrize("mode", list(train.CheckpointUploadMode))
@@ -245,7 +251,7 @@ def test_shards_of_a_data_set(run_config: train.RunConfig) -> None:
     def function() -> None:
         shard = train.get_dataset_shard("train")
         rows = [row["id"] for row in shard.iter_rows()]
-        with pytest.raises(KeyError, match="'other' not found"):
+        with pytest.raises(KeyError, match="shard for 'other' not found"):
             train.get_dataset_shard("other")
         _report({}, json.dumps(rows))
 
@@ -265,8 +271,14 @@ def test_what_can_be_seen_before_the_run() -> None:
         DataParallelTrainer(5, run_config=None).fit()  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="0 or 1 required arguments, but it accepts 2"):
         DataParallelTrainer(lambda a, b: None).fit()  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at least one worker"):
-        DataParallelTrainer(lambda: None, scaling_config=train.ScalingConfig(num_workers=0))
+    with pytest.raises(ValueError, match="Invalid `RunConfig` type"):
+        DataParallelTrainer(lambda: None, run_config=air.RunConfig())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Invalid `ScalingConfig` type"):
+        DataParallelTrainer(lambda: None, scaling_config=air.ScalingConfig())  # type: ignore[arg-type]
+    with pytest.raises(DeprecationWarning, match="resume_from_checkpoint"):
+        DataParallelTrainer(lambda: None, resume_from_checkpoint=train.Checkpoint("/tmp"))
+    with pytest.raises(DeprecationWarning, match="metadata"):
+        DataParallelTrainer(lambda: None, metadata={"a": 1})
     with pytest.raises(DeprecationWarning, match="deprecated"):
         DataParallelTrainer.restore("x")
 

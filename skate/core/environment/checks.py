@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
-
-ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.xz")
 
 
 def is_list_of_str(value: Any) -> bool:
@@ -39,36 +36,16 @@ def _working_dir(value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"`working_dir` must be a string, got {type(value)}: {value!r}.")
     path = os.fspath(value)
-    if "://" not in path and not os.path.isdir(path):
-        if not os.path.exists(path):
-            raise ValueError(
-                f"{path} is not a valid path: working_dir must be a directory or an archive that exists, or a URI."
-            )
-        if not path.endswith(ARCHIVES):
-            raise ValueError(
-                f"directory {path} must be an existing directory or a supported archive ({', '.join(ARCHIVES)})."
-            )
+    if "://" not in path and not os.path.exists(path):
+        raise ValueError(
+            f"{path} is not a valid path: working_dir must be a directory or an archive that exists, or a URI."
+        )
     return path
 
 
 def _py_modules(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(
-            f"py_modules must be a list of file paths, URIs, or imported modules, got {type(value)}: {value!r}."
-        )
-    for item in value:
-        if isinstance(item, str | os.PathLike):
-            path = os.path.expanduser(os.fspath(item))
-            if "://" not in path and not os.path.isdir(path) and not path.endswith((".py", ".whl", ".zip")):
-                raise ValueError(
-                    f"py_modules entry must be a .py file, a directory, or a .whl file; got {path}."
-                )
-            if "://" not in path and not os.path.exists(path):
-                raise ValueError(f"{path} is not a valid path: a py_modules entry must exist, or be a URI.")
-        elif not isinstance(item, ModuleType):
-            raise TypeError(
-                f"py_modules must be a list of file paths, URIs, or imported modules, got {type(item)}: {item!r}."
-            )
+        raise TypeError(f"`py_modules` must be a list of strings, got {type(value)}: {value!r}.")
     return value
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import shutil
 import site
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -14,14 +12,8 @@ from typing import Any
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 
-def enter(env: Mapping[str, Any], session: str = "") -> None:
-    """Set the variables, the paths and the working directory of a settled environment.
-
-    Args:
-        env: The environment.
-        session: A folder of the session on this machine: its tasks share a copy of the working directory there, and may write into
-            it. Empty: they work in the cache itself.
-    """
+def enter(env: Mapping[str, Any]) -> None:
+    """Set the variables, the paths and the working directory of a settled environment."""
     for name, value in (env.get("env_vars") or {}).items():
         os.environ[name] = expand(value)
     built = env.get("built")
@@ -34,28 +26,8 @@ def enter(env: Mapping[str, Any], session: str = "") -> None:
         sys.path.insert(0, path)
     folder = env.get("working_dir")
     if folder:
-        if session:
-            folder = _copy(folder, os.path.join(session, "working_dirs"))
         os.chdir(folder)
         sys.path.insert(0, folder)
-
-
-def _copy(entry: str, folder: str) -> str:
-    """The copy of a cached directory in `folder`; whoever needs it first makes it."""
-    path = os.path.join(folder, os.path.basename(entry))
-    if not os.path.exists(path):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        fd = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if not os.path.exists(path):
-                draft = f"{path}.draft"
-                shutil.rmtree(draft, ignore_errors=True)  # of somebody who was killed while he made it
-                shutil.copytree(entry, draft, symlinks=True)
-                os.rename(draft, path)
-        finally:
-            os.close(fd)
-    return path
 
 
 def run_setups(setups: Iterable[tuple[str, tuple[Any, ...]]]) -> None:

@@ -37,15 +37,12 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
 
     A field that nobody knows is left out, with a warning: programs carry fields for other runners.
     """
-    check_together(env)
     for name, value in env.items():
         if not isinstance(name, str):
             raise TypeError(f"runtime_env={{{name!r}: …}}: names of fields are strings.")
         if name.startswith("_") or name == "timeout" or value is None:
             continue
         if name in _NOT_HERE:
-            if name in CHECKS:
-                CHECKS[name](value)
             raise ValueError(
                 f"runtime_env={{{name!r}: …}} is not supported on this engine: {_NOT_HERE[name]}."
             )
@@ -57,6 +54,7 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
             CHECKS[name](value)
         elif name != "built":
             _warn_unknown(name)
+    check_together(env)
 
 
 def merge_env(program: Mapping[str, Any], own: Mapping[str, Any] | None) -> str:

@@ -6,13 +6,11 @@ import hashlib
 import os
 import shutil
 import stat
-import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from skate.core.environment import cache
-from skate.core.environment.checks import ARCHIVES
 from skate.exceptions import RuntimeEnvSetupError
 
 LIMIT = 500 << 20
@@ -20,10 +18,11 @@ LIMIT = 500 << 20
 
 _SKIPPED = ("__pycache__", ".git", ".venv", "venv")
 _IGNORE_FILES = (".gitignore", ".rayignore")
+_ARCHIVES = (".zip", ".whl")
 
 
 def directory(path: str, excludes: Sequence[str]) -> str:
-    """The cached copy of a working directory, or of what an archive holds.
+    """The cached copy of a working directory, or of what a .zip file holds.
 
     Raises:
         RuntimeEnvSetupError: there is nothing there, or it is too large.
@@ -33,10 +32,10 @@ def directory(path: str, excludes: Sequence[str]) -> str:
     local = _fetch(path) if "://" in path else os.path.abspath(os.path.expanduser(path))
     if os.path.isdir(local):
         return _copied(local, excludes, "")
-    if local.endswith(ARCHIVES) and os.path.isfile(local):
+    if local.endswith(".zip") and os.path.isfile(local):
         return _unpacked(local)
     raise RuntimeEnvSetupError(
-        f"runtime_env['working_dir']={path!r}: it is neither a directory nor an archive that exists here ({', '.join(ARCHIVES)})."
+        f"runtime_env['working_dir']={path!r}: it is neither a directory nor a .zip file that exists here."
     )
 
 
@@ -56,7 +55,7 @@ def module(item: Any, excludes: Sequence[str]) -> str:
     if os.path.isdir(local):
         return _copied(local, excludes, os.path.basename(local))
     if os.path.isfile(local):
-        if local.endswith((*ARCHIVES, ".whl")):
+        if local.endswith(_ARCHIVES):
             return _unpacked(local)
         if local.endswith(".py"):
             return _single_file(local)
@@ -136,13 +135,9 @@ def _unpacked(archive: str) -> str:
 
     def make(target: str) -> None:
         try:
-            if archive.endswith((".zip", ".whl")):
-                with zipfile.ZipFile(archive) as opened:
-                    opened.extractall(target)
-            else:
-                with tarfile.open(archive) as packed:
-                    packed.extractall(target, filter="data")
-        except (zipfile.BadZipFile, tarfile.TarError) as error:
+            with zipfile.ZipFile(archive) as opened:
+                opened.extractall(target)
+        except zipfile.BadZipFile as error:
             raise RuntimeEnvSetupError(f"{archive} can't be unpacked: {error}.") from error
 
     return cache.entry(f"package-{digest[:32]}", make)
@@ -170,7 +165,7 @@ def _fetch(uri: str) -> str:
             f"{uri} can't be fetched: that needs fsspec. Install it: pip install fsspec (and s3fs, gcsfs or aiohttp by the scheme)."
         ) from error
     name = f"download-{hashlib.sha256(uri.encode()).hexdigest()[:32]}"
-    ending = next((each for each in ARCHIVES if uri.endswith(each)), os.path.splitext(uri)[1])
+    ending = os.path.splitext(uri)[1]
 
     def make(target: str) -> None:
         with fsspec.open(uri, "rb") as source, open(os.path.join(target, f"content{ending}"), "wb") as copy:

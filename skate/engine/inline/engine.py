@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate import exceptions
 from skate.core import serialize
-from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec, not_of_this_session
+from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
 from skate.core.arguments import pack_code
 from skate.core.environment.fields import SHARED_FIELDS
 from skate.core.function import FunctionSpec
@@ -335,8 +335,6 @@ class InlineEngine(Engine):
         return host
 
     def kill_actor(self, actor: ActorState, no_restart: bool) -> None:
-        if actor.key >> 64 != -self.number:
-            raise not_of_this_session(actor)
         self.actors.kill(self._actor(actor), no_restart)
 
     def find_actor(self, name: str, namespace: str | None) -> ActorState:

@@ -9,11 +9,6 @@ DRIVER = b"1"
 OBSERVER = b"0"
 """How somebody greets the node who only asks about the session, and is no part of it."""
 
-SESSION_SHIFT = 32
-"""Bits of a process's number that tell it from others of its session; those above are the session's own."""
-SESSION_OF_KEY = 64 + SESSION_SHIFT
-"""Bits of a key below its session's."""
-
 # -- a caller to a worker
 TASK = 1  # key, function id, flag, args, num_returns, extra
 CALL = 2  # key, method name, flag, args, num_returns, extra

@@ -150,7 +150,7 @@ def find(address: str | None = None) -> Entry:
                 return entry
         raise ConnectionError(
             "No running session was found on this machine for this user. A session runs while the program that called "
-            "skate.init() does; `skate start` starts one that stays."
+            "skate.init() does."
         )
     for entry in running:
         if address in (entry.name, entry.session_dir, entry.node_path):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from skate.air.checkpoint_manager import CheckpointManager, TrainingResult
-from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint
+from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint, ReportedCheckpointStatus
 from skate.train.v2.api.result import Result
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
+    from skate.train._run.session import ReportValue
     from skate.train._run.storage import RunStorage
+    from skate.train.v2.api.validation_config import ValidationTaskConfig
 
 __all__ = [
     "KeptCheckpoints",
@@ -29,12 +32,16 @@ class Report:
         name: The name of the checkpoint's directory, or None if there is no checkpoint.
         missing: How many ranks have not brought their files yet.
         checkpoint: The checkpoint, once it is whole.
+        validation: Whether, or how, it is to be validated.
+        result: The checkpoint with the metrics of rank 0, once it is kept.
     """
 
     metrics: list[dict[str, Any]]
     name: str | None
     missing: int
     checkpoint: Checkpoint | None = None
+    validation: bool | ValidationTaskConfig = False
+    result: TrainingResult | None = None
 
 
 class KeptCheckpoints:
@@ -49,6 +56,8 @@ class KeptCheckpoints:
         self._storage = storage
         self._manager = CheckpointManager(config)
         self._reports: list[Report] = []
+        self._status: dict[int, ReportedCheckpointStatus] = {}
+        self.history: list[dict[str, Any]] = []
 
     @property
     def latest(self) -> Checkpoint | None:
@@ -56,41 +65,47 @@ class KeptCheckpoints:
         newest = self._manager.newest
         return newest.checkpoint if newest is not None else None
 
+    @property
+    def pending(self) -> bool:
+        """Whether files of a report are still to come."""
+        return bool(self._reports)
+
     def load(self) -> None:
         """Go on from what an earlier run of the same name has kept."""
         snapshot = self._storage.read_snapshot()
         if snapshot is None:
             return
-        kept = list(snapshot["checkpoint_results"])
-        latest = snapshot["latest_checkpoint_result"]
-        if latest in kept:
-            kept.remove(latest)
-        for entry in [*kept, *([latest] if latest else [])]:
+        kept, newest = [], None
+        for entry in snapshot["checkpoint_results"]:
             checkpoint = self._storage.checkpoint(entry["checkpoint_dir_name"])
-            self._manager.register(TrainingResult(checkpoint, entry["metrics"]))
+            kept.append(TrainingResult(checkpoint, entry["metrics"]))
+            self._status[id(kept[-1])] = ReportedCheckpointStatus.COMMITTED
+            if entry == snapshot["latest_checkpoint_result"]:
+                newest = kept[-1]
+        self._manager.load(kept, newest)
 
     def forget_pending(self) -> None:
         """A new attempt begins: what the last one left half done will not come."""
         self._reports.clear()
         self._storage.discard_partial()
 
-    def report(
-        self, metrics: list[dict[str, Any]], bringing: int, name: str | None, in_place: Checkpoint | None
-    ) -> str:
+    def report(self, values: list[ReportValue]) -> str:
         """Every rank has reported.
 
         Args:
-            metrics: What each has reported.
-            bringing: How many of them bring files.
-            name: The directory's name that was asked for.
-            in_place: The checkpoint, if it is not to be copied.
+            values: What each brings, in the order of ranks.
 
         Returns:
             The name of the checkpoint's directory.
         """
+        metrics = [pickle.loads(value.metrics) for value in values]
+        bringing = sum(value.has_checkpoint for value in values)
+        in_place = next((value.in_place for value in values if value.in_place is not None), None)
+        name = next((value.dir_name for value in values if value.dir_name is not None), None)
         name = name or f"checkpoint_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S.%f}"
+        validation = next((value.validation for value in values if value.validation), False)
         missing = 0 if in_place is not None else bringing
-        self._reports.append(Report(metrics, name if bringing else None, missing, in_place))
+        self._reports.append(Report(metrics, name if bringing else None, missing, in_place, validation))
         return name
 
     def uploaded(self, name: str, checkpoint: Checkpoint | None) -> None:
@@ -114,6 +129,7 @@ class KeptCheckpoints:
         done = []
         while self._reports and not self._reports[0].missing:
             report = self._reports.pop(0)
+            self.history.append(report.metrics[0])
             if report.name is not None:
                 self._keep(report, report.name)
             done.append(report)
@@ -123,10 +139,36 @@ class KeptCheckpoints:
         if report.checkpoint is None:
             self._storage.commit(name)
             report.checkpoint = self._storage.checkpoint(name)
-        dropped = self._manager.register(TrainingResult(report.checkpoint, report.metrics[0]))
+        report.result = TrainingResult(report.checkpoint, dict(report.metrics[0]))
+        dropped = self._register(report.result, hold=bool(report.validation))
         self._write()
+        self._delete(dropped)
+
+    def _register(self, result: TrainingResult, hold: bool = False) -> list[TrainingResult]:
+        status = ReportedCheckpointStatus.PENDING_VALIDATION if hold else ReportedCheckpointStatus.COMMITTED
+        self._status[id(result)] = status
+        return self._manager.register(result, hold)
+
+    def validated(
+        self, result: TrainingResult, metrics: dict[str, Any], status: ReportedCheckpointStatus
+    ) -> None:
+        """The validation of a checkpoint has ended.
+
+        Args:
+            result: The checkpoint.
+            metrics: What it has found.
+            status: How it has ended.
+        """
+        result.metrics.update(metrics)
+        self._status[id(result)] = status
+        dropped = self._manager.release(result)
+        self._write()
+        self._delete(dropped)
+
+    def _delete(self, dropped: list[TrainingResult]) -> None:
         for result in dropped:
             assert result.checkpoint is not None
+            del self._status[id(result)]
             result.checkpoint._store.delete(result.checkpoint.path)
 
     def _write(self) -> None:
@@ -138,29 +180,31 @@ class KeptCheckpoints:
         newest = self._manager.newest
         self._storage.write_snapshot(
             {
-                "checkpoint_results": [entry(result) for result in self._manager.best_and_newest],
+                "checkpoint_results": [entry(result) for result in self._manager.kept],
                 "latest_checkpoint_result": entry(newest) if newest is not None else None,
             }
         )
 
     def listed(self) -> list[ReportedCheckpoint]:
-        """What `get_all_reported_checkpoints` answers."""
+        """What `get_all_reported_checkpoints` answers: all that are kept, the worst first; without a score, the oldest."""
         return [
-            ReportedCheckpoint(result.checkpoint, result.metrics)
-            for result in self._manager.best_and_newest
+            ReportedCheckpoint(result.checkpoint, dict(result.metrics), self._status[id(result)])
+            for result in self._manager.kept
             if result.checkpoint is not None
         ]
 
-    def result(self, return_value: Any) -> Result:
-        """What the run has ended with."""
+    def result(self, return_value: Any = None, best_only: bool = True) -> Result:
+        """What the run has ended with.
+
+        Args:
+            return_value: What the training function has returned on rank 0.
+            best_only: Whether the newest is left out of the best ones where it is kept for being the newest alone.
+        """
         newest = self._manager.newest
-        best = [
-            (result.checkpoint, result.metrics)
-            for result in self._manager.best_and_newest
-            if result.checkpoint is not None
-        ]
+        chosen = self._manager.best if best_only else self._manager.kept
+        best = [(each.checkpoint, each.metrics) for each in chosen if each.checkpoint is not None]
         store = self._storage.store
-        return Result(
+        result = Result(
             metrics=newest.metrics if newest is not None else None,
             checkpoint=newest.checkpoint if newest is not None else None,
             error=None,
@@ -170,6 +214,8 @@ class KeptCheckpoints:
             _storage_filesystem=None if store.is_local else store.filesystem,
             return_value=return_value,
         )
+        result._history = self.history
+        return result
 
 
 def _frame(best: list[tuple[Checkpoint, dict[str, Any]]]) -> Any:

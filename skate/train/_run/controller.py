@@ -1,29 +1,29 @@
-"""From `fit` to `Result`: attempts, reports, checkpoints, failures."""
+"""From `fit` to `Result`: attempts, failures, and how many workers each attempt has."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import logging
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 import skate
-from skate.train._run.checkpoints import KeptCheckpoints
-from skate.train._run.group import WorkerGroup
-from skate.train._run.rounds import Arrival, Rounds, RoundsDiffer
+from skate.train._run.attempt import Attempt, Outgrown, WorkersFailed
+from skate.train._run.checkpoints import KeptCheckpoints, Report
+from skate.train._run.group import NoRoom, WorkerGroup
+from skate.train._run.scaling import GrowthWatch, fitting
 from skate.train._run.session import WorkerFacts
-from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
+from skate.train._run.validation import Validations
+from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
     from skate.train._run.storage import RunStorage
     from skate.train.backend import BackendConfig
+    from skate.train.v2.api.validation_config import ValidationConfig
 
 __all__ = [
     "Controller",
@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
-_GRACE = 0.2
-"""Seconds in which other workers that fail for the same reason are heard, too."""
+_PLACING = 5.0
+"""Seconds after which a run of a variable size begins with what is free, rather than wait for what others hold."""
 
 
 @dataclass
@@ -60,20 +60,6 @@ class RunContext:
         return self.run_config
 
 
-class _WorkersFailed(Exception):
-    def __init__(self, failures: dict[int, tuple[Exception, str]]) -> None:
-        super().__init__()
-        self.failures = failures
-
-    def as_error(self) -> WorkerGroupError:
-        ranks_of: dict[str, list[str]] = {}  # ranks that fail alike are named together
-        for rank, (_, text) in sorted(self.failures.items()):
-            ranks_of.setdefault(text, []).append(str(rank))
-        texts = [f"[Rank {','.join(ranks)} Error Snippet]:\n{text}" for text, ranks in ranks_of.items()]
-        message = "Training failed due to worker errors:\n" + "\n\n".join(texts)
-        return WorkerGroupError(message, {rank: error for rank, (error, _) in sorted(self.failures.items())})
-
-
 class Controller:
     """Drives one run, in the process that called `fit`.
 
@@ -82,18 +68,27 @@ class Controller:
         function: The training function, without arguments.
         storage: Where the run is kept.
         resume: The checkpoint of another run to begin with.
+        validation: How checkpoints are validated.
     """
 
     def __init__(
-        self, context: RunContext, function: Callable[[], Any], storage: RunStorage, resume: Checkpoint | None
+        self,
+        context: RunContext,
+        function: Callable[[], Any],
+        storage: RunStorage,
+        resume: Checkpoint | None = None,
+        validation: ValidationConfig | None = None,
     ) -> None:
         self._context = context
         self._function = function
         self._storage = storage
         self._resume = resume
         self._kept = KeptCheckpoints(storage, context.run_config.checkpoint_config)
+        self._validates = validation is not None
+        self._validations = Validations(validation, self._kept)
         self._return_value: Any = None
         self._backend = context.backend_config.backend_cls()
+        self._size = 0
 
     def run(self) -> Any:
         """Train, as often as failures are allowed.
@@ -104,17 +99,30 @@ class Controller:
         Raises:
             TrainingFailedError: a failure, and none is allowed any more.
         """
-        failures = 0
         try:
             self._storage.prepare()
             self._kept.load()
         except Exception as failure:
             raise ControllerError(failure) from failure
+        try:
+            self._train()
+            self._validations.finish()
+        finally:
+            self._validations.cancel()
+        return self._kept.result(self._return_value)
+
+    def _train(self) -> None:
+        failures = 0
         while True:
             try:
                 self._attempt()
-                break
-            except _WorkersFailed as failed:
+                return
+            except Outgrown:
+                _logger.info(
+                    "There is room for more than %d workers: they start again, with more.", self._size
+                )
+                continue
+            except WorkersFailed as failed:
                 error = failed.as_error()
             self._call_back("after_exception", error.worker_failures)
             limit = self._context.run_config.failure_config.max_failures
@@ -122,36 +130,48 @@ class Controller:
             if 0 <= limit < failures:
                 raise error from next(iter(error.worker_failures.values()))
             _logger.warning("%s\nThe workers start again (failure %d of %s).", error, failures, _count(limit))
-        return self._kept.result(self._return_value)
 
     def _attempt(self) -> None:
-        scaling = self._context.scaling_config
         self._kept.forget_pending()
         try:
-            group = WorkerGroup(
-                _size(scaling.num_workers, scaling._resources_per_worker_not_none),
-                scaling._resources_per_worker_not_none,
-                scaling.placement_strategy,
-                self._context.run_config.worker_runtime_env,
-            )
+            group = self._group()
         except skate.exceptions.RayActorError as error:
-            raise _WorkersFailed({0: (error, str(error))}) from error
+            raise WorkersFailed({0: (error, str(error))}) from error
         except Exception as error:
             raise ControllerError(error) from error
+        self._size = len(group)
+        scaling = self._context.scaling_config
+        growth = None
+        if scaling.elasticity_enabled and len(group) < scaling.max_workers:
+            growth = GrowthWatch(scaling.elastic_resize_monitor_interval_s, time.monotonic())
         try:
             try:
                 self._prepare(group)
-                _Attempt(self, group, self._kept).drive()
+                Attempt(self, group, self._kept, self._validations, growth).drive()
                 with contextlib.suppress(skate.exceptions.RayActorError):
                     self._backend.on_shutdown(group, self._context.backend_config)
-            except (_WorkersFailed, TrainingFailedError):
+            except (WorkersFailed, TrainingFailedError, Outgrown):
                 raise
             except skate.exceptions.RayActorError as error:
-                raise _WorkersFailed({group.rank_of(error): (error, str(error))}) from error
+                raise WorkersFailed({group.rank_of(error): (error, str(error))}) from error
             except Exception as error:
                 raise ControllerError(error) from error
         finally:
             group.shut_down()
+
+    def _group(self) -> WorkerGroup:
+        scaling, run = self._context.scaling_config, self._context.run_config
+        worker = scaling._resources_per_worker_not_none
+        options = {"strategy": scaling.placement_strategy, "runtime_env": run.worker_runtime_env}
+        options["label_selector"] = scaling.label_selector
+        least, most = scaling.min_workers, scaling.max_workers
+        size = fitting(least, most, worker, skate.cluster_resources())
+        if size > least:
+            try:
+                return WorkerGroup(size, worker, **options, patience=_PLACING)
+            except NoRoom:  # others hold what is needed
+                size = fitting(least, most, worker, skate.available_resources())
+        return WorkerGroup(size, worker, **options)
 
     def _prepare(self, group: WorkerGroup) -> None:
         config = self._context.backend_config
@@ -171,6 +191,7 @@ class Controller:
                 node_rank=member.node_rank,
                 checkpoint=checkpoint,
                 shards=shards[rank],
+                validates=self._validates,
             )
             starts.append(member.actor.start.remote(facts, function))
         group.wait(starts)
@@ -190,13 +211,25 @@ class Controller:
         )
         return shards
 
-    def reported(self, metrics: list[dict[str, Any]], checkpoint: Checkpoint | None) -> None:
-        """Tell callbacks of a report that is complete."""
-        self._call_back("after_report", metrics, checkpoint)
+    def reported(self, report: Report) -> None:
+        """A report is complete: validate its checkpoint if that is asked for, and tell callbacks."""
+        if report.result is not None and report.validation:
+            self._validations.start(report.result, report.validation)
+        self._call_back("after_report", report.metrics, report.checkpoint)
 
     def returned(self, value: Any) -> None:
         """Take note of what rank 0 has returned."""
         self._return_value = value
+
+    def room(self) -> int:
+        """How many more workers there is room for."""
+        scaling = self._context.scaling_config
+        more = scaling.max_workers - self._size
+        return fitting(0, more, scaling._resources_per_worker_not_none, skate.available_resources())
+
+    def warn(self, text: str) -> None:
+        """Say that something may be wrong."""
+        _logger.warning("Training gets on slowly, or not at all: %s.", text)
 
     def _call_back(self, name: str, *args: Any) -> None:
         for callback in self._context.run_config.callbacks or []:
@@ -206,109 +239,9 @@ class Controller:
                 raise ControllerError(error) from error
 
 
-class _Attempt:
-    """Listens to the workers of one attempt until they have all returned."""
-
-    def __init__(self, controller: Controller, group: WorkerGroup, kept: KeptCheckpoints) -> None:
-        self._controller = controller
-        self._group = group
-        self._kept = kept
-        self._rounds = Rounds(len(group))
-        self._failures: dict[int, tuple[Exception, str]] = {}
-        self._pending: dict[Any, int] = {}
-        self._awaiting: dict[str | None, list[int]] = {}  # who waits until a checkpoint is whole
-
-    def drive(self) -> None:
-        for rank in range(len(self._group)):
-            self._listen(rank)
-        deadline: float | None = None
-        while self._pending:
-            timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready, _ = skate.wait(list(self._pending), num_returns=1, timeout=timeout)
-            if not ready:
-                break
-            for ref in ready:
-                rank = self._pending.pop(ref)
-                try:
-                    self._hear(rank, ref)
-                except RoundsDiffer as error:
-                    self._failures.update({at: (error, str(error)) for at in error.ranks})
-            if self._failures and deadline is None:
-                deadline = time.monotonic() + _GRACE
-        if self._failures:
-            raise _WorkersFailed(self._failures)
-
-    def _listen(self, rank: int) -> None:
-        self._pending[self._group.members[rank].actor.exchange.remote()] = rank
-
-    def _hear(self, rank: int, ref: Any) -> None:
-        try:
-            messages = skate.get(ref)
-        except skate.exceptions.RayActorError as error:
-            self._failures[rank] = (error, f"{type(error).__name__}: {error}")
-            return
-        ended = False
-        for kind, *rest in messages:
-            if kind == "arrive":
-                arrivals = self._rounds.arrive(rank, rest[0])
-                if arrivals is not None:
-                    self._complete(arrivals)
-            elif kind == "uploaded":
-                name, checkpoint, waits = rest
-                if waits:
-                    self._awaiting.setdefault(name, []).append(rank)
-                self._kept.uploaded(name, checkpoint)
-                self._announce()
-            elif kind == "failed":
-                self._failures[rank] = (pickle.loads(rest[0]), rest[1])
-                ended = True
-            else:
-                ended = True
-                if rank == 0:
-                    self._controller.returned(pickle.loads(rest[0]))
-                self._rounds.end(rank)
-        if not ended:
-            self._listen(rank)
-
-    def _complete(self, arrivals: list[Arrival]) -> None:
-        kind = arrivals[0].kind
-        answer: Any = None
-        if kind == "report":
-            values = [arrival.value for arrival in arrivals]
-            answer = self._kept.report(
-                [pickle.loads(value.metrics) for value in values],
-                sum(value.has_checkpoint for value in values),
-                next((value.dir_name for value in values if value.dir_name is not None), None),
-                next((value.in_place for value in values if value.in_place is not None), None),
-            )
-        elif kind == "broadcast_from_rank_zero":
-            answer = arrivals[0].value
-        elif kind == "get_all_reported_checkpoints":
-            answer = cloudpickle.dumps(self._kept.listed())
-        for member in self._group.members:
-            member.actor.reply.remote(answer)
-        self._announce()
-
-    def _announce(self) -> None:
-        for report in self._kept.take_committed():
-            for rank in self._awaiting.pop(report.name, ()):
-                self._group.members[rank].actor.reply.remote(None)
-            self._controller.reported(report.metrics, report.checkpoint)
-
-
 def _within(make_context: Callable[[], Any], function: Callable[[], Any]) -> Any:
     with make_context():
         return function()
-
-
-def _size(num_workers: int | tuple[int, int], resources: dict[str, float]) -> int:
-    """How many workers an attempt begins with: of a range, as many as the session has resources for."""
-    if isinstance(num_workers, int):
-        return num_workers
-    least, most = num_workers
-    there = skate.cluster_resources()
-    fits = min((there.get(name, 0) / amount + 1e-9 for name, amount in resources.items()), default=most)
-    return max(least, min(most, int(fits)))
 
 
 def _count(limit: int) -> str:

@@ -15,6 +15,7 @@ from skate.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 __all__ = [
     "Member",
+    "NoRoom",
     "WorkerGroup",
     "rank_members",
 ]
@@ -56,6 +57,10 @@ def rank_members(members: Sequence[Member]) -> list[Member]:
     return ranked
 
 
+class NoRoom(Exception):
+    """Others hold what the workers need."""
+
+
 class WorkerGroup:
     """Workers that train together.
 
@@ -64,28 +69,45 @@ class WorkerGroup:
         resources: What each holds.
         strategy: How they are spread over hosts.
         runtime_env: Their environment, if they have one of their own.
+        label_selector: Labels of the hosts on which they run; or a list with those for each worker.
+        patience: Seconds after which `NoRoom` is raised; None: wait for others to give back what they hold.
 
     Raises:
         ValueError: the session has not as much as they need.
+        NoRoom: others hold what they need, and do not give it back in time.
     """
 
     def __init__(
-        self, size: int, resources: dict[str, float], strategy: str, runtime_env: Any = None
+        self,
+        size: int,
+        resources: dict[str, float],
+        strategy: str,
+        runtime_env: Any = None,
+        label_selector: dict[str, str] | list[dict[str, str]] | None = None,
+        patience: float | None = None,
     ) -> None:
         self.members: list[Member] = []
         _check_feasible(size, resources)
-        self._placement = placement_group([dict(resources) for _ in range(size)], strategy=strategy)
+        labels = [label_selector] * size if isinstance(label_selector, dict) else label_selector
+        self._placement = placement_group(
+            [dict(resources) for _ in range(size)], strategy=strategy, bundle_label_selector=labels
+        )
         try:
-            while not self._placement.wait(_PATIENCE):
-                _logger.warning(
-                    "Train waits for %d workers with %s each: the session has that much, but others hold it.",
-                    size,
-                    resources,
-                )
+            self._wait_for_room(size, resources, patience)
             self._start(size, resources, runtime_env)
         except BaseException:
             self.shut_down()
             raise
+
+    def _wait_for_room(self, size: int, resources: dict[str, float], patience: float | None) -> None:
+        while not self._placement.wait(_PATIENCE if patience is None else patience):
+            if patience is not None:
+                raise NoRoom
+            _logger.warning(
+                "Train waits for %d workers with %s each: the session has that much, but others hold it.",
+                size,
+                resources,
+            )
 
     def _start(self, size: int, resources: dict[str, float], runtime_env: Any) -> None:
         custom = {name: amount for name, amount in resources.items() if name not in ("CPU", "GPU", "memory")}

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import sys
 import threading
+from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,14 +17,17 @@ import cloudpickle
 
 from skate.air._checkpoint import Checkpoint
 from skate.air.session import Session, get_session
+from skate.train._run.failures import failed
 from skate.train._run.rounds import Arrival
-from skate.train.v2.api.report_config import CheckpointUploadMode
+from skate.train.v2.api.report_config import CheckpointConsistencyMode, CheckpointUploadMode
 
 if TYPE_CHECKING:
     from skate.train._run.storage import RunStorage
+    from skate.train.v2.api.validation_config import ValidationTaskConfig
 
 __all__ = [
     "ReportValue",
+    "TrainingSession",
     "WorkerFacts",
     "WorkerSession",
     "present_worker",
@@ -41,12 +45,14 @@ class ReportValue:
         has_checkpoint: Whether it brings files.
         dir_name: The name that it asks for, if any.
         in_place: The checkpoint, if it is not to be copied.
+        validation: Whether, or how, the checkpoint is to be validated.
     """
 
     metrics: bytes
     has_checkpoint: bool
     dir_name: str | None
     in_place: Checkpoint | None = None
+    validation: bool | ValidationTaskConfig = False
 
 
 @dataclass
@@ -61,9 +67,61 @@ class WorkerFacts:
     node_rank: int
     checkpoint: Checkpoint | None
     shards: dict[str, Any] = field(default_factory=dict)
+    validates: bool = False
 
 
-class WorkerSession(Session):
+class TrainingSession(Session):
+    """What the training function of a trainer talks to."""
+
+    _shards: dict[str, Any]
+
+    @abstractmethod
+    def meet(self, kind: str, value: Any = None) -> Any:
+        """Wait until every rank has made the same call; returns what rank 0 brings."""
+
+    @abstractmethod
+    def reported_checkpoints(self, mode: CheckpointConsistencyMode, timeout_s: float | None) -> list[Any]:
+        """All checkpoints that the run has kept."""
+
+    @staticmethod
+    def check_report(metrics: dict[str, Any], checkpoint: Checkpoint | None) -> None:
+        """Raise if these can't be reported.
+
+        Raises:
+            TypeError: the metrics are no dictionary, or the checkpoint is none.
+            FileNotFoundError: the checkpoint's directory does not exist.
+        """
+        if not isinstance(metrics, dict):
+            raise TypeError(
+                f"report() takes a dictionary of metrics, not {type(metrics).__name__}: {metrics!r}. Write "
+                'report({"loss": value}).'
+            )
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            raise TypeError(
+                f"report(checkpoint=…) takes a Checkpoint, not {type(checkpoint).__name__}: make one with "
+                "Checkpoint.from_directory(path)."
+            )
+        if checkpoint is not None and not checkpoint._store.exists(checkpoint.path):
+            raise FileNotFoundError(
+                f"report(checkpoint={checkpoint!r}): there is no such directory. Save the files before report is called."
+            )
+
+    def get_dataset_shard(self, name: str | None = None) -> Any:
+        """This worker's part of a data set.
+
+        Raises:
+            KeyError: the trainer was given none of this name.
+        """
+        name = "train" if name is None else name
+        if name not in self._shards:
+            raise KeyError(
+                f"Dataset shard for {name!r} not found; there are {sorted(self._shards)}. "
+                f"Pass it to the trainer: datasets={{{name!r}: …}}."
+            )
+        return self._shards[name]
+
+
+class WorkerSession(TrainingSession):
     """Brings what a training function reports to the controller, and waits where all ranks must meet.
 
     Args:
@@ -83,6 +141,7 @@ class WorkerSession(Session):
         self.trial_dir = facts.storage.path
         self._shards = facts.shards
         self._checkpoint = facts.checkpoint
+        self._validates = facts.validates
         self._post, self._wait = post, wait
         self._one_at_a_time = threading.Lock()
         self._background: ThreadPoolExecutor | None = None
@@ -119,20 +178,15 @@ class WorkerSession(Session):
         checkpoint_upload_mode: CheckpointUploadMode = CheckpointUploadMode.SYNC,
         delete_local_checkpoint_after_upload: bool | None = None,
         checkpoint_upload_fn: Callable[[Checkpoint, str], Checkpoint] | None = None,
+        validation: bool | ValidationTaskConfig = False,
     ) -> None:
-        if not isinstance(metrics, dict):
-            raise TypeError(
-                f"report() takes a dictionary of metrics, not {type(metrics).__name__}: {metrics!r}. Write "
-                'report({"loss": value}).'
-            )
-        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-            raise TypeError(
-                f"report(checkpoint=…) takes a Checkpoint, not {type(checkpoint).__name__}: make one with "
-                "Checkpoint.from_directory(path)."
-            )
-        if checkpoint is not None and not checkpoint._store.exists(checkpoint.path):
-            raise FileNotFoundError(
-                f"report(checkpoint={checkpoint!r}): there is no such directory. Save the files before report is called."
+        self.check_report(metrics, checkpoint)
+        if validation and checkpoint is None:
+            raise ValueError("Validation requires a checkpoint: report(metrics, checkpoint=…, validation=…).")
+        if validation and not self._validates:
+            raise ValueError(
+                "report(validation=…) needs a trainer that knows how to validate: pass it "
+                "validation_config=ValidationConfig(fn=…)."
             )
         stays = checkpoint is not None and checkpoint_upload_mode is CheckpointUploadMode.NO_UPLOAD
         value = ReportValue(
@@ -140,6 +194,7 @@ class WorkerSession(Session):
             checkpoint is not None,
             checkpoint_dir_name,
             checkpoint if stays else None,
+            validation,
         )
         name = self.meet("report", value)
         if checkpoint is None or stays:
@@ -153,10 +208,23 @@ class WorkerSession(Session):
         if checkpoint_upload_mode is CheckpointUploadMode.ASYNC:
             if self._background is None:
                 self._background = ThreadPoolExecutor(1, thread_name_prefix="train-upload")
-            self._uploads.append(self._background.submit(self._upload, *work, waits=False))
+            self._uploads.append(self._background.submit(self._upload_aside, *work))
         else:
             with self._one_at_a_time:
                 self._upload(*work, waits=True)
+
+    def _upload_aside(
+        self,
+        name: str,
+        checkpoint: Checkpoint,
+        delete: bool,
+        upload_fn: Callable[[Checkpoint, str], Checkpoint] | None,
+    ) -> None:
+        try:
+            self._upload(name, checkpoint, delete, upload_fn, waits=False)
+        except BaseException as error:
+            self._post(failed(error))  # at once: what waits for this checkpoint would wait in vain
+            raise
 
     def _upload(
         self,
@@ -194,33 +262,21 @@ class WorkerSession(Session):
         """The newest checkpoint that this worker has reported, or else the one to go on from."""
         return self._checkpoint
 
-    def get_dataset_shard(self, name: str | None = None) -> Any:
-        """This worker's part of a data set.
-
-        Raises:
-            KeyError: the trainer was given none of this name.
-        """
-        name = "train" if name is None else name
-        if name not in self._shards:
-            raise KeyError(
-                f"Dataset {name!r} not found. Available datasets: {sorted(self._shards)}. "
-                f"Pass it to the trainer: datasets={{{name!r}: …}}."
-            )
-        return self._shards[name]
-
-    def reported_checkpoints(self, mode: Any) -> list[Any]:
+    def reported_checkpoints(self, mode: CheckpointConsistencyMode, timeout_s: float | None) -> list[Any]:
         """All checkpoints that the run has kept."""
-        return list(pickle.loads(self.meet("get_all_reported_checkpoints", mode)))
+        with self._one_at_a_time:
+            self._post(("ask", mode, timeout_s))
+            return list(pickle.loads(self._wait()))
 
 
-def present_worker(name: str) -> WorkerSession:
+def present_worker(name: str) -> TrainingSession:
     """The session of this process.
 
     Raises:
         RuntimeError: this is no training function of a trainer.
     """
     session = get_session()
-    if not isinstance(session, WorkerSession):
+    if not isinstance(session, TrainingSession):
         raise RuntimeError(
             f"`{name}` cannot be used outside of a training function: call it in the function that a trainer runs."
         )

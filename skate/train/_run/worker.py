@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-import traceback
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +12,8 @@ import cloudpickle
 
 import skate
 from skate.air.session import enter
+from skate.train._run.failures import failed
+from skate.train._run.hangs import Look, frame_of, look_at
 from skate.train._run.session import WorkerFacts, WorkerSession
 
 __all__ = [
@@ -25,6 +27,7 @@ class TrainWorker:
     def __init__(self) -> None:
         self._outgoing: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._training: threading.Thread | None = None
 
     def describe(self) -> tuple[str, list[int], str]:
         """The host's id, the GPUs that this worker holds, and the actor's id."""
@@ -40,7 +43,10 @@ class TrainWorker:
         """Begin to run the training function."""
         session = WorkerSession(facts, self._outgoing.put, self._answers.get)
         enter(session)
-        threading.Thread(target=self._run, args=(session, function), name="training", daemon=True).start()
+        self._training = threading.Thread(
+            target=self._run, args=(session, function), name="training", daemon=True
+        )
+        self._training.start()
 
     def _run(self, session: WorkerSession, function: Callable[[], Any]) -> None:
         try:
@@ -51,7 +57,7 @@ class TrainWorker:
                 cloudpickle.dumps(value if session.world_rank == 0 else None),
             )
         except BaseException as error:  # SystemExit too: the controller is told of whatever ends the function
-            message = ("failed", _pickled(error), _text(error))
+            message = failed(error)
         enter(None)
         self._outgoing.put(message)
 
@@ -70,24 +76,7 @@ class TrainWorker:
         """Answer the call in which the training function waits."""
         self._answers.put(answer)
 
-
-def _text(error: BaseException) -> str:
-    """The traceback from the user's own code on."""
-    entries = error.__traceback__
-    while (
-        entries is not None
-        and entries.tb_next is not None
-        and entries.tb_frame.f_globals.get("__name__", "").startswith("skate.train._run")
-    ):
-        entries = entries.tb_next
-    return "".join(traceback.format_exception(type(error), error, entries)).rstrip()
-
-
-def _pickled(error: BaseException) -> bytes:
-    """The error, or one that says the same if it cannot be pickled."""
-    try:
-        data = cloudpickle.dumps(error)
-        cloudpickle.loads(data)
-    except Exception:  # whatever its own code raises
-        data = cloudpickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    return bytes(data)
+    def look(self) -> Look:
+        """What the training function does at this moment."""
+        frame = None if self._training is None else frame_of(self._training)
+        return look_at(frame, time.process_time())

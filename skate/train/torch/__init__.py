@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skate.train.torch.config import TorchConfig
+from skate.train.torch.torch_checkpoint import TorchCheckpoint
 from skate.train.torch.torch_trainer import TorchTrainer
 from skate.train.torch.train_loop_utils import (
     accelerate,
@@ -16,6 +17,7 @@ from skate.train.torch.train_loop_utils import (
 )
 
 __all__ = [
+    "TorchCheckpoint",
     "TorchConfig",
     "TorchTrainer",
     "accelerate",

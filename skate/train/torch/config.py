@@ -58,23 +58,35 @@ class _OwnDevice(AbstractContextManager[None]):
 
         from skate.train.torch.train_loop_utils import get_device
 
+        _join_torchrun()
         device = get_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
 
     def __exit__(self, *error: object) -> None:
         pass
 
 
+def _join_torchrun() -> None:
+    """Make the process group of a program that torchrun has started, for a run without workers of its own."""
+    import torch
+    import torch.distributed as dist
+
+    if "TORCHELASTIC_RUN_ID" in os.environ and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
 class _TorchBackend(Backend):
     share_cuda_visible_devices = True
+    default_backend: str | None = None
 
     def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
         """Make the process group."""
         assert isinstance(backend_config, TorchConfig)
         members = worker_group.members
         on_gpus = bool(members[0].gpu_ids)
-        backend = backend_config.backend or ("nccl" if on_gpus else "gloo")
+        backend = backend_config.backend or self.default_backend or ("nccl" if on_gpus else "gloo")
         hosts: dict[str, list[int]] = {}
         for member in members:
             hosts.setdefault(member.node_id, []).extend(member.gpu_ids)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
     from skate.train._config import RunConfig, ScalingConfig
     from skate.train._data_config import DataConfig
+    from skate.train.v2.api.validation_config import ValidationConfig
 
 __all__ = [
     "XGBoostTrainer",
@@ -30,7 +31,7 @@ class XGBoostTrainer(_BoostingTrainer):
         run_config: What the run is called, where it is kept, and what happens when it fails.
         datasets: Data sets by name.
         dataset_config: How they are split.
-        validation_config: Not supported yet.
+        validation_config: How checkpoints are validated beside the training.
         metadata: No longer accepted: pass it in `train_loop_config`.
         resume_from_checkpoint: The checkpoint of another run to begin with.
         label_column, params, num_boost_round: No longer accepted.
@@ -49,7 +50,7 @@ class XGBoostTrainer(_BoostingTrainer):
         run_config: RunConfig | None = None,
         datasets: dict[str, Any] | None = None,
         dataset_config: DataConfig | None = None,
-        validation_config: Any = None,
+        validation_config: ValidationConfig | None = None,
         metadata: dict[str, Any] | None = None,
         resume_from_checkpoint: Checkpoint | None = None,
         label_column: str | None = None,

@@ -68,8 +68,12 @@ class TuneReportCheckpointCallback:
         due = (last and self._checkpoint_at_end) or (self._frequency > 0 and number % self._frequency == 0)
         _report_with(
             _choose_metrics(self._metrics, found),
-            (lambda place: env.model.save_model(os.path.join(place, self._filename))) if due else None,
+            self._saver(env.model, due),
         )
+
+    def _saver(self, model: Any, due: bool) -> Callable[[str], Any] | None:
+        """What saves the model into a directory, if a checkpoint is due."""
+        return (lambda place: model.save_model(os.path.join(place, self._filename))) if due else None
 
 
 class TuneReportCallback(TuneReportCheckpointCallback):

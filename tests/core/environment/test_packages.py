@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from skate.core.environment import packages, settle
-from skate.core.environment.enter import enter
 from skate.exceptions import RuntimeEnvSetupError
 
 
@@ -106,58 +103,3 @@ def test_a_file_uri(project: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.write(project / "a.py", "a.py")
     assert os.listdir(packages.directory(archive.as_uri(), ())) == ["a.py"]
-
-
-@pytest.mark.parametrize("ending", [".tar.gz", ".tgz", ".tar.xz"])
-def test_a_tar_archive_is_unpacked(project: Path, tmp_path: Path, ending: str) -> None:
-    archive = tmp_path / f"project{ending}"
-    with tarfile.open(archive, "w:xz" if ending.endswith("xz") else "w:gz") as packed:
-        packed.add(project, ".")
-    copy = packages.directory(str(archive), ())
-    assert Path(copy, "sub", "b.py").read_text() == "B = 2\n"
-
-
-def test_a_session_has_a_copy_of_its_own_that_its_workers_share(project: Path, tmp_path: Path) -> None:
-    entry = packages.directory(str(project), ())
-    (Path(entry) / "link").symlink_to("a.py")
-    session = str(tmp_path / "session")
-    os.mkdir(session)
-    before, path = os.getcwd(), list(sys.path)
-    try:
-        enter({"working_dir": entry}, session)
-        Path("a.py").write_text("changed")
-        assert Path("link").read_text() == "changed"
-        enter({"working_dir": entry}, session)
-        assert Path("a.py").read_text() == "changed"
-        assert sys.path[0] == os.getcwd()
-    finally:
-        os.chdir(before)
-        sys.path[:] = path
-    assert Path(entry, "a.py").read_text() == "A = 1\n"
-
-
-@pytest.mark.parametrize(
-    ("env", "error", "words"),
-    [
-        (
-            {"py_modules": ["/not/there"]},
-            ValueError,
-            "py_modules entry must be a .py file, a directory, or a .whl file",
-        ),
-        ({"py_modules": ["/not/there.py"]}, ValueError, "not a valid path"),
-        (
-            {"py_modules": [1]},
-            TypeError,
-            "must be a list of file paths, URIs, or imported modules, got <class 'int'>",
-        ),
-        ({"py_modules": "x"}, TypeError, "must be a list"),
-        ({"working_dir": "/not/there"}, ValueError, "not a valid path"),
-        ({"working_dir": "/etc/passwd"}, ValueError, "existing directory or a supported archive"),
-        ({"conda": "x", "pip": ["y"]}, ValueError, "cannot be specified at the same time"),
-        ({"conda": 1}, TypeError, "conda"),
-        ({"conda": "x"}, ValueError, "not supported"),
-    ],
-)
-def test_fields_that_are_wrong(env: dict[str, object], error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
-        settle(env)

@@ -124,7 +124,6 @@ class Creation:
         self.engine.loop.dirty.add(self.engine.node)
 
     def kill(self, actor: ActorState, no_restart: bool) -> None:
-        self.engine.objects.check_session(actor)
         self.engine.tell(protocol.KILL_ACTOR, actor.key, no_restart)
         if no_restart:
             # The caller may rely on the actor being unreachable from now on.

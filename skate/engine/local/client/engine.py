@@ -422,7 +422,6 @@ class LocalEngine(Engine):
             self.ended = self.ended or why
             self.results.fail_all()
             self.actor_calls.end()
-            self.objects.end()
         self.loop.run_deferred()
         self.loop.close()
         self.lanes.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -12,18 +11,7 @@ from typing import TYPE_CHECKING, Any
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorState
-from skate.core.actor import not_of_this_session as handle_not_of_this_session
-from skate.core.ref import (
-    BYTES,
-    ERROR,
-    INDEX_BITS,
-    PENDING,
-    REMOTE,
-    STORED,
-    VALUE,
-    ObjectRef,
-    not_of_this_session,
-)
+from skate.core.ref import BYTES, ERROR, INDEX_BITS, PENDING, REMOTE, STORED, VALUE, ObjectRef
 from skate.engine.local import arena, protocol
 from skate.engine.local.client.calls import NESTED
 from skate.engine.local.client.loop import Latch
@@ -55,7 +43,6 @@ class Objects:
 
     def __init__(self, engine: LocalEngine, arena_fd: int, arena_size: int) -> None:
         self.engine = engine
-        self.session = engine.number >> protocol.SESSION_SHIFT
         self.arena = arena.Arena(arena_fd, arena_size)
         self.known: dict[int, weakref.ref[ObjectRef[Any]]] = {}
         """Refs that other processes may name: unpickling such a key gives the same ref again."""
@@ -146,29 +133,8 @@ class Objects:
         """Make refs (and actors) known to the node, as another process will name them. Returns their keys."""
         if not items:
             return ()
-        for item in items:
-            self.check_session(item)
         with self.engine.loop.mutex:
             return self.escape_locked(items)
-
-    def check_session(self, item: ObjectRef[Any] | ActorState) -> None:
-        """Refuse what is of another session.
-
-        Raises:
-            ValueError: a ref is; or an actor's handle is, as `ActorHandleNotFoundError`.
-        """
-        if isinstance(item, ActorState):
-            if item.key >> protocol.SESSION_OF_KEY != self.session:
-                raise handle_not_of_this_session(item)
-        elif item._key >> protocol.SESSION_OF_KEY != self.session:
-            raise not_of_this_session(item)
-
-    def end(self) -> None:
-        """The session is over here: what lay in shared memory can't be read any more (with the mutex held)."""
-        for known in list(self.known.values()):
-            ref = known()
-            if ref is not None and ref._kind in (STORED, REMOTE):
-                ref._kind, ref._value = ERROR, pickle.dumps(not_of_this_session(ref), protocol=5)
 
     def escape_locked(self, items: list[Any]) -> tuple[int, ...]:
         """`escape` with the mutex held."""

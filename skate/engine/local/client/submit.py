@@ -8,7 +8,7 @@ from skate import exceptions
 from skate.core import serialize
 from skate.core.arguments import pack_args
 from skate.core.environment import merge_env
-from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream, not_of_this_session
+from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream
 from skate.engine.local import protocol
 from skate.engine.local.client.calls import Call, plain, plain_but_refs
 from skate.engine.local.client.objects import Guard
@@ -99,7 +99,6 @@ class Submit:
             if split is not None:
                 call = Call(key, spec, options, protocol.ARGS_REFS, split)
                 call.slots = [args[index] for index in split[1]]
-                self._check_sessions(call.slots)
                 return call
         packed, slots = pack_args(args, kwargs, spec.name)
         if packed.size() > serialize.INLINE_LIMIT:
@@ -114,14 +113,7 @@ class Submit:
             call.held = packed.nested or None
         if slots:
             call.slots = slots
-            self._check_sessions(slots)
         return call
-
-    def _check_sessions(self, refs: list[ObjectRef[Any]]) -> None:
-        session = self.engine.objects.session
-        for ref in refs:
-            if ref._key >> protocol.SESSION_OF_KEY != session:
-                raise not_of_this_session(ref)
 
     def outputs(self, call: Call, num_returns: Any) -> Any:
         key = call.key

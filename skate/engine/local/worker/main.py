@@ -130,7 +130,7 @@ class Worker:
         from skate.core.environment.fields import HOOK
 
         try:
-            enter(env, self.settings["session_dir"])
+            enter(env)
             if HOOK in env:
                 setup_hook(env[HOOK])()
         except BaseException as error:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import skate
-from skate.train._config import RunConfig, ScalingConfig
+from skate.train._config import RunConfig, ScalingConfig, refuse
 from skate.train._data_config import DataConfig
 from skate.train.backend import BackendConfig
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
     from skate.train.v2.api.result import Result
+    from skate.train.v2.api.validation_config import ValidationConfig
 
 __all__ = [
     "DataParallelTrainer",
@@ -40,7 +40,7 @@ class DataParallelTrainer:
         dataset_config: How they are split.
         resume_from_checkpoint: The checkpoint of another run that `train.get_checkpoint()` gives at the first start.
         metadata: No longer accepted: pass it in `train_loop_config`.
-        validation_config: Not supported yet.
+        validation_config: How checkpoints are validated beside the training.
 
     Raises:
         TypeError: the training function cannot be called.
@@ -76,15 +76,16 @@ class DataParallelTrainer:
         dataset_config: DataConfig | None = None,
         resume_from_checkpoint: Checkpoint | None = None,
         metadata: dict[str, Any] | None = None,
-        validation_config: Any = None,
+        validation_config: ValidationConfig | None = None,
     ) -> None:
         if metadata is not None:
-            raise DeprecationWarning(
-                "`metadata` is no longer accepted by trainers: pass it to the training function in `train_loop_config`."
+            refuse(
+                f"{type(self).__name__}(metadata)", "pass it to the training function in `train_loop_config`"
             )
-        if validation_config is not None:
-            raise NotImplementedError(
-                "validation_config is not supported yet: validate in the training function, or after fit()."
+        if resume_from_checkpoint is not None:
+            refuse(
+                f"{type(self).__name__}(resume_from_checkpoint)",
+                "pass the checkpoint in `train_loop_config`, and load it where `train.get_checkpoint()` gives none",
             )
         self.train_loop_per_worker = train_loop_per_worker
         self.train_loop_config = train_loop_config
@@ -94,16 +95,15 @@ class DataParallelTrainer:
         self.datasets = datasets or {}
         self.data_config = dataset_config or DataConfig()
         self.resume_from_checkpoint = resume_from_checkpoint
+        self.validation_config = validation_config
         self._check()
 
     def _check(self) -> None:
-        workers = self.scaling_config.num_workers
-        least = workers[0] if isinstance(workers, tuple) else workers
-        if not isinstance(least, int) or least < 1:
-            raise ValueError(
-                f"ScalingConfig(num_workers={workers!r}): a run has at least one worker. Running the function in this "
-                "process (num_workers=0) is not supported yet."
-            )
+        for given, kind in ((self.run_config, RunConfig), (self.scaling_config, ScalingConfig)):
+            if not isinstance(given, kind):
+                raise ValueError(
+                    f"Invalid `{kind.__name__}` type: {type(given)}. Use `ray.train.{kind.__name__}` instead."
+                )
 
     def fit(self) -> Result:
         """Train.
@@ -115,13 +115,10 @@ class DataParallelTrainer:
             TrainingFailedError: workers have failed more often than `FailureConfig` allows.
         """
         from skate.train._run.controller import Controller, RunContext
-        from skate.train._run.storage import RunStorage
+        from skate.train._run.local import LocalRun
 
         function = _bound(self.train_loop_per_worker, self.train_loop_config)
-        if not skate.is_initialized():
-            skate.init()
         config = self.run_config
-        config.name = config.name or f"ray_train_run-{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         context = RunContext(
             config,
             self.train_loop_config,
@@ -130,8 +127,14 @@ class DataParallelTrainer:
             self.datasets,
             self.data_config,
         )
-        storage = RunStorage(str(config.storage_path), config.name, config.storage_filesystem)
-        result: Result = Controller(context, function, storage, self.resume_from_checkpoint).run()
+        if self.scaling_config.num_workers == 0:
+            return LocalRun(context).run(function)
+        if not skate.is_initialized():
+            skate.init()
+        controller = Controller(
+            context, function, config.storage_context, self.resume_from_checkpoint, self.validation_config
+        )
+        result: Result = controller.run()
         return result
 
     @classmethod

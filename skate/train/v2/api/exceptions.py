@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skate.train.v2.api.preemption import PreemptionInfo
 
 __all__ = [
     "ControllerError",
+    "NCCLHangError",
+    "PreemptionError",
     "TrainingFailedError",
     "WorkerGroupError",
 ]
@@ -48,3 +53,27 @@ class ControllerError(TrainingFailedError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.controller_failure,)
+
+
+class NCCLHangError(WorkerGroupError):
+    """Workers wait for one another without end in a collective operation, whatever carries it: NCCL or Gloo."""
+
+
+class PreemptionError(TrainingFailedError):
+    """Hosts of the run were taken away, and its `FailureConfig` allows no further attempt.
+
+    Args:
+        preemption_info: Which hosts, and when.
+        drain_timed_out: Whether workers had not saved their state in time.
+    """
+
+    def __init__(self, preemption_info: PreemptionInfo, drain_timed_out: bool = False) -> None:
+        super().__init__(
+            "The run has lost hosts that were taken away "
+            f"(preempted_ranks={preemption_info.preempted_ranks}, drain_timed_out={drain_timed_out})."
+        )
+        self.preemption_info = preemption_info
+        self.drain_timed_out = drain_timed_out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.preemption_info, self.drain_timed_out)

@@ -9,11 +9,13 @@ from skate.train._functions import (
     report,
 )
 from skate.train.context import get_context
+from skate.train.v2.api.preemption import get_preemption_info
 
 __all__ = [
     "get_all_reported_checkpoints",
     "get_checkpoint",
     "get_context",
     "get_dataset_shard",
+    "get_preemption_info",
     "report",
 ]

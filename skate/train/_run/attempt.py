@@ -1,0 +1,254 @@
+"""One attempt at a run: listening to its workers until all have returned, or the attempt has to end."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cloudpickle
+
+import skate
+from skate.train._run.hangs import HangWatch
+from skate.train._run.rounds import Arrival, Rounds, RoundsDiffer
+from skate.train.v2.api.exceptions import NCCLHangError, WorkerGroupError
+from skate.train.v2.api.report_config import CheckpointConsistencyMode
+
+if TYPE_CHECKING:
+    from skate.train._run.checkpoints import KeptCheckpoints, Report
+    from skate.train._run.group import WorkerGroup
+    from skate.train._run.scaling import GrowthWatch
+    from skate.train._run.validation import Validations
+
+__all__ = [
+    "Attempt",
+    "Listener",
+    "Outgrown",
+    "WorkersFailed",
+]
+
+_GRACE = 0.2
+"""Seconds in which other workers that fail for the same reason are heard, too."""
+_LOOK_EVERY = 5.0
+_HANG_PATIENCE = 20.0
+_HANG_WARNING = 60.0
+
+
+class WorkersFailed(Exception):
+    """Workers have failed.
+
+    Args:
+        failures: What each has raised, and its traceback, by rank.
+        hang: Whether they waited for one another without end.
+    """
+
+    def __init__(self, failures: dict[int, tuple[Exception, str]], hang: bool = False) -> None:
+        super().__init__()
+        self.failures = failures
+        self.hang = hang
+
+    def as_error(self) -> WorkerGroupError:
+        """The error that programs see."""
+        ranks_of: dict[str, list[str]] = {}  # ranks that fail alike are named together
+        for rank, (_, text) in sorted(self.failures.items()):
+            ranks_of.setdefault(text, []).append(str(rank))
+        texts = [f"[Rank {','.join(ranks)} Error Snippet]:\n{text}" for text, ranks in ranks_of.items()]
+        message = "Training failed due to worker errors:\n" + "\n\n".join(texts)
+        kind = NCCLHangError if self.hang else WorkerGroupError
+        return kind(message, {rank: error for rank, (error, _) in sorted(self.failures.items())})
+
+
+class Outgrown(Exception):
+    """There is room for a larger group."""
+
+
+class Listener(Protocol):
+    """What an attempt tells."""
+
+    def reported(self, report: Report) -> None:
+        """A report is complete, and its checkpoint kept."""
+
+    def returned(self, value: Any) -> None:
+        """Rank 0 has returned."""
+
+    def room(self) -> int:
+        """How many more workers there is room for, up to the largest number."""
+
+    def warn(self, text: str) -> None:
+        """Something may be wrong."""
+
+
+@dataclass
+class _Question:
+    rank: int
+    mode: CheckpointConsistencyMode
+    deadline: float | None
+
+
+class Attempt:
+    """Listens to the workers of one group.
+
+    Args:
+        listener: Who is told.
+        group: The workers.
+        kept: The run's checkpoints.
+        validations: The run's validations, which go on meanwhile.
+        growth: When to replace the group by a larger one; None: never.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        group: WorkerGroup,
+        kept: KeptCheckpoints,
+        validations: Validations,
+        growth: GrowthWatch | None = None,
+    ) -> None:
+        self._listener, self._group = listener, group
+        self._kept, self._validations = kept, validations
+        self._growth = growth
+        self._rounds = Rounds(len(group))
+        self._failures: dict[int, tuple[Exception, str]] = {}
+        self._pending: dict[Any, int] = {}
+        self._looks: list[Any] = []
+        self._awaiting: dict[str | None, list[int]] = {}  # who waits until a checkpoint is whole
+        self._questions: list[_Question] = []
+        self._hangs = HangWatch(
+            float(os.environ.get("SKATE_TRAIN_HANG_S", _HANG_PATIENCE)),
+            float(os.environ.get("SKATE_TRAIN_HANG_WARNING_S", _HANG_WARNING)),
+        )
+        self._look_every = min(_LOOK_EVERY, float(os.environ.get("SKATE_TRAIN_HANG_S", _HANG_PATIENCE)) / 2)
+
+    def drive(self) -> None:
+        """Return when every rank's training function has.
+
+        Raises:
+            WorkersFailed: some have failed.
+            Outgrown: there is room for a larger group.
+        """
+        for rank in range(len(self._group)):
+            self._listen(rank)
+        next_look = time.monotonic() + self._look_every
+        give_up: float | None = None
+        while self._pending:
+            self._answer()
+            times = [next_look, give_up, self._validations.deadline]
+            if self._growth is not None:
+                times.append(self._growth.next_look)
+            times += [question.deadline for question in self._questions]
+            timeout = max(0.0, min(each for each in times if each is not None) - time.monotonic())
+            waits_for = [*self._pending, *self._validations.refs, *self._looks[:1]]
+            ready, _ = skate.wait(waits_for, num_returns=1, timeout=timeout)
+            for ref in ready:
+                if ref in self._pending:
+                    self._hangs.forget()
+                    next_look = time.monotonic() + self._look_every
+                    self._hear(self._pending.pop(ref), ref)
+                elif ref in self._looks:
+                    self._compare()
+                else:
+                    self._validations.ended(ref)
+            self._validations.expire()
+            now = time.monotonic()
+            if self._failures and give_up is None:
+                give_up = now + _GRACE
+            if give_up is not None and now >= give_up:
+                break
+            if now >= next_look:
+                next_look = now + self._look_every
+                if not self._looks:
+                    self._looks = [member.actor.look.remote() for member in self._group.members]
+            if self._growth is not None and now >= self._growth.next_look and not self._failures:
+                if self._growth.look(self._listener.room(), now):
+                    raise Outgrown
+        if self._failures:
+            raise WorkersFailed(self._failures)
+
+    def _listen(self, rank: int) -> None:
+        self._pending[self._group.members[rank].actor.exchange.remote()] = rank
+
+    def _compare(self) -> None:
+        refs, self._looks = self._looks, []
+        try:
+            looks = skate.get(refs)
+        except skate.exceptions.RayActorError:
+            return  # the worker's own messages tell of its end
+        error, warning = self._hangs.look(looks, time.monotonic())
+        if warning is not None:
+            self._listener.warn(warning)
+        if error is not None:
+            text = f"the workers wait for one another without end: {error}."
+            stuck = [rank for rank, look in enumerate(looks) if look.state == "collective"]
+            raise WorkersFailed({rank: (TimeoutError(text), text) for rank in stuck}, hang=True)
+
+    def _hear(self, rank: int, ref: Any) -> None:
+        try:
+            messages = skate.get(ref)
+        except skate.exceptions.RayActorError as error:
+            self._failures[rank] = (error, f"{type(error).__name__}: {error}")
+            return
+        ended = False
+        try:
+            for kind, *rest in messages:
+                ended = kind in ("failed", "ended")
+                self._take(rank, kind, rest)
+        except RoundsDiffer as error:
+            self._failures.update({at: (error, str(error)) for at in error.ranks})
+            return
+        if not ended:
+            self._listen(rank)
+
+    def _take(self, rank: int, kind: str, rest: list[Any]) -> None:
+        if kind == "arrive":
+            arrivals = self._rounds.arrive(rank, rest[0])
+            if arrivals is not None:
+                self._complete(arrivals)
+        elif kind == "uploaded":
+            name, checkpoint, waits = rest
+            if waits:
+                self._awaiting.setdefault(name, []).append(rank)
+            self._kept.uploaded(name, checkpoint)
+            self._announce()
+        elif kind == "ask":
+            mode, timeout = rest
+            self._questions.append(_Question(rank, mode, timeout and time.monotonic() + timeout))
+        elif kind == "failed":
+            self._failures[rank] = (pickle.loads(rest[0]), rest[1])
+        else:
+            if rank == 0:
+                self._listener.returned(pickle.loads(rest[0]))
+            self._rounds.end(rank)
+
+    def _complete(self, arrivals: list[Arrival]) -> None:
+        kind = arrivals[0].kind
+        answer: Any = None
+        if kind == "report":
+            answer = self._kept.report([arrival.value for arrival in arrivals])
+        elif kind == "broadcast_from_rank_zero":
+            answer = arrivals[0].value
+        for rank in range(len(self._group)):
+            self._reply(rank, answer)
+        self._announce()
+
+    def _announce(self) -> None:
+        for report in self._kept.take_committed():
+            for rank in self._awaiting.pop(report.name, ()):
+                self._reply(rank, None)
+            self._listener.reported(report)
+            if report.result is not None and self._growth is not None and self._growth.at_next_checkpoint:
+                raise Outgrown
+
+    def _answer(self) -> None:
+        now = time.monotonic()
+        for question in list(self._questions):
+            waits = self._kept.pending or (
+                question.mode is CheckpointConsistencyMode.VALIDATED and self._validations.refs
+            )
+            if not waits or (question.deadline is not None and now >= question.deadline):
+                self._questions.remove(question)
+                self._reply(question.rank, cloudpickle.dumps(self._kept.listed()))
+
+    def _reply(self, rank: int, answer: Any) -> None:
+        self._group.members[rank].actor.reply.remote(answer)

@@ -1,0 +1,47 @@
+"""A checkpoint with a model of LightGBM."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from skate.train._framework_checkpoint import FrameworkCheckpoint as _FrameworkCheckpoint
+from skate.train._framework_checkpoint import new_directory as _new_directory
+
+__all__ = [
+    "LightGBMCheckpoint",
+]
+
+
+class LightGBMCheckpoint(_FrameworkCheckpoint):
+    """A checkpoint with a booster of LightGBM, as `RayTrainReportCallback` makes it."""
+
+    MODEL_FILENAME = "model.txt"
+
+    @classmethod
+    def from_model(
+        cls, booster: Any, *, preprocessor: Any = None, path: str | None = None
+    ) -> LightGBMCheckpoint:
+        """Save a booster.
+
+        Args:
+            booster: The model.
+            preprocessor: What the model's inputs went through, kept with it.
+            path: The directory, which must exist; default: a new temporary one.
+
+        Returns:
+            The checkpoint.
+        """
+        directory = _new_directory() if path is None else path
+        booster.save_model(os.path.join(directory, cls.MODEL_FILENAME))
+        checkpoint = cls(directory)
+        if preprocessor is not None:
+            checkpoint.set_preprocessor(preprocessor)
+        return checkpoint
+
+    def get_model(self) -> Any:
+        """The model, as a LightGBM booster."""
+        import lightgbm
+
+        with self.as_directory() as directory:
+            return lightgbm.Booster(model_file=os.path.join(directory, self.MODEL_FILENAME))
