@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import sys
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -92,7 +93,7 @@ def torch_finisher(
     dtypes: Any, device: Any, collate_fn: Any, pin_memory: bool
 ) -> tuple[str, Callable[[Any], Any]]:
     """The format of batches, and what makes of one what `iter_torch_batches` gives."""
-    where = None if device == "auto" else device
+    where = _own_device() if device == "auto" else device
     if collate_fn is None:
 
         def finish(batch: Any) -> Any:
@@ -107,6 +108,34 @@ def torch_finisher(
         return _moved(collate_fn(batch), where)
 
     return kind, collate
+
+
+def _own_device() -> Any:
+    """The device of the training worker that this is; None where it is none."""
+    training = sys.modules.get("skate.train")
+    if training is None:  # nobody trains here
+        return None
+    from skate.train.torch import get_device
+
+    try:
+        return get_device()
+    except RuntimeError:  # what it says outside of a training function
+        return None
+
+
+def is_tensor_batch_type(batch: Any) -> bool:
+    """Whether it is a torch tensor, or a list, tuple or dict of them, two levels deep at most."""
+    torch = require_module("torch")
+
+    def level(value: Any, depth: int) -> bool:
+        if isinstance(value, torch.Tensor):
+            return True
+        parts = (
+            value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else None
+        )
+        return parts is not None and depth > 0 and all(level(part, depth - 1) for part in parts)
+
+    return level(batch, 2)
 
 
 def _moved(value: Any, device: Any) -> Any:
@@ -167,6 +196,7 @@ __all__ = [
     "DefaultCollateFn",
     "NumpyBatchCollateFn",
     "PandasBatchCollateFn",
+    "is_tensor_batch_type",
     "jax_finisher",
     "tf_finisher",
     "to_tensors",

@@ -45,6 +45,14 @@ def _flag(name: str, default: bool) -> Any:
     )
 
 
+_OTHER_NAMES = {
+    "hash_shuffle_compression": "shuffle_compression",
+    "use_external_hash_shuffle": "use_disk_based_hash_shuffle",
+    "log_internal_stack_trace_to_stdout": "log_internal_stack_trace",
+}
+"""Settings by the names that they had before."""
+
+
 class ShuffleStrategy(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
     """Accepted for Ray's programs: the native engine chooses how rows change places."""
 
@@ -168,9 +176,9 @@ class DataContext:
     object_store_reservation_overshoot_ratio: float | None = None
     object_store_memory_pressure_fraction: float | None = None
     max_errored_blocks: int = 0
-    execution_no_progress_timeout_s: float = 1800.0
+    execution_no_progress_timeout_s: float = 1800
     output_backpressure_guard_release_interval_s: float | None = None
-    downstream_capacity_backpressure_ratio: float | None = None
+    downstream_capacity_backpressure_ratio: float | None = 2.0
     enable_dynamic_output_queue_size_backpressure: bool = False
     enable_lineage_reconstruction_resource_accounting: bool = True
     log_internal_stack_trace: bool = False
@@ -210,7 +218,19 @@ class DataContext:
                 stacklevel=2,
             )
             self.target_max_block_size = value
+        elif name in _OTHER_NAMES:
+            warnings.warn(
+                f"`{name}` is deprecated, please configure `{_OTHER_NAMES[name]}` instead.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            name = _OTHER_NAMES[name]
         super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OTHER_NAMES:
+            return getattr(self, _OTHER_NAMES[name])
+        raise AttributeError(f"DataContext has no setting {name!r}.")
 
     @staticmethod
     def get_current() -> DataContext:

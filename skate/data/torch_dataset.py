@@ -48,6 +48,7 @@ def to_torch(
         ImportError: torch is missing.
     """
     torch = require_module("torch")
+    _check(feature_columns, feature_column_dtypes)
 
     def matrix(batch: dict[str, Any], names: list[str], dtype: Any) -> Any:
         tensors = to_tensors({name: batch[name] for name in names}, dtype)
@@ -59,10 +60,13 @@ def to_torch(
     def features(batch: dict[str, Any]) -> Any:
         chosen = feature_columns or [name for name in batch if name != label_column]
         if isinstance(chosen, dict):
-            kinds = feature_column_dtypes if isinstance(feature_column_dtypes, dict) else {}
+            kinds = feature_column_dtypes
+            kinds = kinds if isinstance(kinds, dict) else dict.fromkeys(chosen, kinds)
             return {key: matrix(batch, names, kinds.get(key)) for key, names in chosen.items()}
         if chosen and isinstance(chosen[0], (list, tuple)):
-            kinds_list = feature_column_dtypes or [None] * len(chosen)
+            kinds_list = feature_column_dtypes
+            if not isinstance(kinds_list, (list, tuple)):
+                kinds_list = [kinds_list] * len(chosen)
             return [matrix(batch, list(n), k) for n, k in zip(chosen, kinds_list, strict=True)]
         return matrix(batch, list(chosen), feature_column_dtypes)
 
@@ -83,6 +87,39 @@ def to_torch(
                 yield features(batch), label
 
     return Batches()
+
+
+def _check(columns: Any, dtypes: Any) -> None:
+    """Check that there are types for the columns, and columns at all.
+
+    Raises:
+        TypeError, ValueError: there are not.
+    """
+    if isinstance(columns, dict):
+        if isinstance(dtypes, dict) and set(dtypes) != set(columns):
+            raise ValueError(
+                f"`feature_columns` and `feature_column_dtypes` must have the same keys, got {set(columns)} and {set(dtypes)}."
+            )
+        if isinstance(dtypes, (list, tuple)):
+            raise TypeError(
+                f"If `feature_columns` is a dict, `feature_column_dtypes` must be None, `torch.dtype`, or dict, got {type(dtypes)}."
+            )
+        groups = list(columns.values())
+    elif columns and isinstance(columns[0], (list, tuple)):
+        if isinstance(dtypes, (list, tuple)) and len(dtypes) != len(columns):
+            raise ValueError(
+                f"`feature_columns` and `feature_column_dtypes` must have the same length, got {len(columns)} and {len(dtypes)}."
+            )
+        if isinstance(dtypes, dict):
+            raise TypeError(
+                "If `feature_columns` is a list of lists, `feature_column_dtypes` must be None, `torch.dtype`, or a sequence, got "
+                f"{type(dtypes)}."
+            )
+        groups = list(columns)
+    else:
+        return
+    if any(not group for group in groups):
+        raise ValueError("column list may not be empty")
 
 
 __all__ = ["to_torch"]
