@@ -1,6 +1,6 @@
 # The same commands for people and for CI. Each sets up what it needs in .venv first.
 #
-#   make demo    run the flights study with Skate, next to serial Python
+#   make demo    run the flights study with Skate, next to serial Python, and a data pipeline over them, next to DuckDB
 #   make test    check, then run the tests
 #   make clients run published libraries that were written for Ray on Skate, each in an environment of its own
 #   make check   lint, formatting, types and the layers
@@ -32,6 +32,7 @@ CODE := $(wildcard skate tests benchmarks examples)
 
 demo: $(DEMO)
 	$(PY) examples/flights.py
+	$(PY) examples/flights_data.py
 
 test: check
 	$(PY) -m pytest

@@ -62,9 +62,18 @@ def test_a_served_delay_model_answers_in_batches() -> None:
     assert re.search(r"in batches +\d+ a second, \d+\.\d in a batch", finished.stdout)
 
 
+@pytest.mark.timeout(150)
+def test_the_data_pipeline_agrees_with_duckdb() -> None:
+    finished = run_python(_EXAMPLES / "flights_data.py", "--rows", "20000", timeout=120)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "data pipeline: answers equal" in finished.stdout
+    assert "20,000 flights in" in finished.stdout
+
+
 def test_every_example_is_tested_here() -> None:
     assert sorted(path.name for path in _EXAMPLES.glob("*.py")) == [
         "flights.py",
+        "flights_data.py",
         "serve_delays.py",
         "tune_delays.py",
     ]

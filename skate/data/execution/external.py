@@ -51,6 +51,8 @@ def grouped(
     child: NativeFrame, keys: Sequence[str], aggs: Sequence[tuple[str, pl.Expr]], budget: int
 ) -> Iterator[pa.Table]:
     """One row for each group, in order of the keys, as `native.grouped` gives them."""
+    needed = {*keys, *(name for _, expr in aggs for name in expr.meta.root_names())}
+    child = child.select([name for name in child.schema.names if name in needed])
     equal: list[pl.DataFrame] = []
     for has_more, frame in _ranges(child, keys, [False] * len(keys), budget):
         rows = pl.concat(list(frame)) if isinstance(frame, Spool) else frame
