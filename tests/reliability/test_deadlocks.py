@@ -6,12 +6,14 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import skate
 from skate.exceptions import DeadlockError, RayTaskError
+from tests.support import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -107,45 +109,59 @@ def test_long_waits_that_end_are_no_deadlocks() -> None:
     assert skate.get(nested.remote(4)) == 2.5
 
 
-def test_a_long_wait_is_spoken_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "skate"):
-        skate.get(pause.options(name="long").remote(1.5))
-        skate.get(pause.remote(0.1))
-    (record,) = caplog.records
-    text = record.getMessage()
+class Listener(logging.Handler):
+    """Lets tasks that wait for `path` go on when a long wait has been spoken of."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+        self.path.touch()
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    found = Listener(tmp_path / "spoken of")
+    logging.getLogger("skate").addHandler(found)
+    yield found
+    logging.getLogger("skate").removeHandler(found)
+
+
+@skate.remote
+def wait_for(path: Path, started: Path | None = None) -> None:
+    if started is not None:
+        started.touch()
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_a_long_wait_is_spoken_of_once(listener: Listener) -> None:
+    skate.get(wait_for.options(name="long").remote(listener.path))
+    skate.get(skate.put(1))
+    (text,) = listener.said
     assert re.search(r"has waited for 0\.5 s for a result, at \S+test_deadlocks\.py:\d+ in test_a_long", text)
-    assert "pause runs" in text
+    assert "wait_for runs" in text
 
 
-def test_a_long_wait_for_a_generator_is_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
-    @skate.remote
-    def late() -> Iterator[int]:
-        skate.get(pause.remote(1.5))
-        yield 1
-
-    with caplog.at_level(logging.WARNING, "skate"):
-        ready, _ = skate.wait([late.remote()])
-    assert len(ready) == 1
-    assert any("has waited for 0.5 s for a result" in record.getMessage() for record in caplog.records)
-
-
-def test_a_wait_for_resources_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "skate"):
-        busy = pause.options(resources={"X": 1}).remote(1.5)
-        after = pause.options(resources={"X": 1}, num_cpus=0).remote(0)
-        skate.get(after)
-    assert any("waits for a worker with {'X': 1.0}" in record.getMessage() for record in caplog.records)
+def test_a_wait_for_resources_says_so(listener: Listener, tmp_path: Path) -> None:
+    busy = wait_for.options(resources={"X": 1}).remote(listener.path, tmp_path / "started")
+    wait_until((tmp_path / "started").exists, 30, "the task that holds X")
+    skate.get(pause.options(resources={"X": 1}, num_cpus=0).remote(0))
+    assert any("waits for a worker with {'X': 1.0}" in text for text in listener.said)
     skate.get(busy)
 
 
-def test_a_long_wait_for_a_generator_is_spoken_of_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_wait_for_a_generator_is_spoken_of_too(listener: Listener) -> None:
     @skate.remote(num_returns="streaming")
-    def slow() -> Any:
-        time.sleep(1.5)
+    def slow(path: Path) -> Any:
+        while not path.exists():
+            time.sleep(0.01)
         yield 1
 
-    with caplog.at_level(logging.WARNING, "skate"):
-        items = slow.remote()
-        ready, _ = skate.wait([items], timeout=60)
+    items = slow.remote(listener.path)
+    ready, _ = skate.wait([items], timeout=60)
     assert ready == [items] and skate.get(next(items)) == 1
-    assert any("has waited for 0.5 s for a result" in record.getMessage() for record in caplog.records)
+    assert any("has waited for 0.5 s for a result" in text for text in listener.said)

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,13 @@ def add(a: int, b: int) -> int:
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+@skate.remote
+def wait_for(path: str) -> str:
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return "went on"
 
 
 @skate.remote(num_cpus=0)
@@ -257,9 +265,10 @@ def test_many_threads_call_get_at_once(session: None) -> None:
     assert results == {n: ([n + other for other in range(50)], list(range(1, 201))) for n in range(16)}
 
 
-def test_threads_that_wait_while_others_time_out(session: None) -> None:
-    slow = nap.remote(1.0)
+def test_threads_that_wait_while_others_time_out(session: None, tmp_path: Path) -> None:
+    slow = wait_for.remote(str(tmp_path / "go"))
     errors: list[str] = []
+    everybody = threading.Barrier(9)
 
     def impatient() -> None:
         for _ in range(10):
@@ -269,35 +278,41 @@ def test_threads_that_wait_while_others_time_out(session: None) -> None:
                 continue
             else:
                 errors.append("got too early")
+        everybody.wait(30)
 
-    threads = [threading.Thread(target=impatient) for _ in range(8)]
+    def let_go() -> None:
+        everybody.wait(30)
+        (tmp_path / "go").touch()
+
+    threads = [threading.Thread(target=impatient) for _ in range(8)] + [threading.Thread(target=let_go)]
     for thread in threads:
         thread.start()
-    assert skate.get(slow, timeout=20) == 1.0
+    assert skate.get(slow, timeout=40) == "went on"
     for thread in threads:
         thread.join(10)
         assert not thread.is_alive()
     assert errors == []
 
 
-def test_asyncio_gathers_refs(session: None) -> None:
+def test_asyncio_gathers_refs(session: None, tmp_path: Path) -> None:
     async def main() -> list[Any]:
         actor = Counter.remote()
         sums = asyncio.gather(*[add.remote(n, 1) for n in range(100)])
         counts = asyncio.gather(*[actor.add.remote() for _ in range(100)])
-        slow = asyncio.wait_for(nap.remote(0.1), 10)
+        slow = asyncio.wait_for(wait_for.remote(str(tmp_path / "go")), 30)
         ticks = 0
         pending = asyncio.ensure_future(asyncio.gather(sums, counts, slow))
         while not pending.done():
             await asyncio.sleep(0.001)
             ticks += 1
-        assert ticks > 5, "the loop stood still"
+            if ticks == 10:  # it never ends if the loop stands still
+                (tmp_path / "go").touch()
         return list(await pending)
 
     sums, counts, slow = asyncio.run(main())
     assert sums == list(range(1, 101))
     assert counts == list(range(1, 101))
-    assert slow == 0.1
+    assert slow == "went on"
 
 
 def test_asyncio_and_threads_and_the_main_thread_together(session: None) -> None:
