@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from skate.core import runtime
@@ -10,22 +11,36 @@ if TYPE_CHECKING:
     from skate.engine.base import StateAnswer
 
 
-def read(what: str, address: str | None = None, timeout: float = 30.0) -> StateAnswer:
+def read(
+    what: str, address: str | None = None, timeout: float = 30.0, *, drivers_only: bool = False
+) -> StateAnswer:
     """All rows of a kind, unfiltered; `Engine.state` says which kinds there are.
 
     Args:
         what: "tasks", "actors", …
         address: The session's name or folder; None is this process's own, or else the youngest of this user's.
         timeout: Seconds to wait for an answer.
+        drivers_only: Of "jobs", only the programs that are in the session now, and not those that were submitted to it.
 
     Raises:
         ConnectionError: there is no such session.
     """
     engine = runtime.engine
-    if engine is not None and address in (None, "", "auto", "local", engine.address):
-        return engine.state(what, timeout)
-    if engine is not None and address == engine.task_info().session_name:
-        return engine.state(what, timeout)
-    from skate.engine.local import observe
+    if engine is not None and (
+        address in (None, "", "auto", "local", engine.address) or address == engine.task_info().session_name
+    ):
+        answer = engine.state(what, timeout)
+        session = engine.task_info().session_dir if engine.name == "local" else ""
+    else:
+        from skate.engine.local import observe, registry
 
-    return observe(what, address, timeout)
+        answer = observe(what, address, timeout)
+        session = registry.find(address).session_dir if what == "jobs" else ""
+    if what == "jobs" and not drivers_only and os.path.exists(os.path.join(session, "jobs", "socket")):
+        from skate.job_submission import JobSubmissionClient
+
+        rows = [job.model_dump() for job in JobSubmissionClient(session).list_jobs()]
+        return answer._replace(
+            rows=[{**row, "type": row["type"].value, "status": row["status"].value} for row in rows]
+        )
+    return answer

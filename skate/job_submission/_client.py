@@ -229,7 +229,7 @@ class JobSubmissionClient:
     # -- talking ----------------------------------------
 
     def _drivers(self) -> list[dict[str, Any]]:
-        return _state.read("jobs", self._entry.session_dir).rows
+        return _state.read("jobs", self._entry.session_dir, drivers_only=True).rows
 
     def _request(self, op: str, arguments: dict[str, Any]) -> bytes:
         return f"{self._entry.token.hex()}\n{json.dumps({'op': op, **arguments})}\n".encode()

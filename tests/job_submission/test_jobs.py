@@ -14,6 +14,7 @@ import pytest
 import skate as ray
 from skate.job_submission import JobErrorType, JobStatus, JobSubmissionClient, JobType
 from skate.job_submission._watch import GRACE
+from skate.util import state
 from tests.leaks import guard
 from tests.support import wait_until
 
@@ -75,6 +76,15 @@ def test_a_program_written_for_ray_runs_in_the_session_with_its_environment(
     assert info.start_time is not None and info.end_time is not None
     assert info.start_time <= info.end_time
     assert info.driver_node_id == ray.get_runtime_context().get_node_id()
+
+
+def test_the_state_api_lists_jobs_too(client: JobSubmissionClient) -> None:
+    job = client.submit_job(entrypoint="true")
+    end_of(client, job)
+    rows = {row.submission_id: row for row in state.list_jobs()}
+    assert (rows[job].type, rows[job].status, rows[job].entrypoint) == ("SUBMISSION", "SUCCEEDED", "true")
+    assert rows[None].type == "DRIVER"
+    assert [row.submission_id for row in state.list_jobs(filters=[("submission_id", "=", job)])] == [job]
 
 
 def test_a_command_that_fails(client: JobSubmissionClient) -> None:
