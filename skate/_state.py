@@ -32,10 +32,10 @@ def read(
         answer = engine.state(what, timeout)
         session = engine.task_info().session_dir if engine.name == "local" else ""
     else:
-        from skate.engine.local import observe, registry
+        from skate.engine.local import observe, session_folder
 
         answer = observe(what, address, timeout)
-        session = registry.find(address).session_dir if what == "jobs" else ""
+        session = session_folder(address) if what == "jobs" else ""
     if what == "jobs" and not drivers_only and os.path.exists(os.path.join(session, "jobs", "socket")):
         from skate.job_submission import JobSubmissionClient
 

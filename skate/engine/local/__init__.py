@@ -111,6 +111,17 @@ def stop_session(address: str) -> str:
     return entry.name
 
 
+def session_folder(address: str | None) -> str:
+    """The folder of a session of this machine.
+
+    Raises:
+        ConnectionError: there is none of that address.
+    """
+    from skate.engine.local import registry
+
+    return registry.find(address).session_dir
+
+
 def observe(what: str, address: str | None, timeout: float) -> StateAnswer:
     """What a session of this machine that this process is no part of says about itself, as `Engine.state` does.
 

@@ -234,7 +234,7 @@ def _make(schema: type[StateSchema], rows: Rows, detail: bool) -> Objects:
     found = []
     for row in rows:
         columns = {**blank, **row, **hidden}
-        if schema is JobState:
+        if schema is JobState and columns["driver_info"] is not None:
             columns["driver_info"] = DriverInfo(**columns["driver_info"])
         elif schema is TaskState and detail:
             columns["events"] = _task_events(row)
