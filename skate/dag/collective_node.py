@@ -153,4 +153,4 @@ def _output(operation: CollectiveOperation, nodes: Sequence[DAGNode], handle: An
     return CollectiveOutputNode(type(operation.op).__name__, tuple(nodes), {}, {}, other)
 
 
-__all__ = ["CollectiveOutputNode"]
+__all__ = ["CollectiveOperation", "CollectiveOutputNode", "bind_collective"]

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-F = TypeVar("F", bound="Callable[..., Any]")
+_F = TypeVar("_F", bound="Callable[..., Any]")
 
 
-def documented(shared: Mapping[str, str]) -> Callable[[F], F]:
+def documented(shared: Mapping[str, str]) -> Callable[[_F], _F]:
     """A decorator: the function's docstring also describes the arguments that it shares with others.
 
     Args:
         shared: What each of them means, by its name.
     """
 
-    def complete(function: F) -> F:
+    def complete(function: _F) -> _F:
         function.__doc__ = _joined(function, inspect.getdoc(function) or "", shared)
         return function
 

@@ -81,4 +81,4 @@ def note_skipped(path: str, count: int) -> None:
     )
 
 
-__all__ = ["COLUMN", "BadRow", "as_table", "check_policy", "note_skipped", "with_mark"]
+__all__ = ["BadRow", "COLUMN", "POLICIES", "TYPE", "as_table", "check_policy", "note_skipped", "with_mark"]

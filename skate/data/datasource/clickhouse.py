@@ -323,4 +323,11 @@ def _first_key(schema: pa.Schema) -> str:
     return "tuple()"
 
 
-__all__ = ["ClickHouseDatasink", "ClickHouseDatasource", "ClickHouseTableSettings", "SinkMode"]
+__all__ = [
+    "ClickHouseDatasink",
+    "ClickHouseDatasource",
+    "ClickHouseTableSettings",
+    "Connection",
+    "SinkMode",
+    "type_of",
+]

@@ -441,4 +441,14 @@ def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-__all__ = ["KafkaAuthConfig", "KafkaDatasink", "KafkaDatasource", "PartitionOffsets", "PerPartitionOffsets"]
+__all__ = [
+    "KafkaAuthConfig",
+    "KafkaDatasink",
+    "KafkaDatasource",
+    "PartitionOffsets",
+    "PerPartitionOffsets",
+    "SCHEMA",
+    "UTC",
+    "auth_options",
+    "milliseconds",
+]

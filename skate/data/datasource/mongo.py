@@ -190,4 +190,4 @@ def _for_bson(value: Any) -> Any:
     return value
 
 
-__all__ = ["MongoDatasink", "MongoDatasource"]
+__all__ = ["MongoDatasink", "MongoDatasource", "check"]

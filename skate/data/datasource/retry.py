@@ -12,7 +12,7 @@ from skate.data.context import DataContext
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _ATTEMPTS = 10
 _MOST_SECONDS = 32.0
@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 
 def with_retries(
     what: str,
-    call: Callable[[], T],
+    call: Callable[[], _T],
     match: Sequence[str] | None = None,
     attempts: int = _ATTEMPTS,
     most_seconds: float = _MOST_SECONDS,
-) -> T:
+) -> _T:
     """What a call returns; it is made again, after a while, when its error is one of those to retry.
 
     Args:
@@ -46,7 +46,7 @@ def with_retries(
     raise AssertionError("the last attempt returns or raises")
 
 
-def iterate_with_retries(what: str, start: Callable[[], Iterator[T]]) -> Iterator[T]:
+def iterate_with_retries(what: str, start: Callable[[], Iterator[_T]]) -> Iterator[_T]:
     """The items of an iterator, which is started again when it fails; items that were given already are passed over.
 
     Args:

@@ -301,4 +301,4 @@ def _transform(run: Execution, op: lg.Operator) -> tf.Transform:
     raise TypeError(f"{op.name} is no step of a Python stage.")
 
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "HANDLERS"]

@@ -237,4 +237,4 @@ def _joined(held: list[Bundle]) -> Work:
     return Work(held[0], None, sum(bundle.size_bytes for bundle in held), files, tuple(held[1:]))
 
 
-__all__ = ["StageStats", "Work", "as_task_error", "bundle_inputs", "run_stage"]
+__all__ = ["AHEAD", "StageStats", "Work", "as_task_error", "bundle_inputs", "run_stage"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from skate.data.execution.strategies import ActorPoolStrategy
 
-T = TypeVar("T", bound="StageConfig")
+_T = TypeVar("_T", bound="StageConfig")
 
 
 class ProcessorConfig(BaseModel):
@@ -164,7 +164,7 @@ class HttpRequestStageConfig(StageConfig):
     """How requests are sent."""
 
 
-def resolve_stage(value: Any, kind: type[T], defaults: dict[str, Any]) -> T:
+def resolve_stage(value: Any, kind: type[_T], defaults: dict[str, Any]) -> _T:
     """The configuration of a stage, from True, False, a dict or itself; what it leaves open is as `defaults` say.
 
     Raises:

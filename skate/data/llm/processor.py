@@ -225,4 +225,11 @@ def build_processor(
 
 build_llm_processor = build_processor
 
-__all__ = ["Processor", "ProcessorBuilder", "build_llm_processor", "build_processor"]
+__all__ = [
+    "DATA_COLUMN",
+    "ERROR_COLUMN",
+    "Processor",
+    "ProcessorBuilder",
+    "build_llm_processor",
+    "build_processor",
+]

@@ -93,4 +93,11 @@ allgather = AllGatherWrapper()
 allreduce = AllReduceWrapper()
 reducescatter = ReduceScatterWrapper()
 
-__all__ = ["allgather", "allreduce", "reducescatter"]
+__all__ = [
+    "AllGatherWrapper",
+    "AllReduceWrapper",
+    "ReduceScatterWrapper",
+    "allgather",
+    "allreduce",
+    "reducescatter",
+]

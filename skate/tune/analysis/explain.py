@@ -17,13 +17,7 @@ if TYPE_CHECKING:
     from skate.tune.experiment.trial import Trial
     from skate.tune.result_grid import ResultGrid
 
-__all__ = [
-    "Explanation",
-    "Observed",
-    "Parameter",
-    "explain",
-    "observe",
-]
+__all__ = ["Explanation", "Observed", "Parameter", "explain", "importances_of", "kind_of", "observe"]
 
 _LOG_RATIO = 100.0
 """A parameter whose values are above zero and this far apart is looked at by orders of magnitude."""

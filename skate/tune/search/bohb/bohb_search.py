@@ -195,4 +195,4 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-__all__ = ["TuneBOHB"]
+__all__ = ["TuneBOHB", "convert_to_config_space"]
