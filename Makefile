@@ -3,6 +3,7 @@
 #   make demo    run the flights study with Skate, next to serial Python, and a data pipeline over them, next to DuckDB
 #   make test    check, then run the tests
 #   make clients run published libraries that were written for Ray on Skate, each in an environment of its own
+#   make heavy-clients   the same for libraries that need large packages, or much time
 #   make check   lint, formatting, types and the layers
 #   make bench   run the benchmarks of the core
 #   make docs    run every example in the documentation
@@ -10,7 +11,7 @@
 # PYTHON=... chooses another interpreter (3.11 or newer) for the environment.
 
 .DEFAULT_GOAL := test
-.PHONY: demo test clients check bench docs clean
+.PHONY: demo test clients heavy-clients check bench docs clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -39,6 +40,9 @@ test: check
 
 clients: $(DEV)
 	$(PY) -m pytest -m client tests/clients
+
+heavy-clients: $(DEV)
+	$(PY) -m pytest -m heavy_client tests/clients
 
 check: $(DEV)
 	$(BIN)/ruff check $(CODE)

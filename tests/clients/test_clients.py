@@ -14,10 +14,19 @@ from tests.support import REPO
 _PROGRAMS = Path(__file__).parent / "programs"
 _QUIET = {"PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
-pytestmark = [pytest.mark.client, pytest.mark.timeout(600)]
+_QUICK = ("modin", "scikit_learn", "hiclass", "prefect", "pydvl", "lightgbm_ray", "lance_ray", "fugue")
+"""Those whose environments are made and whose programs run in a few minutes altogether."""
+
+pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.client if name in _QUICK else pytest.mark.heavy_client)
+        for name in CLIENTS
+    ],
+)
 def test_the_library_runs_unedited(name: str, tmp_path: Path) -> None:
     python = python_of(name)
     finished = subprocess.run(
@@ -33,6 +42,7 @@ def test_the_library_runs_unedited(name: str, tmp_path: Path) -> None:
     assert finished.stdout.splitlines()[-1:] == ["ok"], finished.stdout + finished.stderr
 
 
+@pytest.mark.heavy_client
 @pytest.mark.parametrize("name", ["lightning", "transformers", "tensorflow", "jax"])
 def test_its_program_in_the_guide_runs(name: str, tmp_path: Path) -> None:
     page = (REPO / "docs" / "train" / "frameworks.md").read_text()
@@ -52,6 +62,7 @@ def test_its_program_in_the_guide_runs(name: str, tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
+@pytest.mark.client
 def test_every_client_is_on_the_page() -> None:
     page = (REPO / "docs" / "compatibility.md").read_text()
     section = page.partition("\n## Libraries that are run on Skate\n")[2].partition("\n## ")[0]
@@ -59,6 +70,7 @@ def test_every_client_is_on_the_page() -> None:
         assert f"| {name.replace('_', '-')} " in section
 
 
+@pytest.mark.heavy_client
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_the_adapter_of_a_search_library(name: str) -> None:
     adapters = REPO / "tests" / "tune" / "search" / "test_adapters.py"
