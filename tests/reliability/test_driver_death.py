@@ -141,29 +141,31 @@ def test_ctrl_c_again_and_again_breaks_nothing() -> None:
         return a + b
 
     skate.get(add.remote(1, 1))
-    stop = threading.Event()
+    stop, ready = threading.Event(), threading.Event()
     def pester():
-        while not stop.wait(0.003):
-            os.kill(os.getpid(), signal.SIGINT)
+        # One signal at a time, and only while it is waited for: the next comes when the last has been caught.
+        while not stop.is_set():
+            if ready.wait(0.01):
+                ready.clear()
+                time.sleep(0.003)
+                os.kill(os.getpid(), signal.SIGINT)
     thread = threading.Thread(target=pester)
     interrupts = 0
     got = 0
     thread.start()
     end = time.monotonic() + 2
-    while time.monotonic() < end:
+    ended = False
+    while not ended:
         try:
+            ready.set()
             while time.monotonic() < end:
                 if skate.get([add.remote(n, 1) for n in range(20)], timeout=20) == list(range(1, 21)):
                     got += 1
-        except KeyboardInterrupt:
-            interrupts += 1
-    while True:
-        try:
             stop.set()
             thread.join()
-            break
+            ended = True
         except KeyboardInterrupt:
-            pass
+            interrupts += 1
     assert interrupts > 10 and got > 0, (interrupts, got)
     say("sum", skate.get(add.remote(1, 2), timeout=10))
     skate.shutdown()

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from skate.core import runtime
@@ -18,6 +19,10 @@ from skate.engine.local.printer import Printer
 if TYPE_CHECKING:
     from skate.engine.base import InitConfig
     from skate.engine.local.client.loop import Latch
+
+
+_PATIENCE = 5.0
+"""Seconds for which a session that runs may not listen yet."""
 
 
 class DriverEngine(LocalEngine):
@@ -137,6 +142,18 @@ class JoinedEngine(DriverEngine):
         self.restore_handler()
 
 
+def _reach(entry: registry.Entry) -> socket.socket:
+    """A connection to the node of a session that may have begun just now, and not listen yet."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return wire.connect(entry.node_path, entry.token, protocol.DRIVER)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if not registry.runs(entry) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
 def join(config: InitConfig, namespace: str, entry: registry.Entry) -> JoinedEngine:
     """Become a driver of a session that runs.
 
@@ -145,7 +162,7 @@ def join(config: InitConfig, namespace: str, entry: registry.Entry) -> JoinedEng
     """
     printer = Printer()
     try:
-        sock = wire.connect(entry.node_path, entry.token, protocol.DRIVER)
+        sock = _reach(entry)
         sock.settimeout(10)
         size, fds, _flags, _address = socket.recv_fds(sock, 4, 1)
         length = int.from_bytes(size, "little")

@@ -123,11 +123,16 @@ def sessions() -> list[Entry]:
             continue
         except (ValueError, KeyError):
             continue  # half written by a process that has died, or not ours
-        if _born(entry.pid) == entry.born:
+        if runs(entry):
             found.append(entry)
         else:
             _remove(path)
     return sorted(found, key=lambda entry: -entry.started)
+
+
+def runs(entry: Entry) -> bool:
+    """Whether the process that a session lasts as long as is there."""
+    return _born(entry.pid) == entry.born
 
 
 def standing() -> Entry | None:

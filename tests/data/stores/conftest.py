@@ -132,15 +132,29 @@ def mongo() -> Iterator[str]:
         yield address
 
 
+_BROKER = """
+import sys
+from confluent_kafka import Producer
+cluster = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": ""})
+brokers = cluster.list_topics(timeout=100).brokers
+print(",".join(f"{broker.host}:{broker.port}" for broker in brokers.values()), flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
-    """The address of librdkafka's own mock of a broker."""
-    from confluent_kafka import Producer
-
-    cluster = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": ""})
-    brokers = cluster.list_topics(timeout=30).brokers
-    yield ",".join(f"{broker.host}:{broker.port}" for broker in brokers.values())
-    cluster.flush(5)
+    """The address of librdkafka's own mock of a broker, in a process of its own, as it opens sockets when it likes."""
+    broker = subprocess.Popen(
+        [sys.executable, "-c", _BROKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert broker.stdin is not None and broker.stdout is not None
+    try:
+        yield broker.stdout.readline().strip()
+    finally:
+        broker.stdin.close()
+        broker.stdout.close()
+        broker.wait(timeout=60)
 
 
 @pytest.fixture

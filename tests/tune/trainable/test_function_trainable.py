@@ -93,7 +93,7 @@ def test_what_is_reported_is_checked() -> None:
     ):
         with pytest.raises(TypeError, match=words):
             wrap_function(bad)(config).train()
-    with pytest.raises(ValueError, match="must return nothing, a number"):
+    with pytest.raises(ValueError, match="Invalid return or yield value"):
         wrap_function(lambda config: "text")({}).train()
 
 

@@ -18,10 +18,9 @@ from skate.core import serialize
 from skate.core.actor import ActorState
 from skate.core.ref import BYTES, ERROR, PENDING, REMOTE, VALUE, ObjectRef
 from skate.engine.local import protocol
-from skate.engine.local.client.calls import NESTED
+from skate.engine.local.client.calls import NESTED, Call
 
 if TYPE_CHECKING:
-    from skate.engine.local.client.calls import Call
     from skate.engine.local.client.engine import LocalEngine
 
 LIMIT = 100_000
@@ -169,7 +168,7 @@ class History:
                 size = _size(thing._value) if thing._kind in (VALUE, BYTES, ERROR, NESTED) else -1
                 pending = thing._kind in (PENDING, REMOTE)
                 call = thing._call
-                if call is not None and call.key in self.engine.pending:
+                if type(call) is Call and call.key in self.engine.pending:
                     state = self._describe(call)[8]
                 elif thing._kind == ERROR:
                     state = "FAILED"
