@@ -71,7 +71,7 @@ def sample_in_turns(
     samples: list[list[float]] = [[] for _ in works]
     begin = clock()
     while (taking := clock() - begin) < seconds * len(works) or len(samples[0]) < least:
-        if len(samples[0]) >= 2 and taking > 10 * seconds * len(works) and not session.quick:
+        if len(samples[0]) >= 2 and taking > 10 * seconds * len(works):
             break
         for work, taken in zip(works, samples, strict=True):
             start = clock()

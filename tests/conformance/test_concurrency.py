@@ -244,6 +244,24 @@ def test_an_asyncio_actor_takes_a_thousand_calls_at_once() -> None:
     get(waiting)
 
 
+def test_answers_of_a_threaded_actor_do_not_wait_for_calls_that_block() -> None:
+    @ray.remote(max_concurrency=2)
+    class Threaded:
+        def quick(self) -> int:
+            return 1
+
+        def block(self, gate: Any) -> None:
+            ray.get(gate.wait.remote())
+
+    gate, actor = Gate.remote(), Threaded.remote()
+    before = [actor.quick.remote() for _ in range(50)]
+    blocked = [actor.block.remote(gate) for _ in range(2)]
+    after = actor.quick.remote()
+    assert get(before) == [1] * 50
+    gate.open.remote()
+    assert get([*blocked, after]) == [None, None, 1]
+
+
 def test_max_concurrency_limits_coroutines() -> None:
     gate, actor = Gate.remote(), Async.options(max_concurrency=2).remote()
     refs = [actor.meet.remote(gate, i) for i in range(5)]

@@ -20,6 +20,7 @@ HEAD = """
 import os, signal, sys, threading, time
 import skate
 from skate.core import runtime
+from tests.support import wait_until
 
 def say(*words):
     print(*words, flush=True)

@@ -134,8 +134,7 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 def wait_for(path: Path, started: Path | None = None) -> None:
     if started is not None:
         started.touch()
-    while not path.exists():
-        time.sleep(0.01)
+    wait_until(path.exists, 60)
 
 
 def test_a_long_wait_is_spoken_of_once(listener: Listener) -> None:
@@ -157,8 +156,7 @@ def test_a_wait_for_resources_says_so(listener: Listener, tmp_path: Path) -> Non
 def test_a_long_wait_for_a_generator_is_spoken_of_too(listener: Listener) -> None:
     @skate.remote(num_returns="streaming")
     def slow(path: Path) -> Any:
-        while not path.exists():
-            time.sleep(0.01)
+        wait_until(path.exists, 60)
         yield 1
 
     items = slow.remote(listener.path)

@@ -35,7 +35,7 @@ def test_a_driver_that_is_killed_leaves_nothing(tmp_path: Path, moment: str) -> 
     spill = tmp_path / "spill"
     spill.mkdir()
     what = {
-        "busy": 'refs = [forever.remote() for _ in range(2)]\nwhile not os.path.exists(os.environ["CHILD"]): time.sleep(0.01)\n',
+        "busy": 'refs = [forever.remote() for _ in range(2)]\nwait_until(lambda: os.path.exists(os.environ["CHILD"]), 30)\n',
         "idle": "actor = Idle.remote(); assert skate.get(actor.ping.remote()) == 1\n",
         "spilled": "refs = [skate.put(bytes(20 << 20)) for _ in range(8)]\n",
         "starting": "",
@@ -76,8 +76,7 @@ def test_the_rest_ends_when_the_session_loses_a_part(tmp_path: Path, who: str) -
     zygote = psutil.Process(runtime.engine.session.zygote_pid)
     node = min(zygote.children(), key=lambda child: child.pid)
     say("there")
-    while not os.path.exists(os.environ["GO"]):
-        time.sleep(0.01)
+    wait_until(lambda: os.path.exists(os.environ["GO"]), 30)
     os.kill({{"zygote": zygote.pid, "node": node.pid}}["{who}"], signal.SIGKILL)
     try:
         skate.get(ref, timeout=10)
@@ -227,12 +226,14 @@ def test_a_thread_that_waits_in_get_does_not_keep_the_program() -> None:
         time.sleep(100)
 
     ref = nap.remote()
+    waits = threading.Event()
     def wait():
+        waits.set()
         try:
             skate.get(ref)
         except skate.exceptions.RaySystemError:
             pass
     threading.Thread(target=wait, daemon=True).start()
-    time.sleep(0.1)
+    waits.wait()
     """
     run(body, timeout=10)

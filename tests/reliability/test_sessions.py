@@ -15,7 +15,7 @@ import pytest
 import skate
 from tests.leaks import leaked_since, take_snapshot
 from tests.reliability.programs import run
-from tests.support import run_python
+from tests.support import run_python, wait_until
 
 
 @skate.remote
@@ -31,8 +31,7 @@ def nap(seconds: float) -> float:
 
 @skate.remote
 def wait_for(path: str) -> str:
-    while not os.path.exists(path):
-        time.sleep(0.01)
+    wait_until(lambda: os.path.exists(path), 60)
     return "went on"
 
 

@@ -13,7 +13,10 @@ _MOST = 10_000
 """Patterns that are remembered at once."""
 _LONGEST = 4096
 """Characters of a line beyond which it is taken to have no like."""
-_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
+_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
+_DIGITS = {ord(digit): None for digit in "0123456789"}
+"""What `_NUMBERS` removes from a line without hexadecimal numbers, much quicker."""
+_SEVERAL = -1
 _HINT = " (Lines that several workers print are shown once. Set RAY_DEDUP_LOGS=0 to see all of them.)"
 
 Line = tuple[str, int, str]
@@ -23,10 +26,11 @@ Line = tuple[str, int, str]
 class _Pattern:
     """Lines that differ in numbers only."""
 
-    __slots__ = ("count", "last", "since", "sources")
+    __slots__ = ("count", "last", "only", "since")
 
     def __init__(self, source: int, since: float) -> None:
-        self.sources = {source}
+        self.only = source
+        """The worker that alone has printed them, or `_SEVERAL`."""
         self.since = since
         self.count = 0
         """Lines that have not been shown."""
@@ -53,29 +57,31 @@ class Duplicates:
     def feed(self, name: str, pid: int, lines: Iterable[str], now: float) -> list[Line]:
         """Lines of one worker. Returns what is to be shown, counts that are due included."""
         shown: list[Line] = []
+        patterns = self._patterns
         for line in lines:
             if self._always is not None and self._always.search(line):
                 shown.append((name, pid, line))
-            elif self._never is None or not self._never.search(line):
-                if len(line) > _LONGEST or self._is_new(name, pid, line, now):
-                    shown.append((name, pid, line))
-        while len(self._patterns) > _MOST:
-            shown += self._tell(self._patterns.popitem(last=False)[1])
+                continue
+            if self._never is not None and self._never.search(line):
+                continue
+            if len(line) > _LONGEST:
+                shown.append((name, pid, line))
+                continue
+            key = line.translate(_DIGITS) if "0x" not in line else _NUMBERS.sub("", line)
+            pattern = patterns.get(key)
+            if pattern is None:
+                patterns[key] = _Pattern(pid, now)
+                shown.append((name, pid, line))
+            elif pattern.only == pid:
+                shown.append((name, pid, line))  # what one worker alone repeats is its program's own doing
+            else:
+                pattern.only = _SEVERAL
+                self._waiting += not pattern.count
+                pattern.count += 1
+                pattern.last = (name, pid, line)
+        while len(patterns) > _MOST:
+            shown += self._tell(patterns.popitem(last=False)[1])
         return shown + self.tick(now)
-
-    def _is_new(self, name: str, pid: int, line: str, now: float) -> bool:
-        key = _NUMBERS.sub("", line)
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            self._patterns[key] = _Pattern(pid, now)
-            return True
-        pattern.sources.add(pid)
-        if len(pattern.sources) == 1:
-            return True  # what one worker alone repeats is its program's own doing
-        self._waiting += not pattern.count
-        pattern.count += 1
-        pattern.last = (name, pid, line)
-        return False
 
     def tick(self, now: float) -> list[Line]:
         """What is to be shown of what was counted for as long as the window."""

@@ -78,3 +78,29 @@ def test_an_interrupt_while_the_main_thread_handles_messages_is_raised_after_the
     with event(loop, handle), pytest.raises(KeyboardInterrupt):
         loop.step(10)
     assert steps == ["handled to its end"]
+
+
+def test_closing_waits_for_the_thread_that_is_about_to_poll() -> None:
+    about_to_poll, closing = threading.Event(), threading.Event()
+
+    def before_poll() -> None:
+        about_to_poll.set()
+        closing.wait(10)
+        threading.Event().wait(0.1)  # long enough for a close that does not wait to pull the descriptors away
+
+    loop = Loop(lambda _now: None, lambda: True, before_poll)
+    found: list[bool | Exception] = []
+
+    def drive() -> None:
+        try:
+            found.append(loop.wait(Latch(1), None))
+        except (OSError, ValueError) as error:
+            found.append(error)
+
+    driver = threading.Thread(target=drive)
+    driver.start()
+    assert about_to_poll.wait(10)
+    closing.set()
+    loop.close()
+    driver.join(10)
+    assert found == [False]

@@ -383,13 +383,13 @@ class Loop:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2)
         # Who drives may be about to poll: the descriptors stay until it has left, unless it is at a user's callback.
-        left = self._owner != threading.get_ident() and self._role.acquire(timeout=2)
+        held = self._owner != threading.get_ident() and self._role.acquire(timeout=2)
         with self.mutex:
             for conn in list(self.conns.values()):
                 self.remove(conn)
         self.poller.close()
         self._close_pipes()
-        if left:
+        if held:
             self._leave()
 
     def abandon(self) -> None:

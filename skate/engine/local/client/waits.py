@@ -126,8 +126,7 @@ class Waits:
             self.engine.flush_all()
         if latch.left > 0:
             try:
-                sources = [thing if type(thing) is ObjectRef else thing._stream for thing in waiting]
-                self.until(latch, timeout, sources, latch.left)
+                self.until(latch, timeout, waiting, latch.left)
             finally:
                 with self.engine.loop.mutex:
                     for thing in waiting:

@@ -271,7 +271,7 @@ class Worker:
             if self.engine.node.out:
                 objects.flush_counts()
                 loop.flush(self.engine.node)
-            if now - self.last_flush > _HOLD or not (self.inbox or self._backlog()):
+            if now - self.last_flush > _HOLD or not (self.inbox or (self.pools and self._backlog())):
                 loop.flush(conn)
                 self.last_flush = now
             else:
