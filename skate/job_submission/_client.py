@@ -213,14 +213,14 @@ class JobSubmissionClient:
         """What a job's processes print, as they do: an asynchronous iterator that ends with the job.
 
         Raises:
-            RuntimeError: there is no such job, or the session ends before it does.
+            RuntimeError: there is no such job, or the session or its job service ends before it does.
         """
         (await asyncio.to_thread(self._ensure_service)).close()
         reader, writer = await asyncio.open_unix_connection(self._socket, limit=1 << 30)
         try:
             writer.write(self._request("tail", {"id": job_id}))
-            while line := await reader.readline():
-                yield _value(json.loads(line))
+            while "end" not in (answer := await _answer(reader)):
+                yield _value(answer)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
@@ -286,18 +286,41 @@ def _start_service(entry: registry.Entry) -> None:
     """A process joins the session for a moment, and creates the service in it."""
     registry.find(entry.session_dir)
     parent = os.path.dirname(os.path.dirname(os.path.abspath(skate.__file__)))
-    done = subprocess.run(
-        [sys.executable, "-c", _START, entry.name, parent],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        timeout=_PATIENCE,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _START, entry.name, parent],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConnectionError(
+            f"the job service of session {entry.name} did not start within {error.timeout:g} s."
+        ) from error
     if done.returncode:
         raise ConnectionError(
             f"the job service of session {entry.name} can't be started: {done.stderr.decode(errors='replace').strip()}"
         )
+
+
+async def _answer(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """What the service says next.
+
+    Raises:
+        RuntimeError: it is gone.
+    """
+    try:
+        line = await reader.readline()
+    except ConnectionError:
+        line = b""
+    if not line.endswith(b"\n"):
+        raise RuntimeError(
+            "the session has ended, or its job service has died, before the job's log was at its end."
+        )
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
 def _value(answer: dict[str, Any]) -> Any:
@@ -341,9 +364,9 @@ def _checked_id(id: str | None) -> str | None:
         return None
     if not isinstance(id, str):
         raise TypeError(f"submission_id={id!r}: a string is needed, got a {type(id).__name__}.")
-    if not id or len(id) > 150 or id.startswith(".") or "/" in id or not id.isprintable():
+    if not id or id.startswith(".") or "/" in id or not id.isprintable() or len(id.encode()) > 150:
         raise ValueError(
-            f"submission_id={id!r}: 1 to 150 characters are needed, without '/' and with no '.' at the front."
+            f"submission_id={id!r}: 1 to 150 bytes of UTF-8 are needed, without '/' and with no '.' at the front."
         )
     return id
 

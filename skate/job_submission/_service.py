@@ -185,14 +185,18 @@ class JobService:
                 _say(writer, {"value": text})
                 await writer.drain()
             if last:
-                return
+                break
             await asyncio.sleep(_GLANCE)
+        _say(writer, {"end": True})
 
     # -- running ----------------------------------------
 
     async def _run(self, job: Job, settled: dict[str, Any]) -> None:
         """A job's life."""
         try:
+            if job.stopping:  # there was no supervisor yet that could have been told
+                job.failed(JobErrorType.JOB_SUPERVISOR_ACTOR_DIED, "stopped before it began", _now())
+                return
             supervisor = self.supervisors[job.id] = _create_supervisor(job, settled)
             variables = {
                 "SKATE_ADDRESS": self.session,

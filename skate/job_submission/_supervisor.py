@@ -36,17 +36,20 @@ class Supervisor:
         Raises:
             CommandNotStarted: the system refuses.
         """
-        self.watch = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-S",  # it needs nothing that is installed
-            _watch.__file__,
-            command,
-            log,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # what ends this process by its group shall leave the watch to do its work
-            env={**os.environ, **variables, **search_paths(paths)},
-        )
+        try:
+            self.watch = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-S",  # it needs nothing that is installed
+                _watch.__file__,
+                command,
+                log,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,  # what ends this process by its group shall leave the watch to do its work
+                env={**os.environ, **variables, **search_paths(paths)},
+            )
+        except OSError as error:  # such as a command that is too long
+            raise CommandNotStarted(str(error)) from error
         word, rest = await self._hear()
         if word != "started":
             raise CommandNotStarted(rest)

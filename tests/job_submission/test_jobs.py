@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 import skate as ray
-from skate.job_submission import JobErrorType, JobStatus, JobSubmissionClient, JobType
+from skate.job_submission import JobErrorType, JobStatus, JobSubmissionClient, JobType, _client
 from skate.job_submission._watch import GRACE
 from skate.util import state
 from tests.leaks import guard
@@ -32,6 +33,25 @@ def client() -> Iterator[JobSubmissionClient]:
         yield JobSubmissionClient("http://127.0.0.1:8265")
         ray.shutdown()
     patch.undo()
+
+
+class Gate:
+    """Programs that read a line of the file at `path` wait until it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+        self.file = os.open(path, os.O_RDWR)  # as a reader too: opening it waits for nobody
+
+    def open(self) -> None:
+        os.write(self.file, b"\n")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    made = Gate(tmp_path / "gate")
+    yield made
+    os.close(made.file)
 
 
 def end_of(client: JobSubmissionClient, job: str) -> JobStatus:
@@ -96,9 +116,8 @@ def test_a_command_that_fails(client: JobSubmissionClient) -> None:
     assert "exit code 3" in str(info.message) and "about to fail" in str(info.message)
 
 
-def test_the_program_is_known_while_it_runs(client: JobSubmissionClient, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    code = f"import os, time, skate; skate.init(); print('in', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+def test_the_program_is_known_while_it_runs(client: JobSubmissionClient, tmp_path: Path, gate: Gate) -> None:
+    code = f"import skate; skate.init(); print('in', flush=True); open({str(gate.path)!r}).readline()"
     (tmp_path / "waits.py").write_text(code)
     job = client.submit_job(entrypoint=f"python {tmp_path / 'waits.py'}")
     logs_with(client, job, "in")
@@ -115,7 +134,7 @@ def test_the_program_is_known_while_it_runs(client: JobSubmissionClient, tmp_pat
     )
     with pytest.raises(RuntimeError, match="non-terminal state RUNNING"):
         client.delete_job(job)
-    gate.touch()
+    gate.open()
     assert end_of(client, job) == JobStatus.SUCCEEDED, client.get_job_logs(job)
 
 
@@ -167,16 +186,15 @@ def test_an_environment_that_can_not_be_made(client: JobSubmissionClient) -> Non
     assert "no_such_module" in str(info.message)
 
 
-def test_following_what_it_prints(client: JobSubmissionClient, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    job = client.submit_job(entrypoint=f"echo first; while [ ! -e {gate} ]; do sleep 0.02; done; echo grün")
+def test_following_what_it_prints(client: JobSubmissionClient, gate: Gate) -> None:
+    job = client.submit_job(entrypoint=f"echo first; read _ < {gate.path}; echo grün")
 
     async def follow() -> str:
         text = ""
         async for chunk in client.tail_job_logs(job):
             text += chunk
-            if "first" in text:
-                gate.touch()
+            if text == "first\n":
+                gate.open()
         return text
 
     assert asyncio.run(follow()) == "first\ngrün\n"
@@ -200,6 +218,8 @@ def test_ids(client: JobSubmissionClient) -> None:
             ask("mine")
     with pytest.raises(ValueError, match="without '/'"):
         client.submit_job(entrypoint="true", submission_id="../../etc")
+    with pytest.raises(ValueError, match="150 bytes"):
+        client.submit_job(entrypoint="true", submission_id="作" * 51)  # it is a part of a file's name
 
 
 def test_bad_arguments(client: JobSubmissionClient) -> None:
@@ -242,13 +262,52 @@ def test_only_who_knows_the_token_is_heard(client: JobSubmissionClient) -> None:
         assert conn.recv(1000) == b""
 
 
+def test_a_command_that_the_system_refuses(client: JobSubmissionClient) -> None:
+    job = client.submit_job(entrypoint="true " + "x" * 200_000)
+    assert end_of(client, job) == JobStatus.FAILED
+    assert client.get_job_info(job).error_type == JobErrorType.JOB_ENTRYPOINT_COMMAND_START_ERROR.value
+
+
+def test_one_that_is_stopped_at_once_does_not_run(client: JobSubmissionClient, tmp_path: Path) -> None:
+    client.list_jobs()
+    request = {
+        "id": "never",
+        "info": {"entrypoint": f"touch {tmp_path / 'ran'}"},
+        "options": {},
+        "settled": {},
+    }
+
+    async def submit_and_stop(service: Any) -> bool:
+        await service._submit(request)
+        return bool(await service._stop(request))
+
+    service = ray.get_actor("job_service", namespace="_skate_jobs")
+    assert ray.get(service.__ray_call__.remote(submit_and_stop))
+    assert end_of(client, "never") == JobStatus.STOPPED
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_service_that_does_not_start(client: JobSubmissionClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_client, "_PATIENCE", 0.001)
+    with pytest.raises(ConnectionError, match="did not start"):
+        _client._start_service(client._entry)
+
+
 def test_a_service_that_dies_is_taken_over(client: JobSubmissionClient) -> None:
     done = client.submit_job(entrypoint="echo kept")
     end_of(client, done)
     running = client.submit_job(entrypoint="echo child $$; sleep 1000")
     child = int(logs_with(client, running, "child").split()[1])
     service = ray.get_actor("job_service", namespace="_skate_jobs")
-    os.kill(ray.get(service.__ray_call__.remote(lambda _self: os.getpid())), signal.SIGKILL)
+    pid = ray.get(service.__ray_call__.remote(lambda _self: os.getpid()))
+
+    async def follow() -> None:
+        async for text in client.tail_job_logs(running):
+            assert "child" in text
+            os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(RuntimeError, match="its job service has died"):
+        asyncio.run(follow())
     assert end_of(client, running) == JobStatus.FAILED
     assert client.get_job_info(running).error_type == JobErrorType.JOB_SUPERVISOR_ACTOR_DIED.value
     assert "kept" in client.get_job_logs(done)
