@@ -36,7 +36,12 @@ def read(
 
         answer = observe(what, address, timeout)
         session = session_folder(address) if what == "jobs" else ""
-    if what == "jobs" and not drivers_only and os.path.exists(os.path.join(session, "jobs", "socket")):
+    if (
+        what == "jobs"
+        and session
+        and not drivers_only
+        and os.path.exists(os.path.join(session, "jobs", "socket"))
+    ):
         from skate.job_submission import JobSubmissionClient
 
         rows = [job.model_dump() for job in JobSubmissionClient(session).list_jobs()]

@@ -65,7 +65,7 @@ class PlacementGroup:
         ready, _rest = skate.wait([ref], timeout=timeout_seconds)
         if not ready:
             # The answer may still be on its way, above all if there was no time to wait for it.
-            return bool(placement_group_table(self)["state"] == "CREATED")
+            return bool(placement_group_table(self).get("state") == "CREATED")
         try:
             skate.get(ref)
         except skate.exceptions.TaskPlacementGroupRemoved as error:

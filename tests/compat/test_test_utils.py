@@ -16,6 +16,7 @@ import pytest
 import skate
 from skate._private import test_utils
 from skate.cluster_utils import Cluster
+from skate.util.placement_group import PlacementGroup
 
 
 @pytest.fixture
@@ -165,6 +166,12 @@ def test_groups_leave_nothing_behind(session: None) -> None:
     assert not test_utils.is_placement_group_removed(group)
     test_utils.placement_group_assert_no_leak([group])
     assert test_utils.is_placement_group_removed(group)
+
+
+def test_a_group_that_nobody_knows_is_not_reserved(session: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = PlacementGroup(skate.PlacementGroupID.from_random())
+    monkeypatch.setattr(skate, "wait", lambda refs, timeout: ([], refs))  # the answer is on its way
+    assert not group.wait(0)
 
 
 def test_nodes_are_told_apart() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,6 +172,15 @@ def test_machines_processes_and_programs() -> None:
     (job,) = state.list_jobs()
     assert job.job_id == skate.get_runtime_context().get_job_id()
     assert job.driver_info is not None and job.driver_info.pid == str(os.getpid())
+
+
+def test_a_folder_that_a_program_calls_jobs_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "socket").touch()
+    assert [job.type for job in state.list_jobs()] == ["DRIVER"]
 
 
 def test_filters_hold_all_together_and_take_no_notice_of_case() -> None:
