@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,15 +85,20 @@ def test_a_program_on_a_cluster(two_workers: Cluster) -> None:
     assert len(skate.get(big)) == 10_000_000
 
 
-def test_a_worker_killed_in_mid_run_changes_no_result(two_workers: Cluster) -> None:
+def test_a_worker_killed_in_mid_run_changes_no_result(two_workers: Cluster, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+
     @skate.remote
-    def slow(x: int) -> int:
-        time.sleep(0.05)
+    def square_around_it(x: int) -> int:
+        if x >= 10:
+            wait_until(killed.exists, 40)
         return x * x
 
-    first = [slow.remote(i) for i in range(60)]
-    skate.wait(first, num_returns=10)
+    first = [square_around_it.remote(i) for i in range(60)]
+    done, _ = skate.wait(first, num_returns=10, timeout=40)
+    assert len(done) == 10
     two_workers.kill(two_workers.workers[0])
+    killed.touch()
     second = [square.remote(ref) for ref in first]
     assert skate.get(second, timeout=40) == [i**4 for i in range(60)]
 
@@ -104,7 +109,7 @@ def test_a_task_without_retries_is_not_run_again(two_workers: Cluster) -> None:
         import psutil
 
         os.kill(psutil.Process(os.getppid()).ppid(), signal.SIGKILL)
-        time.sleep(60)
+        threading.Event().wait(60)
 
     with pytest.raises(skate.exceptions.WorkerCrashedError):
         skate.get(ends_its_worker.remote(), timeout=40)
@@ -133,7 +138,7 @@ def test_a_worker_that_joins_later_takes_part(tmp_path: Path) -> None:
 def test_a_scheduler_that_goes_away_is_a_clear_error(two_workers: Cluster) -> None:
     @skate.remote
     def waits() -> None:
-        time.sleep(60)
+        threading.Event().wait(60)
 
     ref = waits.remote()
     assert skate.get(square.remote(2)) == 4
