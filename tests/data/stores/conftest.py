@@ -8,9 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +16,7 @@ import pyarrow.fs as pafs
 import pytest
 
 from tests.data.stores.servers import free_port, mongo_server
+from tests.support import wait_until
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,8 +26,9 @@ def _runtimes(tmp_path_factory: pytest.TempPathFactory) -> None:
     import lance
     from pyiceberg.utils.concurrent import ExecutorFactory
 
-    os.environ["PYICEBERG_MAX_WORKERS"] = "1"
-    ExecutorFactory.get_or_create().submit(int).result()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYICEBERG_MAX_WORKERS", "1")
+        ExecutorFactory.get_or_create().submit(int).result()
     folder = tmp_path_factory.mktemp("runtimes")
     table = pa.table({"a": [1]})
     deltalake.write_deltalake(str(folder / "d"), table)
@@ -38,8 +38,8 @@ def _runtimes(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The address of an S3 server with an empty bucket `bucket`; the environment names it and its keys.
+def _s3_server() -> Iterator[dict[str, str]]:
+    """An S3 server with an empty bucket `bucket`: the environment variables that name it and its keys.
 
     It is a process of its own: a client that holds the interpreter's lock while it waits would wait for ever.
     """
@@ -57,40 +57,41 @@ def s3() -> Iterator[str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": address,
     }
-    with pytest.MonkeyPatch.context() as patch:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def listens() -> bool:
+        assert server.poll() is None, "the S3 server has ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(listens, 120, "the S3 server")
+        with pytest.MonkeyPatch.context() as patch:
             for name, value in settings.items():
                 patch.setenv(name, value)
-            wait_for("S3 server", lambda: _listens(port))
             client = boto3.client("s3", endpoint_url=address)
             client.create_bucket(Bucket="bucket")
             client.close()
+            # These make what stays: network runtimes.
             found = pafs.FileSystem.from_uri("s3://bucket")[0].get_file_info("bucket")
             assert found.type == pafs.FileType.Directory
-            assert not deltalake.DeltaTable.is_deltatable(
-                "s3://bucket/nothing"
-            )  # these make what stays: network runtimes
-            yield address
-        finally:
-            server.kill()
-            server.wait()
+            assert not deltalake.DeltaTable.is_deltatable("s3://bucket/nothing")
+        yield settings
+    finally:
+        server.kill()
+        server.wait()
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_for(what: str, check: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
-        threading.Event().wait(0.02)
+@pytest.fixture
+def s3(_s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the S3 server; the environment names it and its keys, for this test."""
+    for name, value in _s3_server.items():
+        monkeypatch.setenv(name, value)
+    return _s3_server["AWS_ENDPOINT_URL"]
 
 
 @pytest.fixture(scope="session")
@@ -107,13 +108,14 @@ def postgres() -> Iterator[str]:
             as_whom = ["setpriv", "--reuid=nobody", "--clear-groups", "--"]
         port = free_port()
         _run(*as_whom, initdb, "-D", f"{folder}/db", "-U", "skate", "--auth=trust", "--no-sync")
-        settings = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        # Its shared memory is in its folder, too: a server that is killed leaves nothing in /dev/shm.
+        settings = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c dynamic_shared_memory_type=mmap"
         control = [*as_whom, "pg_ctl", "-D", f"{folder}/db"]
         _run(*control, "-w", "-t", "100", "-l", f"{folder}/log", "-o", settings, "start")
         try:
             yield f"host=127.0.0.1 port={port} user=skate dbname=postgres"
         finally:
-            _run(*control, "-m", "immediate", "-w", "stop")
+            _run(*control, "-m", "fast", "-w", "stop")
 
 
 def _run(*command: str) -> None:
@@ -150,7 +152,9 @@ def kafka() -> Iterator[str]:
     )
     assert broker.stdin is not None and broker.stdout is not None
     try:
-        yield broker.stdout.readline().strip()
+        address = broker.stdout.readline().strip()
+        assert address, "the broker has ended"
+        yield address
     finally:
         broker.stdin.close()
         broker.stdout.close()
