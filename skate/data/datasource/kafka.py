@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,10 +19,9 @@ from skate.data.interop import require_module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-PartitionOffsets = dict[int, int | str]
-PerPartitionOffsets = dict[str, PartitionOffsets]
+PerPartitionOffsets = dict[str, dict[int, int | str]]
 
-SCHEMA = pa.schema(
+_SCHEMA = pa.schema(
     [
         ("offset", pa.int64()),
         ("key", pa.binary()),
@@ -96,7 +95,7 @@ _LIBRDKAFKA = {
 }
 
 
-def auth_options(auth: KafkaAuthConfig) -> dict[str, Any]:
+def _auth_options(auth: KafkaAuthConfig) -> dict[str, Any]:
     """The options of librdkafka that say the same.
 
     Raises:
@@ -161,7 +160,7 @@ class KafkaDatasource(Datasource):
         self._config = {
             "enable.auto.commit": False,
             "group.id": "skate-data-reader",
-            **(auth_options(kafka_auth_config) if kafka_auth_config else {}),
+            **(_auth_options(kafka_auth_config) if kafka_auth_config else {}),
             **(consumer_config or {}),
             "bootstrap.servers": ",".join(_servers(bootstrap_servers)),
         }
@@ -196,7 +195,7 @@ class KafkaDatasource(Datasource):
         for topic, partition, start, end in ranges:
             meta = BlockMetadata(None, None, None, [])
             read = _ReadPartition(self._config, topic, partition, start, end, self._timeout)
-            tasks.append(ReadTask(read, meta, SCHEMA, per_task_row_limit))
+            tasks.append(ReadTask(read, meta, _SCHEMA, per_task_row_limit))
         return tasks
 
     def _partitions(self, consumer: Any, topic: str) -> list[int]:
@@ -222,8 +221,8 @@ class KafkaDatasource(Datasource):
         def offset_of(given: Any, default: int) -> int:
             if isinstance(given, dict):
                 given = given.get(topic, {}).get(partition, default)
-            if isinstance(given, datetime):
-                wanted = kafka.TopicPartition(topic, partition, milliseconds(given))
+            if isinstance(given, datetime.datetime):
+                wanted = kafka.TopicPartition(topic, partition, _milliseconds(given))
                 found = consumer.offsets_for_times([wanted], timeout=_ANSWER_SECONDS)[0].offset
                 return int(found) if found >= 0 else high
             return default if isinstance(given, str) else int(given)
@@ -236,9 +235,9 @@ class KafkaDatasource(Datasource):
         return max(start, low), min(end, high)
 
 
-def milliseconds(moment: datetime) -> int:
+def _milliseconds(moment: datetime.datetime) -> int:
     """Milliseconds since 1970; a time without a zone is in UTC."""
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
 
 
 def _servers(given: str | list[str]) -> list[str]:
@@ -252,9 +251,13 @@ def _servers(given: str | list[str]) -> list[str]:
 
 
 def _check_offsets(start: Any, end: Any) -> None:
-    for name, given, wrong in (("start_offset", start, "latest"), ("end_offset", end, "earliest")):
+    for name, given, wrong, right in (
+        ("start_offset", start, "latest", "earliest"),
+        ("end_offset", end, "earliest", "latest"),
+    ):
         if given == wrong:
             raise ValueError(f"{name} cannot be {wrong!r}")
+        _check_word(name, given, right)
         for topic, offsets in given.items() if isinstance(given, dict) else ():
             if not isinstance(offsets, dict):
                 raise ValueError(
@@ -267,10 +270,16 @@ def _check_offsets(start: Any, end: Any) -> None:
                     )
                 if offset == wrong:
                     raise ValueError(f"{name}[{topic!r}][{partition}] cannot be {wrong!r}.")
-    if isinstance(start, datetime) and isinstance(end, datetime):
-        start, end = milliseconds(start), milliseconds(end)
+                _check_word(f"{name}[{topic!r}][{partition}]", offset, right)
+    if isinstance(start, datetime.datetime) and isinstance(end, datetime.datetime):
+        start, end = _milliseconds(start), _milliseconds(end)
     if isinstance(start, int) and isinstance(end, int) and start > end:
         raise ValueError("start_offset must be less than end_offset")
+
+
+def _check_word(name: str, given: Any, right: str) -> None:
+    if isinstance(given, str) and given != right:
+        raise ValueError(f"{name} must be an offset or {right!r}, got {given!r}.")
 
 
 class _ReadPartition:
@@ -282,7 +291,7 @@ class _ReadPartition:
 
     def __call__(self) -> Iterator[pa.Table]:
         if self._start >= self._end:
-            yield SCHEMA.empty_table()
+            yield _SCHEMA.empty_table()
             return
         kafka = require_module("confluent_kafka", "confluent-kafka")
         # The end may lie beyond the last message, where a transaction's marker stands: then the broker says "end".
@@ -308,7 +317,7 @@ class _ReadPartition:
                 rows.append(_row(message))
                 ended = message.offset() == self._end - 1
             if rows:
-                yield pa.Table.from_pylist(rows, SCHEMA)
+                yield pa.Table.from_pylist(rows, _SCHEMA)
             if ended:
                 return
 
@@ -441,14 +450,4 @@ def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-__all__ = [
-    "KafkaAuthConfig",
-    "KafkaDatasink",
-    "KafkaDatasource",
-    "PartitionOffsets",
-    "PerPartitionOffsets",
-    "SCHEMA",
-    "UTC",
-    "auth_options",
-    "milliseconds",
-]
+__all__ = ["KafkaAuthConfig", "KafkaDatasink", "KafkaDatasource", "PerPartitionOffsets"]

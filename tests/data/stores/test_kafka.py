@@ -9,7 +9,7 @@ import pytest
 
 import skate.data
 from skate.data import KafkaAuthConfig
-from skate.data.datasource.kafka import auth_options
+from skate.data.datasource.kafka import _auth_options
 
 
 @pytest.fixture
@@ -63,6 +63,8 @@ def test_wrong_arguments_are_told_at_once(kafka: str) -> None:
         ("Invalid bootstrap_servers format", {"bootstrap_servers": "host"}),
         ("start_offset cannot be 'latest'", {"start_offset": "latest"}),
         ("end_offset cannot be 'earliest'", {"end_offset": "earliest"}),
+        ("start_offset must be an offset or 'earliest', got 'earlist'", {"start_offset": "earlist"}),
+        (r"\['t'\]\[0\] must be an offset or 'latest', got 'last'", {"end_offset": {"t": {0: "last"}}}),
         ("start_offset must be less than end_offset", {"start_offset": 5, "end_offset": 2}),
         ("timeout_ms must be positive", {"timeout_ms": 0}),
         ("Only trigger='once' is supported", {"trigger": "continuous"}),
@@ -77,13 +79,13 @@ def test_wrong_arguments_are_told_at_once(kafka: str) -> None:
 
 def test_authentication_is_translated() -> None:
     given = KafkaAuthConfig(security_protocol="SASL_SSL", sasl_plain_username="u", ssl_check_hostname=False)
-    assert auth_options(given) == {
+    assert _auth_options(given) == {
         "security.protocol": "SASL_SSL",
         "sasl.username": "u",
         "ssl.endpoint.identification.algorithm": "none",
     }
     with pytest.raises(ValueError, match="ssl_context is not supported"):
-        auth_options(KafkaAuthConfig(ssl_context=object()))
+        _auth_options(KafkaAuthConfig(ssl_context=object()))
 
 
 def test_a_broker_that_is_not_there_is_an_error(topic: str) -> None:
