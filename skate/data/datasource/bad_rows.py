@@ -10,9 +10,9 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-POLICIES = ("error", "skip", "collect")
-COLUMN = "_bad_row"
-TYPE = pa.struct(
+_POLICIES = ("error", "skip", "collect")
+_COLUMN = "_bad_row"
+_TYPE = pa.struct(
     [
         ("path", pa.string()),
         ("line", pa.int64()),
@@ -49,14 +49,14 @@ def check_policy(on_bad_rows: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    if on_bad_rows not in POLICIES:
-        raise ValueError(f"on_bad_rows={on_bad_rows!r}: it must be one of {', '.join(map(repr, POLICIES))}.")
+    if on_bad_rows not in _POLICIES:
+        raise ValueError(f"on_bad_rows={on_bad_rows!r}: it must be one of {', '.join(map(repr, _POLICIES))}.")
     return on_bad_rows
 
 
 def with_mark(table: pa.Table) -> pa.Table:
     """Good rows of a file whose bad ones are collected: the column of bad rows is null."""
-    return table.append_column(COLUMN, pa.nulls(table.num_rows, TYPE))
+    return table.append_column(_COLUMN, pa.nulls(table.num_rows, _TYPE))
 
 
 def as_table(rows: Sequence[BadRow], schema: pa.Schema) -> pa.Table:
@@ -67,7 +67,7 @@ def as_table(rows: Sequence[BadRow], schema: pa.Schema) -> pa.Table:
         schema: The columns of the good ones.
     """
     columns: dict[str, Any] = {field.name: pa.nulls(len(rows), field.type) for field in schema}
-    columns[COLUMN] = pa.array([row._asdict() for row in rows], TYPE)
+    columns[_COLUMN] = pa.array([row._asdict() for row in rows], _TYPE)
     return pa.table(columns)
 
 
@@ -77,8 +77,8 @@ def note_skipped(path: str, count: int) -> None:
         "%s: %d bad rows were left out; on_bad_rows='collect' keeps them, in the column %r.",
         path,
         count,
-        COLUMN,
+        _COLUMN,
     )
 
 
-__all__ = ["BadRow", "COLUMN", "POLICIES", "TYPE", "as_table", "check_policy", "note_skipped", "with_mark"]
+__all__ = ["BadRow", "as_table", "check_policy", "note_skipped", "with_mark"]

@@ -39,7 +39,7 @@ class ClickHouseTableSettings:
 
     Attributes:
         engine: The table engine.
-        order_by: The sorting key; default: the first column that has an order.
+        order_by: The sorting key; default: the first column that is never null, or none.
         partition_by: The partitioning expression.
         primary_key: The primary key.
         settings: Further settings, as `name = value`.
@@ -53,7 +53,7 @@ class ClickHouseTableSettings:
 
 
 @dataclass(frozen=True)
-class Connection:
+class _Connection:
     """Where the server is, and how to talk to it.
 
     Attributes:
@@ -106,7 +106,7 @@ class ClickHouseDatasource(Datasource):
     ) -> None:
         require_module("clickhouse_connect", "clickhouse-connect")
         super().__init__()
-        self._server = Connection(dsn, client_settings or {}, client_kwargs or {})
+        self._server = _Connection(dsn, client_settings or {}, client_kwargs or {})
         self._ordered = order_by is not None
         query = f"SELECT {', '.join(columns) if columns else '*'} FROM {table}"
         if filter:
@@ -160,7 +160,7 @@ class ClickHouseDatasource(Datasource):
 
 
 class _ReadQuery:
-    def __init__(self, server: Connection, query: str) -> None:
+    def __init__(self, server: _Connection, query: str) -> None:
         self._server, self._query = server, query
 
     def __call__(self) -> Iterator[pa.Table]:
@@ -205,7 +205,7 @@ class ClickHouseDatasink(Datasink[int]):
     ) -> None:
         require_module("clickhouse_connect", "clickhouse-connect")
         self._table, self._mode, self._schema = table, SinkMode(mode), schema
-        self._server = Connection(dsn, client_settings or {}, client_kwargs or {})
+        self._server = _Connection(dsn, client_settings or {}, client_kwargs or {})
         self._settings = table_settings or ClickHouseTableSettings()
         self._most_rows = max_insert_block_rows
 
@@ -252,7 +252,7 @@ class ClickHouseDatasink(Datasink[int]):
             )
 
     def _create(self, schema: pa.Schema) -> str:
-        columns = ", ".join(f"`{field.name}` {type_of(field)}" for field in schema)
+        columns = ", ".join(f"`{field.name}` {_type_of(field)}" for field in schema)
         settings = self._settings
         clauses = [f"ENGINE = {settings.engine}", f"ORDER BY {settings.order_by or _first_key(schema)}"]
         if settings.partition_by:
@@ -302,11 +302,11 @@ _TYPES = {
 }
 
 
-def type_of(field: pa.Field) -> str:
+def _type_of(field: pa.Field) -> str:
     """The server's type for a column; one that may hold nulls says so."""
     kind = field.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"Array({type_of(pa.field('item', kind.value_type))})"
+        return f"Array({_type_of(pa.field('item', kind.value_type))})"
     name = _TYPES.get(kind, "String")
     if pa.types.is_timestamp(kind):
         name = f"DateTime64({ {'s': 0, 'ms': 3, 'us': 6, 'ns': 9}[kind.unit] })"
@@ -323,11 +323,4 @@ def _first_key(schema: pa.Schema) -> str:
     return "tuple()"
 
 
-__all__ = [
-    "ClickHouseDatasink",
-    "ClickHouseDatasource",
-    "ClickHouseTableSettings",
-    "Connection",
-    "SinkMode",
-    "type_of",
-]
+__all__ = ["ClickHouseDatasink", "ClickHouseDatasource", "ClickHouseTableSettings", "SinkMode"]

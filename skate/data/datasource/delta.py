@@ -121,7 +121,7 @@ class _ReadFragments:
         return table
 
 
-class WrittenFile(NamedTuple):
+class _WrittenFile(NamedTuple):
     """A data file that no version of the table has yet.
 
     Attributes:
@@ -139,7 +139,7 @@ class WrittenFile(NamedTuple):
     schema: pa.Schema
 
 
-class DeltaDatasink(Datasink["list[WrittenFile]"]):
+class DeltaDatasink(Datasink["list[_WrittenFile]"]):
     """Writes a Delta table: tasks write data files, and one commit at the end makes them a version.
 
     Args:
@@ -224,7 +224,7 @@ class DeltaDatasink(Datasink["list[WrittenFile]"]):
             )
         self._partition_by = existing or None
 
-    def write(self, blocks: Iterable[pa.Table], ctx: TaskContext) -> list[WrittenFile]:
+    def write(self, blocks: Iterable[pa.Table], ctx: TaskContext) -> list[_WrittenFile]:
         """Write the rows of a task to data files, which are part of nothing yet."""
         table = convert.concat(blocks).replace_schema_metadata(None)
         if self._skip or table.num_rows == 0:
@@ -250,16 +250,16 @@ class DeltaDatasink(Datasink["list[WrittenFile]"]):
         part: pa.Table,
         coded: dict[str, str | None],
         schema: pa.Schema,
-    ) -> WrittenFile:
+    ) -> _WrittenFile:
         buffer = pa.BufferOutputStream()
         pq.write_table(part, buffer)
         content = buffer.getvalue().to_pybytes()
         self._store(path, content)
         nulls = {name: part.column(name).null_count for name in part.column_names}
         stats = json.dumps({"numRecords": part.num_rows, "nullCount": nulls})
-        return WrittenFile(path, len(content), coded, stats, schema)
+        return _WrittenFile(path, len(content), coded, stats, schema)
 
-    def on_write_complete(self, write_result: WriteResult[list[WrittenFile]]) -> None:
+    def on_write_complete(self, write_result: WriteResult[list[_WrittenFile]]) -> None:
         """Make the files a version of the table.
 
         Raises:
@@ -388,4 +388,4 @@ def _folder(value: str | None) -> str:
     return "__HIVE_DEFAULT_PARTITION__" if value is None else quote(value, safe="")
 
 
-__all__ = ["DeltaDatasink", "DeltaDatasource", "WrittenFile"]
+__all__ = ["DeltaDatasink", "DeltaDatasource"]

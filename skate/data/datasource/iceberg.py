@@ -22,7 +22,7 @@ _MODES = (SaveMode.APPEND, SaveMode.OVERWRITE, SaveMode.UPSERT)
 
 
 @contextmanager
-def opened_table(identifier: str, catalog_kwargs: dict[str, Any] | None) -> Iterator[Any]:
+def _opened_table(identifier: str, catalog_kwargs: dict[str, Any] | None) -> Iterator[Any]:
     """A table of a catalog, whose connections are closed at the end.
 
     Args:
@@ -69,10 +69,10 @@ class IcebergDatasource(Datasource):
         super().__init__()
         options: dict[str, Any] = {**(scan_kwargs or {}), "selected_fields": tuple(selected_fields)}
         if row_filter is not None:
-            options["row_filter"] = as_iceberg(row_filter) if isinstance(row_filter, Expr) else row_filter
+            options["row_filter"] = _as_iceberg(row_filter) if isinstance(row_filter, Expr) else row_filter
         if snapshot_id is not None:
             options["snapshot_id"] = snapshot_id
-        with opened_table(table_identifier, catalog_kwargs) as table:
+        with _opened_table(table_identifier, catalog_kwargs) as table:
             self._scan = table.scan(**options)
             self._files = list(self._scan.plan_files())
 
@@ -136,7 +136,7 @@ _FLIPPED = {
 }
 
 
-def as_iceberg(expr: Expr) -> Any:
+def _as_iceberg(expr: Expr) -> Any:
     """A condition as `pyiceberg` writes it.
 
     Raises:
@@ -144,16 +144,16 @@ def as_iceberg(expr: Expr) -> Any:
     """
     terms = require_module("pyiceberg.expressions", "pyiceberg")
     if isinstance(expr, AliasExpr):
-        return as_iceberg(expr.expr)
+        return _as_iceberg(expr.expr)
     if isinstance(expr, UnaryExpr):
         if expr.op is Operation.NOT:
-            return terms.Not(as_iceberg(expr.operand))
+            return terms.Not(_as_iceberg(expr.operand))
         if isinstance(expr.operand, ColumnExpr) and expr.op in (Operation.IS_NULL, Operation.IS_NOT_NULL):
             return (terms.IsNull if expr.op is Operation.IS_NULL else terms.NotNull)(expr.operand.name)
     if isinstance(expr, BinaryExpr):
         if expr.op in (Operation.AND, Operation.OR):
             kind = terms.And if expr.op is Operation.AND else terms.Or
-            return kind(as_iceberg(expr.left), as_iceberg(expr.right))
+            return kind(_as_iceberg(expr.left), _as_iceberg(expr.right))
         left, right = expr.left, expr.right
         op: Operation = expr.op
         if isinstance(left, LiteralExpr) and isinstance(right, ColumnExpr):
@@ -223,7 +223,7 @@ class IcebergDatasink(Datasink["list[Any]"]):
 
     def on_write_start(self, schema: pa.Schema | None = None) -> None:
         """Load the table, and add columns to it that it lacks, where they are known beforehand."""
-        with opened_table(self._identifier, self._catalog) as table:
+        with _opened_table(self._identifier, self._catalog) as table:
             if schema is not None and set(schema.names) - set(table.schema().column_names):
                 with table.update_schema() as update:
                     update.union_by_name(schema)
@@ -244,7 +244,7 @@ class IcebergDatasink(Datasink["list[Any]"]):
     def on_write_complete(self, write_result: WriteResult[list[Any]]) -> None:
         """Make the files a snapshot."""
         parts = [item for part in write_result.write_returns for item in part]
-        with opened_table(self._identifier, self._catalog) as table:
+        with _opened_table(self._identifier, self._catalog) as table:
             self._commit(table, parts)
 
     def _commit(self, table: Any, parts: list[Any]) -> None:
@@ -254,7 +254,7 @@ class IcebergDatasink(Datasink["list[Any]"]):
             return
         with table.transaction() as transaction:
             if self._mode is SaveMode.OVERWRITE:
-                chosen = as_iceberg(self._filter) if isinstance(self._filter, Expr) else self._filter
+                chosen = _as_iceberg(self._filter) if isinstance(self._filter, Expr) else self._filter
                 if chosen is None:
                     chosen = require_module("pyiceberg.expressions", "pyiceberg").AlwaysTrue()
                 transaction.delete(chosen, snapshot_properties=self._properties, **self._overwrite)
@@ -277,4 +277,4 @@ def _conformed(table: pa.Table, schema: pa.Schema, identifier: str) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-__all__ = ["IcebergDatasink", "IcebergDatasource", "as_iceberg", "opened_table"]
+__all__ = ["IcebergDatasink", "IcebergDatasource"]
