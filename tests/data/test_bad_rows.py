@@ -97,6 +97,29 @@ def test_all_kinds_of_values_survive_where_bad_rows_are_left_out(write: Write) -
     assert skate.data.read_csv(path, on_bad_rows="skip").take_all() == skate.data.read_csv(strict).take_all()
 
 
+def test_a_bad_row_beside_a_very_long_value(write: Write) -> None:
+    path = write("f.csv", f"a,b\n1,{'x' * 200_000}\n2\n")
+    with pytest.raises(ValueError, match=r"f\.csv: .*Expected 2 columns, got 1"):
+        skate.data.read_csv(path).take_all()
+    assert skate.data.read_csv(path, on_bad_rows="skip").count() == 1
+    with pytest.raises(ValueError, match=r"f\.csv: field larger than field limit"):
+        skate.data.read_csv(path, on_bad_rows="collect").take_all()
+
+
+@pytest.mark.parametrize("block_size", range(100, 111))
+def test_types_are_judged_by_whole_lines(write: Write, block_size: int) -> None:
+    path = write("f.csv", "d\n" + "2024-01-02\n" * 30)
+    options = csv.ReadOptions(block_size=block_size, use_threads=False)
+    skipping = skate.data.read_csv(path, read_options=options, on_bad_rows="skip")
+    assert skipping.schema().types == [pa.date32()]  # type: ignore[union-attr]
+    assert skipping.count() == 30
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_has_no_rows_to_leave_out(write: Write, content: bytes) -> None:
+    assert skate.data.read_csv(write("f.csv", content), on_bad_rows="skip").count() == 0
+
+
 def test_an_unknown_policy_is_refused(write: Write) -> None:
     with pytest.raises(ValueError, match="on_bad_rows='drop': it must be one of 'error', 'skip', 'collect'"):
         skate.data.read_csv(write("f.csv", "a\n1\n"), on_bad_rows="drop")

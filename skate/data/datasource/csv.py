@@ -88,8 +88,10 @@ class CSVDatasource(FileBasedDatasource):
         read, parse, _ = self._options()
         found = _CONVERSION.search(str(error))
         with self._again(path) as f:
-            records = _Records(f, read, parse)
-            where = _locate(records, found)
+            try:
+                where = _locate(_Records(f, read, parse), found)
+            except standard_csv.Error:  # it takes no value as long as Arrow does
+                where = ""
         text = f"Failed to read CSV file: {path}{where}: {error}".rstrip()
         if found and found.group(2) == "string":
             step = "Give its encoding, as read_options=pyarrow.csv.ReadOptions(encoding='latin-1')."
@@ -217,7 +219,12 @@ class _Tolerant:
         bad = self._ragged + len(self._unconverted)
         if bad and self._collects:
             with self._source._again(self._path) as again:
-                found = list(self._found(_Records(again, self._read, self._parse), len(schema)))
+                try:
+                    found = list(self._found(_Records(again, self._read, self._parse)))
+                except standard_csv.Error as error:
+                    raise ValueError(
+                        f"Failed to collect the bad rows of CSV file: {self._path}: {error}. on_bad_rows='skip' reads the rest."
+                    ) from error
             yield bad_rows.as_table(found, schema)
         elif bad:
             bad_rows.note_skipped(self._path, bad)
@@ -240,10 +247,6 @@ class _Tolerant:
 
     def _schema(self) -> pa.Schema | None:
         """The columns, with the types that the first block has."""
-        with self._source._again(self._path) as f:
-            head = f.read(self._read.block_size)
-        if not head.strip():
-            return None
         given = dict(self._convert.column_types or {})
         options = csv.ConvertOptions(
             null_values=self._convert.null_values,
@@ -252,11 +255,24 @@ class _Tolerant:
             include_missing_columns=self._convert.include_missing_columns,
             timestamp_parsers=self._convert.timestamp_parsers,
         )
-        reader = csv.open_csv(pa.BufferReader(head), self._read, self._parsing(lambda row: "skip"), options)
+        parse = self._parsing(lambda row: "skip")
+        try:
+            with (
+                self._source._again(self._path) as f,
+                csv.open_csv(f, self._read, parse, options) as reader,
+            ):
+                found = reader.schema
+        except pa.ArrowInvalid as error:
+            if "Empty CSV file" in str(error):
+                return None
+            raise
         return pa.schema(
             [
-                (f.name, given.get(f.name) or (pa.string() if _is_undecoded(f, given) else f.type))
-                for f in reader.schema
+                (
+                    field.name,
+                    given.get(field.name) or (pa.string() if _is_undecoded(field, given) else field.type),
+                )
+                for field in found
             ]
         )
 
@@ -301,7 +317,7 @@ class _Tolerant:
         nulls = pc.is_in(text, pa.array(options.null_values, pa.string()))
         return pc.if_else(nulls, None, text).cast(kind)
 
-    def _found(self, records: _Records, width: int) -> Iterator[BadRow]:
+    def _found(self, records: _Records) -> Iterator[BadRow]:
         """The bad rows with their lines."""
         good = 0
         for line, values, text in records:

@@ -75,12 +75,12 @@ class JSONDatasource(FileBasedDatasource):
         first = next(pieces, b"")
         if not self._lines and (first.lstrip()[:1] == b"[" or _starts_object(first)):
             data = first + b"".join(pieces)
+            if data.lstrip()[:1] == b"[":
+                yield from self._array(data, path, bad)
+                return
             whole = _object(data)
             if whole is not None:
                 yield convert.table_from_rows([whole])
-                return
-            if data.lstrip()[:1] == b"[":
-                yield from self._array(data, path, bad)
                 return
             first, pieces = data, iter(())
         line = 1
