@@ -119,7 +119,7 @@ def test_a_file_that_vanishes_is_an_error_that_names_it(
 def test_what_a_store_refuses_for_a_moment_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skate.data.datasource.retry.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("skate.data.datasource.retry._wait", lambda *args: None)
     (tmp_path / "f.csv").write_text("a\n1\n2\n")
     refusals = [OSError("AWS Error SLOW_DOWN during GetObject"), OSError("AWS Error SLOW_DOWN")]
 
@@ -135,6 +135,37 @@ def test_what_a_store_refuses_for_a_moment_is_tried_again(
     refusals.append(OSError("disk on fire"))
     with pytest.raises(OSError, match="disk on fire"):
         skate.data.read_datasource(Moody(str(tmp_path))).take_all()
+
+
+def test_a_file_that_is_written_at_the_second_try_has_its_schema(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skate.data.datasource.retry._wait", lambda *args: None)
+    refusals = [OSError("AWS Error SLOW_DOWN")]
+    write = pq.write_table
+
+    def moody(*args: Any, **options: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        write(*args, **options)
+
+    monkeypatch.setattr(pq, "write_table", moody)
+    schema = pa.schema([("id", pa.int32())])
+    skate.data.range(3, override_num_blocks=1).write_parquet(folder, schema=schema)
+    (name,) = os.listdir(folder)
+    assert pq.read_schema(f"{folder}/{name}") == schema and not refusals
+
+
+def test_a_name_says_how_a_file_is_compressed(folder: str) -> None:
+    class Zipped(skate.data.datasource.FilenameProvider):
+        def get_filename_for_task(self, write_uuid: str, task_index: int) -> str:
+            return f"{write_uuid}-{task_index}.csv.gz"
+
+    skate.data.range(3, override_num_blocks=1).write_csv(folder, filename_provider=Zipped())
+    (name,) = os.listdir(folder)
+    with open(f"{folder}/{name}", "rb") as file:
+        assert file.read(2) == b"\x1f\x8b"
+    assert skate.data.read_csv(folder).count() == 3
 
 
 def rows_of_files(folder: str) -> list[int]:

@@ -124,7 +124,7 @@ class FileDatasink(Datasink["list[str]"]):
 
     def _write_and_rename(self, final: str, write: Callable[[Any], None]) -> None:
         folder, base = os.path.split(final)
-        partial = f"{folder}/.{base}.{os.getpid()}.partial"
+        partial = f"{folder}/.partial-{os.getpid()}-{base}"  # its ending says how it is compressed
         try:
             with self.open_output_stream(partial) as stream:
                 write(stream)

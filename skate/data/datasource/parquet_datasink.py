@@ -108,8 +108,11 @@ class ParquetDatasink(BlockBasedFileDatasink):
 
     def _write_table(self, table: pa.Table, folder: str, index: int, ctx: TaskContext) -> None:
         args = self._write_args()
+        schema = args.pop("schema", None)
+        if schema is not None:
+            table = table.cast(schema)
         name = self.file_name(table, ctx.kwargs["write_uuid"], ctx.task_idx, index)
-        self.write_file(folder + name, lambda file: _write_parquet(table, file, args))
+        self.write_file(folder + name, lambda file: pq.write_table(table, file, **args))
 
     def _write_partitions(self, table: pa.Table, ctx: TaskContext) -> None:
         columns = list(self._columns or ())
@@ -140,11 +143,6 @@ def partitions_of(table: pa.Table, columns: list[str]) -> Iterator[tuple[list[An
 
 def _folder(value: Any) -> str:
     return "__HIVE_DEFAULT_PARTITION__" if value is None else quote(str(value), safe=" :")
-
-
-def _write_parquet(table: pa.Table, file: Any, args: dict[str, Any]) -> None:
-    schema = args.pop("schema", None) if "schema" in args else None
-    pq.write_table(table.cast(schema) if schema is not None else table, file, **args)
 
 
 __all__ = ["ParquetDatasink", "partitions_of"]
