@@ -66,7 +66,7 @@ class MongoDatasource(Datasource):
             ValueError: there is no such database or collection.
         """
         with require_module("pymongo").MongoClient(self._uri) as client:
-            check(client, self._database, self._collection)
+            _check(client, self._database, self._collection)
             bounds = self._bounds(client[self._database][self._collection], parallelism)
         meta = BlockMetadata(None, None, None, [])
         edges = list(zip([None, *bounds], [*bounds, None], strict=True))
@@ -93,7 +93,14 @@ class _ReadRange:
 
     def __call__(self) -> Iterator[pa.Table]:
         source = self._source
-        within = {name: key for name, key in (("$gte", self._low), ("$lt", self._high)) if key is not None}
+        within: dict[str, Any] = {}
+        if self._low is not None:
+            within["$gte"] = self._low
+            if self._high is not None:
+                within["$lt"] = self._high
+        elif self._high is not None:
+            # Comparisons pass over keys of other types than theirs; this one is denied, so that they are read here.
+            within["$not"] = {"$gte": self._high}
         first = [{"$match": {"_id": within}}] if within else []
         with require_module("pymongo").MongoClient(source._uri) as client:
             collection = client[source._database][source._collection]
@@ -137,7 +144,7 @@ def _from_bson(value: Any) -> Any:
     return str(value)
 
 
-def check(client: Any, database: str, collection: str) -> None:
+def _check(client: Any, database: str, collection: str) -> None:
     """Check that a collection is there.
 
     Raises:
@@ -168,7 +175,7 @@ class MongoDatasink(Datasink[None]):
     def on_write_start(self, schema: Any = None) -> None:
         """Check that the collection is there."""
         with require_module("pymongo").MongoClient(self._uri) as client:
-            check(client, self._database, self._collection)
+            _check(client, self._database, self._collection)
 
     def write(self, blocks: Iterable[pa.Table], ctx: TaskContext) -> None:
         """Insert the rows of a task."""
@@ -190,4 +197,4 @@ def _for_bson(value: Any) -> Any:
     return value
 
 
-__all__ = ["MongoDatasink", "MongoDatasource", "check"]
+__all__ = ["MongoDatasink", "MongoDatasource"]

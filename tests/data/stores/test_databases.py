@@ -6,10 +6,12 @@ import functools
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pymongo
 import pytest
 
 import skate.data
+from skate.data.datasource.mongo import MongoDatasource
 
 
 def run(address: str, *statements: str) -> None:
@@ -76,8 +78,6 @@ def test_mongo_goes_out_and_comes_back(mongo: str) -> None:
     assert sorted(
         row["n"] for row in skate.data.read_mongo(mongo, "shop", "things", pipeline=pipeline).take_all()
     ) == [4, 6, 8]
-    import pyarrow as pa
-
     typed = skate.data.read_mongo(mongo, "shop", "things", schema=pa.schema([("n", pa.float32())]))
     assert typed.schema().types == [pa.float32()]  # type: ignore[union-attr]
     skate.data.from_items([{"n": 7}]).write_mongo(mongo, "shop", "things")
@@ -88,3 +88,14 @@ def test_mongo_goes_out_and_comes_back(mongo: str) -> None:
             skate.data.from_items([{"n": 1}]).write_mongo(mongo, database, collection)
         with pytest.raises(ValueError, match="doesn't exist"):
             skate.data.read_mongo(mongo, database, collection).take_all()
+
+
+def test_mongo_keys_that_the_sample_missed_are_read(mongo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [1, 2, "a", 3, 4, "b", 5]
+    with pymongo.MongoClient[dict[str, Any]](mongo) as client:
+        client.shop.mixed.insert_many([{"_id": key, "n": 1} for key in keys])
+    monkeypatch.setattr(MongoDatasource, "_bounds", lambda self, collection, parts: [2, 4])
+    read = skate.data.read_mongo(
+        mongo, "shop", "mixed", schema=pa.schema([("n", pa.int64())]), override_num_blocks=3
+    )
+    assert read.sum("n") == len(keys)
