@@ -72,7 +72,7 @@ class LanceDatasource(Datasource):
         return "Lance"
 
     def estimate_inmemory_data_size(self) -> int | None:
-        """The size of the fragments' files, where they say it."""
+        """Unknown."""
         return None
 
     def get_read_tasks(
@@ -173,7 +173,9 @@ class LanceDatasink(Datasink["list[Any]"]):
         lance = _lance()
         try:
             existing = lance.dataset(self._uri, storage_options=self._storage)
-        except (ValueError, FileNotFoundError, OSError):
+        except ValueError as error:
+            if "was not found" not in str(error):  # it may be there, and is not to be overwritten unseen
+                raise
             existing = None
         if existing is None:
             if self._mode is SaveMode.APPEND:

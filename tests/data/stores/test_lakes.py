@@ -154,3 +154,19 @@ def test_lance_goes_out_and_comes_back(place: str) -> None:
         dataset.write_lance(place, mode=SaveMode.IGNORE)
     with pytest.raises(ValueError, match="to append to"):
         dataset.write_lance(place + "-none", mode=SaveMode.APPEND)
+
+
+@pytest.mark.parametrize("error", [OSError("permission denied"), ValueError("damaged")])
+def test_a_lance_dataset_that_can_not_be_looked_at_is_not_overwritten(
+    place: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    skate.data.range(2).write_lance(place)
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lance, "dataset", refuse)
+        with pytest.raises(type(error), match=str(error)):
+            skate.data.range(3).write_lance(place)
+    assert skate.data.read_lance(place).count() == 2
