@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import abc
 import json
+import logging
 import os
 import time
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 1.0
 _TIMEOUT_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 class DatabricksCredentialProvider(abc.ABC):
@@ -140,6 +141,9 @@ def call(provider: DatabricksCredentialProvider, path: str, body: Any = None) ->
     Raises:
         OSError: the workspace refuses, or can't be reached; the message has its answer.
     """
+    import urllib.error
+    import urllib.request
+
     address = urljoin(address_of(provider.get_host()) + "/", path)
     for last in (False, True):
         data = None if body is None else json.dumps(body).encode()
@@ -197,9 +201,9 @@ class DatabricksUCDatasource(Datasource):
         if state != "SUCCEEDED":
             raise RuntimeError(f"Query {query!r} execution failed.\n{answer['status']}")
         manifest = answer["manifest"]
-        self._chunks = (
-            [] if manifest.get("truncated") and not manifest.get("chunks") else manifest.get("chunks", [])
-        )
+        if manifest.get("truncated"):
+            _log.warning("The answer to %r is too large for the warehouse, and is not whole.", query)
+        self._chunks = manifest.get("chunks") or []
         self._size: int = sum(chunk.get("byte_count", 0) for chunk in self._chunks)
 
     def _wait(self, answer: Any) -> Any:
@@ -242,6 +246,8 @@ class _ReadChunks:
         self._provider, self._statement, self._chunks = provider, statement, chunks
 
     def __call__(self) -> Iterator[pa.Table]:
+        import urllib.request
+
         for number in self._chunks:
             path = f"api/2.0/sql/statements/{self._statement}/result/chunks/{number}"
             link = call(self._provider, path)["external_links"][0]["external_link"]

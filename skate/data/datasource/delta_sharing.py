@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -103,6 +102,8 @@ class _ReadFiles:
         self._types = {field["name"]: field["type"] for field in json.loads(metadata.schema_string)["fields"]}
 
     def __call__(self) -> Iterator[pa.Table]:
+        import urllib.request
+
         for url, partition in self._files:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
                 table = pq.read_table(pa.BufferReader(answer.read()))

@@ -25,6 +25,7 @@ class Workspace:
         self.calls: list[tuple[str, str, Any]] = []
         self.states = ["PENDING", "SUCCEEDED"]
         self.token = "good"
+        self.truncated = False
         self.tables: dict[str, dict[str, str]] = {}
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
@@ -49,7 +50,11 @@ class Workspace:
                 {"chunk_index": i, "row_count": t.num_rows, "byte_count": 8} for i, t in enumerate(CHUNKS)
             ]
             status = {"state": state, "error": {"message": "division by zero"}}
-            return {"statement_id": "s1", "status": status, "manifest": {"chunks": chunks}}
+            return {
+                "statement_id": "s1",
+                "status": status,
+                "manifest": {"chunks": chunks, "truncated": self.truncated},
+            }
         if path == "/api/2.1/unity-catalog/temporary-table-credentials":
             return {"url": self.tables["main.s.t"]["storage_location"]}
         return self.tables.get(path.removeprefix("/api/2.1/unity-catalog/tables/"))
@@ -77,6 +82,13 @@ def test_the_answer_of_a_warehouse_comes_in(workspace: Workspace, monkeypatch: p
     workspace.states = ["FAILED"]
     with pytest.raises(RuntimeError, match="division by zero"):
         skate.data.read_databricks_tables(warehouse_id="w", query="select 1/0", catalog="c", schema="s")
+
+
+def test_an_answer_that_is_not_whole_is_told(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    provider = StaticCredentialProvider("good", workspace.address)
+    workspace.truncated = True
+    read = skate.data.read_databricks_tables(warehouse_id="w", query="select 7", credential_provider=provider)
+    assert read.count() == 3 and "'select 7' is too large" in caplog.text
 
 
 def test_arguments_and_credentials_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
