@@ -38,7 +38,7 @@ class AutoscalingConfig:
 
 @dataclass
 class LanceConfig:
-    """How often reading and writing of Lance is tried again, and upon which errors.
+    """Accepted for Ray's programs: Lance itself tries again.
 
     Attributes:
         read_fragments_errors_to_retry: Parts of messages.
@@ -59,7 +59,7 @@ class LanceConfig:
 
 @dataclass
 class IcebergConfig:
-    """How often work on Iceberg tables is tried again, and upon which errors.
+    """Accepted for Ray's programs: the catalog and the store that `pyiceberg` uses have settings of their own for this.
 
     Attributes:
         write_file_max_attempts: Attempts to write a file, in all.
@@ -80,7 +80,7 @@ class IcebergConfig:
 
 @dataclass
 class DeltaConfig:
-    """How often a commit to a Delta table is tried again, and upon which errors.
+    """Accepted for Ray's programs: `deltalake` itself tries a commit again.
 
     Attributes:
         commit_max_attempts: Attempts in all.

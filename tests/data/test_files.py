@@ -30,6 +30,17 @@ def names(folder: str) -> list[str]:
     return sorted(os.listdir(folder))
 
 
+def test_paths_to_skip_are_written_as_those_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        pq.write_table(pa.table({"n": [number]}), tmp_path / f"{number}.parquet")
+    monkeypatch.chdir(tmp_path)
+    for first in ("0.parquet", f"file://{tmp_path}/0.parquet", str(tmp_path / "0.parquet")):
+        assert skate.data.read_parquet(".", skip_paths=[first, "1.parquet"]).take_all() == [{"n": 2}]
+    assert skate.data.read_parquet(".", skip_paths=[]).count() == 3
+    with pytest.raises(ValueError, match="leaves all of them out"):
+        skate.data.read_parquet("0.parquet", skip_paths="0.parquet")
+
+
 def test_parquet_goes_out_and_comes_back(folder: str) -> None:
     dataset = skate.data.range(10, override_num_blocks=2).map(lambda row: {"id": row["id"], "t": np.ones(2)})
     dataset.write_parquet(folder)

@@ -52,7 +52,7 @@ def read_delta(
         version: The version; None for the latest.
         catalog: Resolves `path` as the name of a table.
         columns: The columns to read; None for all.
-        arrow_parquet_args: Further arguments of `read_parquet`.
+        arrow_parquet_args: Further arguments of the scan of a file, such as `filter` and `batch_size`.
 
     Raises:
         ImportError: deltalake is missing.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate.data.creation import _asked, block_count
 from skate.data.dataset import Dataset
+from skate.data.datasource.files import resolve_paths
 from skate.data.datasource.parquet import ParquetDatasource, make_read
 from skate.data.reading.arguments import HIVE, file_arguments, reader, task_arguments
 
@@ -80,8 +81,12 @@ def read_parquet(
         **file_arguments(given),
     )
     if skip_paths is not None:
-        skipped = {skip_paths} if isinstance(skip_paths, str) else set(skip_paths)
+        skipped = set(resolve_paths(skip_paths, given["filesystem"])[0]) if skip_paths else set()
         source._files = [pair for pair in source._files if pair[0] not in skipped]
+        if not source._files:
+            raise ValueError(
+                f"No files found under {paths}: skip_paths={skip_paths!r} leaves all of them out."
+            )
     options = task_arguments(given)
     blocks = block_count(source.estimate_inmemory_data_size(), _asked(override_num_blocks, parallelism))
     dataset = Dataset(make_read(source, blocks, options=tuple(options.items()), concurrency=concurrency))
