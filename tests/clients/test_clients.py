@@ -39,7 +39,8 @@ def test_the_library_runs_unedited(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert finished.stdout.splitlines()[-1:] == ["ok"], finished.stdout + finished.stderr
+    # A line of a worker may come after it.
+    assert "ok" in finished.stdout.splitlines(), finished.stdout + finished.stderr
 
 
 @pytest.mark.heavy_client
