@@ -85,7 +85,7 @@ def get_all_reported_checkpoints(
         timeout_s: Seconds after which it waits no longer, and lists what there is; None: it waits as long as it takes.
 
     Returns:
-        The checkpoints with their metrics, the newest last.
+        The checkpoints with their metrics, the worst first; where no score decides which are kept, the newest last.
 
     Raises:
         RuntimeError: called outside of a trainer's training function.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,16 @@ def test_the_best_are_kept_and_the_newest(run_config: train.RunConfig) -> None:
     assert [Path(path).name for path in result.return_value] == ["step-3", "step-1"], "the worst first"
     again = train.Result.from_path(result.path)
     assert again.checkpoint == result.checkpoint and len(again.best_checkpoints or []) == 2
+
+
+def test_a_name_that_is_reported_again_stays(run_config: train.RunConfig) -> None:
+    def function() -> None:
+        for step in range(3):
+            _report({"step": step}, str(step), checkpoint_dir_name="same")
+
+    run_config.checkpoint_config = train.CheckpointConfig(num_to_keep=1)
+    result = _fit(function, run_config)
+    assert result.checkpoint is not None and Path(result.checkpoint.path, "rank0.txt").read_text() == "2"
 
 
 @pytest.mark.parametrize("mode", list(train.CheckpointUploadMode))
@@ -193,6 +204,30 @@ def test_failures_name_rank_and_reason(
         _fit(function, run_config)
     assert sorted(caught.value.worker_failures) == ranks
     assert isinstance(caught.value, train.TrainingFailedError)
+
+
+def _is_deaf(config: dict[str, str]) -> None:
+    import ctypes
+    import threading
+
+    mark = Path(config["mark"])
+    if train.get_context().get_world_rank() == 1:
+        mark.touch()
+        ctypes.PyDLL(None).sleep(40)  # keeps the interpreter: this process answers nothing meanwhile
+    while not mark.exists():
+        threading.Event().wait(0.01)
+    threading.Event().wait(0.5)  # as long as it takes to be looked at
+    raise ValueError("boom")
+
+
+def test_a_worker_that_answers_nothing_hides_no_failure(
+    run_config: train.RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKATE_TRAIN_HANG_S", "0.1")
+    begin = time.monotonic()
+    with pytest.raises(train.WorkerGroupError, match="ValueError: boom"):
+        _fit(_is_deaf, run_config, {"mark": str(tmp_path / "mark")})
+    assert time.monotonic() - begin < 30
 
 
 def test_more_than_the_session_has(run_config: train.RunConfig) -> None:

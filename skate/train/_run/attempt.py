@@ -113,6 +113,7 @@ class Attempt:
         self._failures: dict[int, tuple[Exception, str]] = {}
         self._pending: dict[Any, int] = {}
         self._looks: list[Any] = []
+        self._unseen: list[Any] = []  # looks that have not come yet
         self._awaiting: dict[str | None, list[int]] = {}  # who waits until a checkpoint is whole
         self._questions: list[_Question] = []
         self._hangs = HangWatch(
@@ -139,15 +140,17 @@ class Attempt:
                 times.append(self._growth.next_look)
             times += [question.deadline for question in self._questions]
             timeout = max(0.0, min(each for each in times if each is not None) - time.monotonic())
-            waits_for = [*self._pending, *self._validations.refs, *self._looks[:1]]
+            waits_for = [*self._pending, *self._validations.refs, *self._unseen]
             ready, _ = skate.wait(waits_for, num_returns=1, timeout=timeout)
             for ref in ready:
                 if ref in self._pending:
                     self._hangs.forget()
                     next_look = time.monotonic() + self._look_every
                     self._hear(self._pending.pop(ref), ref)
-                elif ref in self._looks:
-                    self._compare()
+                elif ref in self._unseen:  # one that never comes keeps nothing else waiting
+                    self._unseen.remove(ref)
+                    if not self._unseen:
+                        self._compare()
                 else:
                     self._validations.ended(ref)
             self._validations.expire()
@@ -160,6 +163,7 @@ class Attempt:
                 next_look = now + self._look_every
                 if not self._looks:
                     self._looks = [member.actor.look.remote() for member in self._group.members]
+                    self._unseen = list(self._looks)
             if self._growth is not None and now >= self._growth.next_look and not self._failures:
                 if self._growth.look(self._listener.room(), now):
                     raise Outgrown
@@ -233,12 +237,14 @@ class Attempt:
         self._announce()
 
     def _announce(self) -> None:
+        kept = False
         for report in self._kept.take_committed():
             for rank in self._awaiting.pop(report.name, ()):
                 self._reply(rank, None)
             self._listener.reported(report)
-            if report.result is not None and self._growth is not None and self._growth.at_next_checkpoint:
-                raise Outgrown
+            kept = kept or report.result is not None
+        if kept and self._growth is not None and self._growth.at_next_checkpoint and not self._failures:
+            raise Outgrown
 
     def _answer(self) -> None:
         now = time.monotonic()

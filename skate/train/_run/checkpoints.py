@@ -97,10 +97,17 @@ class KeptCheckpoints:
 
         Returns:
             The name of the checkpoint's directory.
+
+        Raises:
+            ValueError: some ranks' files are to be copied, others' not.
         """
         metrics = [pickle.loads(value.metrics) for value in values]
         bringing = sum(value.has_checkpoint for value in values)
         in_place = next((value.in_place for value in values if value.in_place is not None), None)
+        if in_place is not None and any(value.has_checkpoint and value.in_place is None for value in values):
+            raise ValueError(
+                "report(checkpoint_upload_mode=NO_UPLOAD) must be said on every rank that brings a checkpoint."
+            )
         name = next((value.dir_name for value in values if value.dir_name is not None), None)
         name = name or f"checkpoint_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S.%f}"
         validation = next((value.validation for value in values if value.validation), False)
@@ -166,10 +173,12 @@ class KeptCheckpoints:
         self._delete(dropped)
 
     def _delete(self, dropped: list[TrainingResult]) -> None:
+        still = [kept.checkpoint for kept in self._manager.kept]
         for result in dropped:
             assert result.checkpoint is not None
             del self._status[id(result)]
-            result.checkpoint._store.delete(result.checkpoint.path)
+            if result.checkpoint not in still:  # else its directory was reported again
+                result.checkpoint._store.delete(result.checkpoint.path)
 
     def _write(self) -> None:
         def entry(result: TrainingResult) -> dict[str, Any]:

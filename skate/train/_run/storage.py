@@ -67,9 +67,11 @@ class RunStorage:
         self.store.make_dir(self.path)
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """The checkpoint of a name."""
+        """The checkpoint of a name; or at a path on the local disk, if it was not copied here."""
         store = self.store
-        return Checkpoint(f"{self.path}/{name}", None if store.is_local else store.filesystem)
+        if store.is_local:
+            return Checkpoint(os.path.join(self.path, name))
+        return Checkpoint(f"{self.path}/{name}", store.filesystem)
 
     def bring(self, directory: str, name: str) -> None:
         """Copy one worker's files to where the checkpoint is put together."""
@@ -121,6 +123,9 @@ class RunStorage:
 def _plain(value: Any) -> Any:
     """NumPy's and torch's scalars as numbers; what JSON cannot express, as text."""
     item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "size", 1) == 1:
-        return item()
+    if callable(item):
+        try:
+            return item()
+        except (ValueError, RuntimeError):  # NumPy and torch say so of what has several elements
+            pass
     return repr(value)

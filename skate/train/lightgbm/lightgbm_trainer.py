@@ -34,7 +34,7 @@ class LightGBMTrainer(_BoostingTrainer):
         dataset_config: How they are split.
         validation_config: How checkpoints are validated beside the training.
         metadata: No longer accepted: pass it in `train_loop_config`.
-        resume_from_checkpoint: The checkpoint of another run to begin with.
+        resume_from_checkpoint: No longer accepted: pass the checkpoint in `train_loop_config`.
         label_column, params, num_boost_round: No longer accepted.
 
     Raises:

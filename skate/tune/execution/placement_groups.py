@@ -64,10 +64,14 @@ def resource_dict_to_pg_factory(spec: Any = None) -> PlacementGroupFactory:
     return PlacementGroupFactory([bundle])
 
 
+_MOST_LOOKS = 500
+"""Ways to begin that are looked at before bundles are taken to fit: then they wait for room, instead of being refused."""
+
+
 def can_place(
     bundles: Sequence[Mapping[str, float]], strategy: str, hosts: Sequence[Mapping[str, float]]
 ) -> bool:
-    """Whether hosts that hold nothing else could hold bundles.
+    """Whether hosts that hold nothing else could hold bundles; where that takes too long to find out, that they could.
 
     Args:
         bundles: What each bundle holds.
@@ -85,15 +89,26 @@ def can_place(
                 total[name] = total.get(name, 0.0) + amount
         return any(_fits(total, host) for host in hosts)
     left = [dict(host) for host in hosts]
-    for bundle in sorted(bundles, key=lambda each: -sum(each.values())):
-        host = next((each for each in left if _fits(bundle, each)), None)
-        if host is None:
-            return False
-        if strategy == "STRICT_SPREAD":
-            left.remove(host)
-        for name, amount in bundle.items():
-            host[name] -= amount
-    return True
+    largest_first = sorted(bundles, key=lambda each: -sum(each.values()))
+    looks = 0
+
+    def place(at: int, left: list[dict[str, float]]) -> bool:
+        nonlocal looks
+        looks += 1
+        if at == len(largest_first) or looks > _MOST_LOOKS:
+            return True
+        bundle, tried = largest_first[at], []
+        for number, host in enumerate(left):
+            if host in tried or not _fits(bundle, host):
+                continue  # hosts that have the same left are alike
+            tried.append(host)
+            rest = {name: amount - bundle.get(name, 0.0) for name, amount in host.items()}
+            others = [*left[:number], *left[number + 1 :]]
+            if place(at + 1, others if strategy == "STRICT_SPREAD" else [*others, rest]):
+                return True
+        return False
+
+    return place(0, left)
 
 
 def _fits(bundle: Mapping[str, float], host: Mapping[str, float]) -> bool:

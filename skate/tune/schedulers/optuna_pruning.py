@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from skate.tune.schedulers.comparing import ComparingScheduler
@@ -101,7 +102,8 @@ class OptunaPruning(ComparingScheduler):
     ) -> None:
         """Let the trial's last result count for others."""
         value = result.get(self._metric or "")
-        self._tell(trial, "FAIL" if value is None else "COMPLETE", value)
+        usable = value is not None and not math.isnan(float(value))  # Optuna takes no NaN
+        self._tell(trial, "COMPLETE" if usable else "FAIL", value if usable else None)
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         """Leave the trial out of account."""

@@ -217,10 +217,10 @@ class PopulationBasedTraining(ComparingScheduler):
         source = random.choice(upper)
         if self._state[source].last_checkpoint is None:
             _logger.warning(
-                "PBT: %s has no checkpoint that %s could go on from. Report checkpoints at least as often as the "
-                "perturbation interval.",
-                source,
+                "PBT: %s goes on as it is: %s, which it was to follow, has no checkpoint from when it was compared last; it was "
+                "not among the best then, or has reported none.",
                 trial,
+                source,
             )
             return
         self._exploit(tune_controller, trial, source)

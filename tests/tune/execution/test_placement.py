@@ -74,6 +74,11 @@ def test_bundles_that_can_not_be_placed_are_refused(quiet: RunConfig) -> None:
         ([{"CPU": 2}, {"CPU": 2}], "SPREAD", [{"CPU": 4}], True),
         ([{"CPU": 2}, {"CPU": 2}], "STRICT_SPREAD", [{"CPU": 2}, {"CPU": 2}], True),
         ([{"GPU": 1}], "PACK", [{"CPU": 2}], False),
+        ([{"CPU": 2}, {"GPU": 1}], "STRICT_SPREAD", [{"CPU": 4, "GPU": 1}, {"CPU": 4}], True),
+        ([{"CPU": 2}, {"GPU": 1}], "STRICT_SPREAD", [{"CPU": 1, "GPU": 1}, {"CPU": 1}], False),
+        ([{"CPU": 2}, {"CPU": 1, "GPU": 1}], "PACK", [{"CPU": 2, "GPU": 1}, {"CPU": 2}], True),
+        ([{"CPU": 3}] * 30, "SPREAD", [{"CPU": 4}] * 29, False),
+        ([{"CPU": 1}] * 500, "PACK", [{"CPU": 500}], True),
     ],
 )
 def test_which_bundles_can_be_placed(

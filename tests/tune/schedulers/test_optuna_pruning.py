@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_a_trial_that_fails_is_left_out(tmp_path: Path) -> None:
     )
     assert {trial.status for trial in controller.get_trials()} == {"TERMINATED", "ERROR"}
     assert scheduler._own == {}
+
+
+def test_a_trial_that_ends_without_a_number_is_left_out(tmp_path: Path) -> None:
+    scheduler = OptunaPruning(optuna.pruners.NopPruner())
+    controller, _ = simulate(
+        tmp_path,
+        lambda config, i: math.nan if config["x"] > 0.5 else curve(config, i),
+        {"x": tune.uniform(0, 1)},
+        scheduler=scheduler,
+        num_samples=12,
+        stop={"training_iteration": 2},
+    )
+    assert {trial.status for trial in controller.get_trials()} == {"TERMINATED"}
+    assert {trial.state.name for trial in scheduler._study.trials} == {"COMPLETE", "FAIL"}
 
 
 def test_what_it_does_not_take() -> None:

@@ -38,13 +38,13 @@ class DataParallelTrainer:
         run_config: What the run is called, where it is kept, and what happens when it fails.
         datasets: Data sets by name, or functions that make them; `train.get_dataset_shard(name)` is a worker's part.
         dataset_config: How they are split.
-        resume_from_checkpoint: The checkpoint of another run that `train.get_checkpoint()` gives at the first start.
+        resume_from_checkpoint: No longer accepted: pass the checkpoint in `train_loop_config`.
         metadata: No longer accepted: pass it in `train_loop_config`.
         validation_config: How checkpoints are validated beside the training.
 
     Raises:
-        TypeError: the training function cannot be called.
-        ValueError: the training function takes more than one argument.
+        ValueError: a configuration is not one of this module's classes.
+        DeprecationWarning: an argument that is no longer accepted was given.
 
     Example:
         >>> import tempfile, skate
@@ -112,6 +112,8 @@ class DataParallelTrainer:
             What the run has ended with.
 
         Raises:
+            TypeError: the training function cannot be called.
+            ValueError: the training function takes more than one argument.
             TrainingFailedError: workers have failed more often than `FailureConfig` allows.
         """
         from skate.train._run.controller import Controller, RunContext
