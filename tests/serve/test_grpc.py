@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -130,6 +131,22 @@ def test_streams_of_both_sides(stub: Any) -> None:
     assert [item.greeting for item in stub.BidiStreaming(iter(names))] == ["A", "B", "C"]
 
 
+def test_streams_with_one_request_id_are_apart(stub: Any) -> None:
+    serve.run(Greeter.bind(), name="greeter")
+    sent: dict[str, queue.Queue[Any]] = {name: queue.Queue() for name in ("one", "two")}
+    calls = {
+        name: stub.BidiStreaming(iter(messages.get, None), metadata=[("request_id", "the same")])
+        for name, messages in sent.items()
+    }
+    for number in range(2):
+        for name, messages in sent.items():
+            messages.put(pb.UserDefinedMessage(name=f"{name}{number}"))
+            assert next(calls[name]).greeting == f"{name}{number}".upper()
+    for name, messages in sent.items():
+        messages.put(None)
+        assert list(calls[name]) == []
+
+
 def test_serves_own_service_and_applications_by_name(channel: grpc.Channel, stub: Any) -> None:
     api = serve_pb2_grpc.RayServeAPIServiceStub(channel)
     with pytest.raises(grpc.RpcError, match="not populated"):
@@ -194,10 +211,18 @@ def test_a_token_and_tls(session: None, certificate: tuple[str, str]) -> None:
         credentials = grpc.ssl_channel_credentials(file.read())
     with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
         stub = serve_pb2_grpc.UserDefinedServiceStub(channel)
-        with pytest.raises(grpc.RpcError) as raised:
-            stub.__call__(pb.UserDefinedMessage())
-        error: Any = raised.value
-        assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+        api = serve_pb2_grpc.RayServeAPIServiceStub(channel)
+        for ask_without, message in (
+            (stub.__call__, pb.UserDefinedMessage()),
+            (lambda message: list(stub.Streaming(message)), pb.UserDefinedMessage(num=1)),
+            (lambda message: stub.ClientStreaming(iter([message])), pb.UserDefinedMessage()),
+            (api.ListApplications, pb.ListApplicationsRequest()),
+        ):
+            with pytest.raises(grpc.RpcError) as raised:
+                ask_without(message)
+            error: Any = raised.value
+            assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+        assert api.Healthz(pb.HealthzRequest()).message == "success"
         answer, _ = ask(stub.__call__, pb.UserDefinedMessage(name="Ann"), ("authorization", "Bearer t"))
         assert answer.greeting == "hello Ann"
     serve.shutdown()

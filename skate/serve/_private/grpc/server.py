@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from skate.serve.grpc_util import RayServegRPCContext
 from skate.serve.handle import DeploymentResponse, DeploymentResponseGenerator
 
 _LIST = "/ray.serve.RayServeAPIService/ListApplications"
+_HEALTH = "/ray.serve.RayServeAPIService/Healthz"
 _NO_ROUTES = "Route table is not populated yet."
 _GRACE_S = 1.0
 
@@ -97,7 +98,9 @@ class GrpcServer:
         for add in self._options.grpc_servicer_func_callable:
             add(_Servicer(), collector)
         self._theirs = collector.handlers
-        server = self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        token = self._options.bearer_token
+        guards = [] if token is None else [_Guard(token)]
+        server = self._server = grpc.aio.server(interceptors=guards, options=[("grpc.so_reuseport", 0)])
         serve_pb2_grpc.add_RayServeAPIServiceServicer_to_server(_OwnService(self), server)
         server.add_generic_rpc_handlers((_Services(self),))
         if self._options.enable_reflection:
@@ -181,7 +184,7 @@ class GrpcServer:
             await call.fail(error)
             raise AssertionError("unreachable") from error
         finally:
-            self._streams.pop(call.request_id, None)
+            self._streams.pop(call.stream, None)
         await call.end(answer)
         return answer.body or b""
 
@@ -201,7 +204,7 @@ class GrpcServer:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 -- whatever user code raises becomes a status
             await call.fail(error)
         finally:
-            self._streams.pop(call.request_id, None)
+            self._streams.pop(call.stream, None)
         assert last is not None
         await call.end(last)
 
@@ -211,14 +214,11 @@ class GrpcServer:
         return min((value for value in (limit, left) if value is not None), default=None)
 
     async def _submit(self, call: _Call, reads: bool, message: Any, kind: str, stream: bool) -> Request:
-        token = self._options.bearer_token
-        if token is not None and not is_right(call.shown._sent("authorization") or "", token):
-            raise _NoToken("A token is needed: send the metadata `authorization: Bearer TOKEN`.")
         route = self._route(call)
         call.app = route.app_name
         number = ""
         if reads:
-            number = call.request_id
+            number = call.stream
             self._streams[number] = message.__aiter__()
             message = None
         router = router_for(DeploymentID(route.ingress, route.app_name))
@@ -260,12 +260,31 @@ class GrpcServer:
         return self._ever
 
 
-class _NoToken(Exception):
-    """The client did not send the token."""
-
-
 class _NotFound(Exception):
     """There is no such application."""
+
+
+class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Lets nobody in who has not the token, except to ask whether there is health: neither users' services nor what they are."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        if handler_call_details.method != _HEALTH:
+            sent = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+            if not is_right(str(sent), self._token):
+                return self._refusal
+        return await continuation(handler_call_details)
+
+    async def _refuse(self, _messages: Any, context: grpc.aio.ServicerContext) -> None:
+        words = "A token is needed: send the metadata `authorization: Bearer TOKEN`."
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, words)
 
 
 class _Services(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -306,6 +325,8 @@ class _Call:
         self._started = time.perf_counter()
         self.shown = RayServegRPCContext(context)
         self.request_id = self.shown.request_id() or str(uuid.uuid4())
+        self.stream = uuid.uuid4().hex
+        """The number of its client's messages, if it streams: not the request's id, which clients choose."""
         self.model_id = self.shown.multiplexed_model_id() or ""
         self.shown._trailing_metadata = [("request_id", self.request_id)]
 
@@ -343,8 +364,6 @@ def _status(error: BaseException, request_id: str) -> tuple[grpc.StatusCode, str
     code = grpc.StatusCode
     if isinstance(error, _NotFound | DeploymentGone):
         return code.NOT_FOUND, str(error)
-    if isinstance(error, _NoToken):
-        return code.UNAUTHENTICATED, str(error)
     if isinstance(error, BackPressureError):
         return code.RESOURCE_EXHAUSTED, error.message
     if isinstance(error, DeploymentUnavailableError):
