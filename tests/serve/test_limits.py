@@ -50,6 +50,17 @@ def test_headers_too_large_are_refused(limited: str) -> None:
     assert httpx.get(f"{limited}/{'y' * 3000}").status_code == 431
 
 
+@with_options(max_header_bytes=2000)
+def test_a_header_without_an_end_is_refused(limited: str) -> None:
+    host, port = limited.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nx: ")
+        with pytest.raises(ConnectionError):
+            while True:
+                sock.sendall(b"y" * 100_000)
+    assert httpx.get(limited).text == "0"
+
+
 @with_options(bearer_token="the token")
 def test_without_the_token_nobody_is_answered(limited: str) -> None:
     for headers in ({}, {"authorization": "Bearer other"}, {"authorization": "the token"}):

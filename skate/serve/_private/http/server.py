@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 from skate.serve.config import HTTPOptions
 
 _FLUSH_PAUSE_S = 0.001
+_TOO_MANY_HEADERS = b"431 Request Header Fields Too Large"
 
 
 class _Protocol(HttpToolsProtocol):
@@ -28,6 +29,19 @@ class _Protocol(HttpToolsProtocol):
     heard_at = 0.0
     """When a part of the request came that is being read; 0 while none is."""
     header_bytes = 0
+    in_headers = False
+    just_begun = False
+    """Whether the request began in what is being read now."""
+    unfinished = 0
+    """Bytes of its headers that have come without completing them: the parser keeps them, a header of any length included."""
+
+    def data_received(self, data: bytes) -> None:
+        self.just_begun = False
+        super().data_received(data)
+        if self.in_headers and not self.just_begun:
+            self.unfinished += len(data)
+            if self.unfinished > self.owner.most_header_bytes:
+                self.refuse(_TOO_MANY_HEADERS)
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -36,7 +50,8 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.unanswered += 1
-        self.header_bytes = 0
+        self.header_bytes = self.unfinished = 0
+        self.in_headers = self.just_begun = True
         self.heard_at = self.loop.time()
 
     def on_url(self, url: bytes) -> None:
@@ -56,9 +71,13 @@ class _Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         if self.header_bytes > self.owner.most_header_bytes:
-            self.refuse(b"431 Request Header Fields Too Large")
+            self.refuse(_TOO_MANY_HEADERS)
         else:
             super().send_400_response(msg)
+
+    def on_headers_complete(self) -> None:
+        self.in_headers = False
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
