@@ -24,7 +24,7 @@ __all__ = ["start", "stop", "token_path"]
 
 
 def start(host: str = "127.0.0.1", port: int = 8265, token: str | None = None) -> tuple[str, int]:
-    """Listen for the REST API, until the session ends or `stop` is called.
+    """Listen for the REST API, until the session ends or `stop` is called. If it listens already, it goes on where it does.
 
     Args:
         host: The address to listen on.
@@ -37,7 +37,7 @@ def start(host: str = "127.0.0.1", port: int = 8265, token: str | None = None) -
 
     Raises:
         OSError: the port is in use.
-        ValueError: the token is empty.
+        ValueError: the token is empty, or it listens already, with another one.
     """
     from skate.serve._private.rest.server import RestServer
 
@@ -60,6 +60,8 @@ def start(host: str = "127.0.0.1", port: int = 8265, token: str | None = None) -
     except OSError:
         skate.kill(actor)
         raise
+    if token is not None and not skate.get(actor.wants.remote(token)):
+        raise ValueError("the REST API listens already, with another token: call rest.stop() first.")
     return found
 
 

@@ -7,6 +7,7 @@ import socket
 
 from skate.serve._private.http.server import Server, listen
 from skate.serve._private.rest.app import rest_app
+from skate.serve._private.rest.token import is_right
 from skate.serve.config import HTTPOptions
 
 _MOST_AT_ONCE = 64
@@ -35,6 +36,10 @@ class RestServer:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
         host, port = self._listener.getsockname()[:2]
         return host, port
+
+    async def wants(self, token: str) -> bool:
+        """Whether that is the token that it asks for."""
+        return is_right(f"Bearer {token}", self._token)
 
     def _accept(self) -> None:
         assert self._listener is not None

@@ -36,9 +36,12 @@ def make_token() -> str:
     path = token_path()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = secrets.token_urlsafe(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    # Complete and closed to others before it has its name, whatever was there: an empty file may be open to them.
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(token + "\n")
+    os.replace(new, path)
     return token
 
 
