@@ -13,9 +13,11 @@ import pytest
 
 import skate
 from skate import serve
+from skate.serve._private import tracing
 from skate.serve.config import DeploymentActorConfig, GangSchedulingConfig
 from skate.serve.exceptions import RayServeException
 from skate.util.placement_group import get_current_placement_group, placement_group_table
+from skate.util.state import list_actors
 from tests.leaks import guard
 from tests.serve.conftest import address, until
 
@@ -38,6 +40,20 @@ def test_a_replica_runs_in_a_placement_group_of_its_own(instance: None) -> None:
     assert handle.remote().result()[1] == [{"CPU": 1}, {"CPU": 1}]
     serve.delete("default")
     until(lambda: {placement_group_table()[key]["state"] for key in found} == {"REMOVED"})
+
+
+def test_a_placement_group_goes_with_a_version_that_had_one(instance: None) -> None:
+    def group() -> str | None:
+        found = get_current_placement_group()
+        return None if found is None else found.id.hex()
+
+    made = serve.deployment(group)
+    handle = serve.run(made.options(placement_group_bundles=[{"CPU": 1}]).bind(), route_prefix=None)
+    name = handle.remote().result()
+    assert name is not None
+    handle = serve.run(made.bind(), route_prefix=None)
+    until(lambda: handle.remote().result() is None)
+    until(lambda: placement_group_table()[name]["state"] == "REMOVED")
 
 
 def test_a_machine_has_at_most_so_many_replicas(instance: None) -> None:
@@ -80,6 +96,12 @@ def test_replicas_share_an_actor_which_ends_with_them(instance: None) -> None:
     answers = [handle.remote().result() for _ in range(4)]
     assert sorted(answer[0] for answer in answers) == [11, 12, 13, 14]
     assert answers[0][1:] == ("counter", "Counted")
+    serve.delete("default")
+    until(
+        lambda: (
+            not [a for a in list_actors() if "SERVE_DEPLOYMENT_ACTOR" in a["name"] and a["state"] == "ALIVE"]
+        )
+    )
     with pytest.raises(RayServeException, match="within a deployment"):
         serve.get_deployment_actor("counter")
     with pytest.raises(RayServeException, match="within a deployment actor"):
@@ -128,6 +150,22 @@ def to_file() -> list[Any]:
     return [
         SimpleSpanProcessor(ConsoleSpanExporter(out=out, formatter=lambda span: f"{span.to_json(None)}\n"))
     ]
+
+
+def needs_a_word(word: str) -> list[Any]:
+    return []
+
+
+def needs_nothing() -> str:
+    return "no list"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("needs_a_word", "cannot take any arguments"), ("needs_nothing", "List")]
+)
+def test_a_wrong_exporter_is_named(name: str, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        tracing._processors(f"tests.serve.test_options:{name}", "here")
 
 
 @pytest.fixture

@@ -63,9 +63,9 @@ def _processors(path: str, name: str) -> list[Any]:
     if not inspect.isfunction(make):
         raise TypeError("Tracing exporter must be a function.")
     parameters = [p for p in inspect.signature(make).parameters.values() if p.default is p.empty]
-    made = make(name) if make is default_tracing_exporter else make()
     if parameters and make is not default_tracing_exporter:
         raise TypeError("Tracing exporter cannot take any arguments.")
+    made = make(name) if make is default_tracing_exporter else make()
     if not isinstance(made, list):
         raise TypeError("Output of tracing exporter needs to be of type List[SpanProcessor].")
     from opentelemetry.sdk.trace import SpanProcessor

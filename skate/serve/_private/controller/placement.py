@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import skate
-from skate.serve._private.controller.deployment_state import DeploymentState, Start, Target
+from skate.serve._private.controller.deployment_state import DeploymentState, ReplicaRecord, Start, Target
 from skate.serve.config import GangPlacementStrategy
 from skate.util.placement_group import (
     PlacementGroup,
@@ -25,7 +25,9 @@ class Placement:
 
     def __init__(self) -> None:
         self._nodes: dict[str, str] = {}
-        self._starting: dict[str, asyncio.Future[PlacementGroup]] = {}
+        self._gangs: dict[str, asyncio.Task[PlacementGroup]] = {}
+        self._grouped: set[str] = set()
+        """Replicas that have a placement group of their own."""
 
     async def place(self, state: DeploymentState, target: Target, action: Start) -> dict[str, Any]:
         """Options for a replica's actor; waits until there is a place for it."""
@@ -34,6 +36,7 @@ class Placement:
             index = action.gang_rank * max(1, len(target.bundles))
             return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, index, True)}
         if target.bundles:
+            self._grouped.add(action.uid)
             group = await self._group(self.name(state, action.uid), target, target.bundles, target.strategy)
             return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, 0, True)}
         if target.max_replicas_per_node is not None:
@@ -58,27 +61,26 @@ class Placement:
     async def _gang(self, state: DeploymentState, target: Target, action: Start) -> PlacementGroup:
         """The group of a gang; the first of its replicas makes it."""
         name = self.name(state, action.gang)
-        known = self._starting.get(name)
-        if known is None:
-            known = self._starting[name] = asyncio.get_running_loop().create_future()
+        making = self._gangs.get(name)
+        if making is None:
             gang = target.config.gang_scheduling_config
             assert gang is not None
             each = target.bundles or [_resources(target.actor_options)]
             spread = gang.gang_placement_strategy == GangPlacementStrategy.SPREAD
-            try:
-                made = await self._group(name, target, each * gang.gang_size, "SPREAD" if spread else "PACK")
-            except BaseException as error:
-                del self._starting[name]
-                known.set_exception(error)
-                known.exception()  # it may be that nobody else waits
-                raise
-            known.set_result(made)
-        return await asyncio.shield(known)
+            # A task of its own: the replica that begins it may be stopped while others wait for it.
+            making = self._gangs[name] = asyncio.create_task(
+                self._group(name, target, each * gang.gang_size, "SPREAD" if spread else "PACK")
+            )
+        try:
+            return await asyncio.shield(making)
+        except Exception:
+            self._gangs.pop(name, None)
+            raise
 
     async def _node(self, state: DeploymentState, uid: str, limit: int) -> str:
         while True:
             nodes = await asyncio.to_thread(skate.nodes)
-            taken = Counter(node for other, node in self._nodes.items() if other in state.replicas)
+            taken = Counter(_node_of(record, self._nodes) for record in state.replicas.values())
             free = [node["NodeID"] for node in nodes if node["Alive"] and taken[node["NodeID"]] < limit]
             if free:
                 chosen: str = min(free, key=lambda node: taken[node])
@@ -90,11 +92,20 @@ class Placement:
         """A replica has ended: its place is free, and its gang's when it was the last."""
         self._nodes.pop(uid, None)
         target = state.target
-        if target is not None and target.bundles and not gang:
+        # The target may have another version by now; a controller that was restarted knows only that.
+        if uid in self._grouped or (target is not None and target.bundles and not gang):
+            self._grouped.discard(uid)
             _remove(self.name(state, uid))
         if gang and not any(r.gang == gang for r in state.replicas.values() if r.uid != uid):
-            self._starting.pop(self.name(state, gang), None)
+            making = self._gangs.pop(self.name(state, gang), None)
+            if making is not None:
+                making.cancel()
             _remove(self.name(state, gang))
+
+
+def _node_of(record: ReplicaRecord, chosen: dict[str, str]) -> str:
+    """Where a replica is, or is going to be; a controller that was restarted knows it from the replica."""
+    return chosen.get(record.uid) or (record.facts.node_id if record.facts is not None else "")
 
 
 def _remove(name: str) -> None:
