@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from skate.serve._private.routing.router import Router, Slot
     from skate.serve.config import RequestRouterConfig
 
+_END_S = 5.0
+
 
 class CustomChoice:
     """Takes a queue's requests one after the other, asks a user's router where each should go, and sends it there.
@@ -38,7 +40,7 @@ class CustomChoice:
         self._config = config
         self._theirs: RequestRouter | None = None
         self._seen: dict[str, RunningReplica] = {}
-        self._pending: dict[int, PendingRequest] = {}
+        self._pending: dict[Request, PendingRequest] = {}
         self._news = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._ended = False
@@ -58,7 +60,7 @@ class CustomChoice:
 
     def routed(self, slot: Slot, request: Request, sent: Any) -> None:
         """A request has been sent."""
-        pending = self._pending.pop(id(request), None)
+        pending = self._pending.pop(request, None)
         if pending is not None:
             self._call(self._told, "on_request_routed", pending, self._id(slot), sent)
 
@@ -71,11 +73,11 @@ class CustomChoice:
         self._call(self._told, "on_replica_actor_died", self._id(slot))
 
     def end(self, wait: bool = False) -> None:
-        """Route no more; with `wait`, return once its thread has ended."""
+        """Route no more; with `wait`, return once its thread has ended, unless the user's code keeps that for too long."""
         self._ended = True
         self._call(lambda: self._task is not None and self._task.cancel())
         if wait and threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(_END_S)
 
     def _call(self, function: Any, *args: Any) -> None:
         try:
@@ -148,10 +150,10 @@ class CustomChoice:
         theirs = self._theirs
         if not theirs.curr_replicas:
             return None
-        pending = self._pending.get(id(request))
+        pending = self._pending.get(request)
         if pending is None:
             pending = PendingRequest(list(request.args), request.kwargs, request.meta)
-            self._pending = {id(request): pending}  # requests are routed one after the other
+            self._pending = {request: pending}  # requests are routed one after the other
         ranks = await theirs.choose_replicas(list(theirs.curr_replicas.values()), pending)
         now = time.monotonic()
         for rank in ranks:
