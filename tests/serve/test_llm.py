@@ -111,6 +111,8 @@ def test_a_seed_makes_an_answer_certain_and_a_stop_ends_it(client: Any) -> None:
     ask = {"model": "my/causal", "prompt": "abc", "max_tokens": 30}
     first, second = (client.completions.create(**ask, seed=7).choices[0] for _ in range(2))
     assert first.text == second.text
+    one, other = (client.completions.create(**ask).choices[0].text for _ in range(2))
+    assert one != other
     letter = next(
         letter for letter in first.text[3:] if letter.isprintable() and letter not in first.text[:3]
     )
@@ -144,6 +146,8 @@ def test_embeddings_have_length_one_in_either_encoding(client: Any) -> None:
 def test_a_wrong_request_is_answered_in_words(client: Any, request_: dict[str, Any], words: str) -> None:
     with pytest.raises(openai.BadRequestError, match=words):
         client.chat.completions.create(**request_)
+    with pytest.raises(openai.BadRequestError, match=words):
+        client.chat.completions.create(**request_, stream=True)
     with pytest.raises(openai.BadRequestError, match="not loaded for embeddings"):
         client.embeddings.create(model="my/causal", input="x")
 
@@ -171,7 +175,8 @@ def test_a_model_without_http_and_requests_that_begin_alike(client: Any, models:
     ("options", "words"),
     [
         ({"llm_engine": "other"}, "Unsupported engine"),
-        ({"llm_engine": "transformers", "lora_config": {}}, "loads no adapters"),
+        ({"llm_engine": "transformers", "lora_config": {}}, "neither engine loads adapters"),
+        ({"lora_config": {}}, "neither engine loads adapters"),
         ({"deployment_config": {"num_replicas": 0}}, "num_replicas"),
         ({"bogus": 1}, "bogus"),
     ],

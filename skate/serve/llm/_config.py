@@ -68,7 +68,7 @@ class LLMConfig(BaseModel):
         placement_group_config: `{"bundles": […], "strategy": …}` for each replica.
         deployment_config: Options of `serve.deployment`.
         runtime_env: The environment of replicas.
-        lora_config: Adapters.
+        lora_config: Adapters; refused, as no engine loads them yet.
         server_cls: Another class than `LLMServer`, or its import path.
 
     Example:
@@ -109,10 +109,8 @@ class LLMConfig(BaseModel):
         from skate.serve import deployment
 
         deployment(**{key: value for key, value in self.deployment_config.items() if key != "name"})
-        if self.lora_config is not None and self.llm_engine.lower() != "vllm":
-            raise ValueError(
-                "lora_config needs llm_engine='vLLM': the transformers engine loads no adapters."
-            )
+        if self.lora_config is not None:
+            raise ValueError("lora_config: neither engine loads adapters. Leave it out.")
         return self
 
     @classmethod

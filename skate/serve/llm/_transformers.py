@@ -128,7 +128,9 @@ class _Steps:
         self._past: Any = None
         self._sampling = sampling
         self._generator = torch.Generator(device=device)
-        if sampling.seed is not None:
+        if sampling.seed is None:
+            self._generator.seed()  # a new generator has always the same one
+        else:
             self._generator.manual_seed(sampling.seed)
 
     def next(self) -> int:

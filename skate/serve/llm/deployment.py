@@ -55,8 +55,13 @@ class LLMServer:
         number = f"chatcmpl-{uuid.uuid4().hex}"
         try:
             if request.stream:
-                yield self._chat_piece(number, {"role": "assistant", "content": ""}, None)
+                begun = False
                 async for piece in self._engine.generate(prompt, _sampling(request, most)):
+                    if (
+                        not begun
+                    ):  # not before the engine has taken the request: the first answer may be a refusal
+                        yield self._chat_piece(number, {"role": "assistant", "content": ""}, None)
+                        begun = True
                     yield self._chat_piece(
                         number, {"content": piece.text} if piece.text else {}, piece.finish_reason
                     )
