@@ -347,7 +347,7 @@ class HTTPOptions(BaseModel):
     keep_alive_timeout_s: int = 90
     ssl_keyfile: str | None = None
     ssl_certfile: str | None = None
-    ssl_keyfile_password: str | None = None
+    ssl_keyfile_password: str | None = Field(default=None, repr=False)
     ssl_ca_certs: str | None = None
     bearer_token: str | None = Field(default=None, min_length=1, repr=False)
     max_body_bytes: PositiveInt | None = None
@@ -396,7 +396,7 @@ class gRPCOptions(BaseModel):  # noqa: N801
         enable_reflection: Whether clients may ask which services there are.
         ssl_keyfile: With `ssl_certfile`: serve over TLS.
         ssl_certfile: See `ssl_keyfile`.
-        bearer_token: What clients must send as the metadata `authorization: Bearer …`.
+        bearer_token: What clients must send as the metadata `authorization: Bearer …`. `Healthz` needs none.
     """
 
     port: int = DEFAULT_GRPC_PORT

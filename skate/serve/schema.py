@@ -322,9 +322,9 @@ class ServeApplicationSchema(BaseModel):
         }
 
 
-def _without_ssl_half(model: Any) -> Any:
+def _without_ssl_half(model: Any, what: str) -> Any:
     if (model.ssl_keyfile is None) != (model.ssl_certfile is None):
-        raise ValueError("Both ssl_keyfile and ssl_certfile must be provided together to serve HTTPS.")
+        raise ValueError(f"Both ssl_keyfile and ssl_certfile must be provided together to serve {what}.")
     return model
 
 
@@ -338,12 +338,16 @@ class HTTPOptionsSchema(BaseModel):
     keep_alive_timeout_s: int = 90
     ssl_keyfile: str | None = None
     ssl_certfile: str | None = None
-    ssl_keyfile_password: str | None = None
+    ssl_keyfile_password: str | None = Field(default=None, repr=False)
     ssl_ca_certs: str | None = None
+    bearer_token: str | None = Field(default=None, min_length=1, repr=False)
+    max_body_bytes: PositiveInt | None = None
+    max_header_bytes: PositiveInt = 64 << 10
+    read_timeout_s: PositiveFloat = 60.0
 
     @model_validator(mode="after")
     def _both_ssl_files(self) -> Self:
-        return _without_ssl_half(self)  # type: ignore[no-any-return]
+        return _without_ssl_half(self, "HTTPS")  # type: ignore[no-any-return]
 
 
 class gRPCOptionsSchema(BaseModel):  # noqa: N801
@@ -353,6 +357,13 @@ class gRPCOptionsSchema(BaseModel):  # noqa: N801
     grpc_servicer_functions: list[str] = []
     request_timeout_s: float | None = None
     enable_reflection: bool = True
+    ssl_keyfile: str | None = None
+    ssl_certfile: str | None = None
+    bearer_token: str | None = Field(default=None, min_length=1, repr=False)
+
+    @model_validator(mode="after")
+    def _both_ssl_files(self) -> Self:
+        return _without_ssl_half(self, "gRPC over TLS")  # type: ignore[no-any-return]
 
 
 class ServeDeploySchema(BaseModel):

@@ -16,6 +16,7 @@ import yaml
 
 from skate import serve
 from skate.serve import rest
+from skate.serve._private.rest.token import make_token, read_token
 from skate.serve.scripts import main
 from tests.leaks import guard
 from tests.serve.conftest import address, until
@@ -162,6 +163,37 @@ def test_the_rest_api_wants_its_token(api: str) -> None:
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+def test_the_rest_api_has_one_token(api: str) -> None:
+    with pytest.raises(ValueError, match="another token"):
+        rest.start(token="another")
+    assert rest.start(token="the token") == rest.start()
+
+
+def test_a_token_that_is_made_is_this_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SKATE_AUTH_TOKEN", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "token"
+    path.touch(mode=0o644)  # an empty one, which others may open
+    monkeypatch.setenv("SKATE_AUTH_TOKEN_PATH", str(path))
+    made = make_token()
+    assert len(made) > 30
+    assert (made, made) == (make_token(), read_token())
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_config_that_is_refused_changes_nothing(api: str, config: Path) -> None:
+    given = yaml.safe_load(config.read_text()) | {"http_options": {"port": 0}}
+    assert ask(api, "PUT", json=given).status_code == 200
+    until(lambda: running("words"))
+    serve.run(serve.deployment(lambda request: "mine").bind(), name="mine", route_prefix="/mine")
+    given["applications"][0] |= {"name": "others", "route_prefix": "/mine"}
+    refused = ask(api, "PUT", json=given)
+    assert (refused.status_code, "/mine is being used" in refused.text) == (400, True)
+    assert running("words")
+    assert httpx.get(f"{address()}/words").text == "from a file"
+
+
 def test_replicas_are_scaled_from_outside(api: str, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = yaml.safe_load(config.read_text())
     given["http_options"] = {"port": 0}
@@ -198,13 +230,18 @@ def test_a_changed_file_is_deployed_again(tmp_path: Path) -> None:
         text=True,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
-    assert process.stdout is not None
-    lines = iter(process.stdout.readline, "")
-    where = next(lines).split()[3].rstrip(".")
-    assert httpx.get(where).text == "plain"
-    (tmp_path / "word_program.py").write_text(PROGRAM.replace("plain", "changed"))
-    assert any("Deployed again" in line for line in lines)
-    assert httpx.get(where).text == "changed"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
-    process.stdout.close()
+    try:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        where = next(lines).split()[3].rstrip(".")
+        assert httpx.get(where).text == "plain"
+        (tmp_path / "word_program.py").write_text(PROGRAM.replace("plain", "changed"))
+        assert any("Deployed again" in line for line in lines)
+        assert httpx.get(where).text == "changed"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

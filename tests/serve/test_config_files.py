@@ -15,10 +15,11 @@ import yaml
 import skate
 from skate import serve
 from skate.serve._private import client
-from skate.serve._private.config_files import ConfigError, deploy_config, read_config
+from skate.serve._private.config_files import ConfigError, _start_options, deploy_config, read_config
 from skate.serve.schema import ServeDeploySchema
 from skate.serve.scripts import main
-from tests.serve.conftest import address
+from tests.serve.conftest import address, until
+from tests.serve.test_faults import kill
 
 PROGRAM = """
 import os
@@ -129,6 +130,42 @@ def test_a_part_of_the_capacity(instance: None, program: Path) -> None:
     deploy_config(given)
     assert len(replica_ids()) == 2
     assert serve.status().target_capacity == 50
+
+
+def test_a_controller_that_dies_goes_on_with_a_config(instance: None, program: Path) -> None:
+    opened, begun = program / "open", program / "begun"
+    (program / "slow_program.py").write_text(
+        "import pathlib, time\n"
+        f"pathlib.Path({str(begun)!r}).touch()\n"
+        f"while not pathlib.Path({str(opened)!r}).exists():\n    time.sleep(0.01)\n"
+        "from greeting_program import make\n"
+    )
+    given = config(program, "slow", loud=False)
+    given.applications[0].import_path = "slow_program:make"
+    given.target_capacity = 50
+    deploy_config(given, wait=False)
+    until(begun.exists)
+    until(lambda: serve.status().applications["one"].status == "DEPLOYING")
+    kill(client.controller())
+    opened.touch()
+    until(lambda: serve.status().applications["one"].status == "RUNNING")
+    assert httpx.get(address()).text == "slow"
+    assert serve.status().target_capacity == 50
+
+
+def test_limits_and_tokens_stand_in_a_config_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "http_options: {bearer_token: a, max_body_bytes: 9}\ngrpc_options: {bearer_token: b}\napplications: []\n"
+    )
+    options = _start_options(read_config(str(path)))
+    assert (options["http_options"].bearer_token, options["http_options"].max_body_bytes) == ("a", 9)
+    assert options["grpc_options"].bearer_token == "b"
+    path.write_text("http_options:\n  bearer_tokn: a\napplications: []\n")
+    with pytest.raises(
+        ConfigError, match="config.yaml:2: unknown key 'bearer_tokn'. Did you mean 'bearer_token'"
+    ):
+        read_config(str(path))
 
 
 def test_build_writes_what_run_reads(program: Path) -> None:

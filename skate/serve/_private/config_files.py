@@ -25,7 +25,13 @@ from skate.serve._private.controller.actor import AppArgs
 from skate.serve._private.utils import import_attr
 from skate.serve.config import HTTPOptions, gRPCOptions
 from skate.serve.deployment import Application, Deployment
-from skate.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDeploySchema
+from skate.serve.schema import (
+    DeploymentSchema,
+    HTTPOptionsSchema,
+    ServeApplicationSchema,
+    ServeDeploySchema,
+    gRPCOptionsSchema,
+)
 
 
 class ConfigError(ValueError):
@@ -47,6 +53,9 @@ def read_config(path: str) -> ServeDeploySchema:
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: a mapping with `applications:` is needed, got a {type(found).__name__}.")
     _check_keys(path, text, found, ServeDeploySchema)
+    for name, model in (("http_options", HTTPOptionsSchema), ("grpc_options", gRPCOptionsSchema)):
+        if isinstance(found.get(name), dict):
+            _check_keys(path, text, found[name], model)
     for app in found.get("applications") or []:
         if isinstance(app, dict):
             _check_keys(path, text, app, ServeApplicationSchema)

@@ -284,12 +284,14 @@ class Controller:
             await self._again
         names = {app.name for app in config.applications}
         withdrawn = [name for name, app in self._apps.items() if app.is_declarative and name not in names]
-        await self.delete(withdrawn)
+        # Checked before anything is changed, among those that stay as they are.
+        staying = {name: app for name, app in self._apps.items() if name not in (*names, *withdrawn)}
         for app in config.applications:
-            check_route(self._apps, app.name, app.route_prefix)
+            check_route(staying, app.name, app.route_prefix)
+        await self.delete(withdrawn)
         self._capacity = config.target_capacity
         for app in config.applications:
-            self._set_app_config(app.name, app, app.route_prefix)
+            self._set_app_config(app.name, app, app.route_prefix, path)
             earlier = self._builds.pop(app.name, None)
             if earlier is not None:
                 earlier.cancel()
@@ -308,12 +310,13 @@ class Controller:
                 known.build_failed = words
         self._wake.set()
 
-    def _set_app_config(self, name: str, config: Any, prefix: str | None) -> None:
+    def _set_app_config(self, name: str, config: Any, prefix: str | None, path: list[str]) -> None:
         """An application of a config file is about to be built."""
         known = self._apps.get(name)
         if known is None:
             known = self._apps[name] = ApplicationState(name, prefix, "", [], time.time())
         known.config = config
+        known.path = path
         known.deployed_at = time.time()
         known.is_declarative = True
         known.building = True
@@ -548,7 +551,7 @@ class Controller:
     # -- what must survive it ----------------------------------------
 
     def _save(self) -> None:
-        kept = cloudpickle.dumps((self._apps, self._deployments, self._address))
+        kept = cloudpickle.dumps((self._apps, self._deployments, self._address, self._capacity))
         if kept == self._saved:
             return
         self._saved = kept
@@ -563,7 +566,10 @@ class Controller:
         if not os.path.exists(path):
             return
         with open(path, "rb") as file:
-            self._apps, deployments, self._address = pickle.load(file)
+            self._apps, deployments, self._address, self._capacity = pickle.load(file)
+        for app in self._apps.values():
+            if app.building and not app.deleting:
+                self._builds[app.name] = asyncio.create_task(self._build(app.config, app.path))
         for key, state in deployments.items():
             self._deployments[key] = state
             if state.target is not None and state.target.config.autoscaling_config is not None:

@@ -25,6 +25,8 @@ class ApplicationState:
     is_declarative: bool = False
     config: Any = None
     """The part of a config file that it was deployed from."""
+    path: list[str] = field(default_factory=list)
+    """Folders in which its modules are looked for first."""
     building: bool = False
     """Whether its import path is being imported."""
     build_failed: str = ""

@@ -109,7 +109,8 @@ def instance(
         target_groups=[] if reached.proxy is None else _targets(apps, reached, port),
     )
     if reached.grpc is not None:
-        found.grpc_options = gRPCOptionsSchema(**reached.grpc.model_dump())
+        # Those who may look at an instance need not be those who may call what it serves.
+        found.grpc_options = gRPCOptionsSchema(**reached.grpc.model_dump(exclude={"bearer_token"}))
     return found
 
 
