@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import skate
 from skate import serve
 from skate.serve._private import client
 from tests.leaks import guard
+from tests.support import wait_until
 
 _OPENSSL = shutil.which("openssl")
 
@@ -77,11 +77,5 @@ def address() -> str:
 
 
 def until(condition: Callable[[], Any], timeout: float = 45.0) -> Any:
-    """Poll until the condition holds; returns what it gave."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError("the condition did not come to hold")
+    """Poll until the condition holds, for as long as a loaded machine may need; returns what it gave."""
+    return wait_until(condition, timeout)
