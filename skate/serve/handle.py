@@ -33,6 +33,7 @@ __all__ = [
 T = TypeVar("T")
 R = TypeVar("R")
 
+_PERHAPS_NOT_BEGUN = (RequestRejected, exceptions.ActorDiedError, exceptions.ActorUnavailableError)
 _LATE = "Get timed out: there was no answer in time. The request goes on; wait again, or cancel() it."
 
 
@@ -87,11 +88,10 @@ class _Response:
                 raise
         return request.sent
 
-    def _again(self, sent: Any, rejected: RequestRejected) -> None:
-        """The replica was full: back to the queue."""
-        slot = self._request.slot
-        if slot is not None:
-            self._request.router.rejected(slot, self._request, sent, rejected)
+    def _again(self, sent: Any, error: BaseException) -> None:
+        """The replica was full, or has died: the request waits again if it was not begun, and the error is raised if it was."""
+        if not self._request.router.failed(self._request, sent, error):
+            raise error
 
     def __reduce__(self) -> Any:
         raise RayServeException(
@@ -133,8 +133,8 @@ class DeploymentResponse(_Response, Generic[R]):
                 sent = yield from self._sent().__await__()
             try:
                 value = yield from sent.__await__()
-            except RequestRejected as rejected:
-                self._again(sent, rejected)
+            except _PERHAPS_NOT_BEGUN as error:
+                self._again(sent, error)
             except exceptions.TaskCancelledError as error:
                 raise self._cancelled_error(error) from None
             except asyncio.CancelledError:
@@ -171,8 +171,8 @@ class DeploymentResponse(_Response, Generic[R]):
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
                 return cast(R, skate.get(sent, timeout=left))
-            except RequestRejected as rejected:
-                self._again(sent, rejected)
+            except _PERHAPS_NOT_BEGUN as error:
+                self._again(sent, error)
             except exceptions.GetTimeoutError:
                 raise exceptions.GetTimeoutError(_LATE) from None
             except exceptions.TaskCancelledError as error:
@@ -219,11 +219,10 @@ class DeploymentResponseGenerator(_Response, Generic[R]):
         _refuse_in_loop()
         while True:
             sent = self._sent_by(None)
-            ref = next(sent)
             try:
-                return cast(R, skate.get(ref))
-            except RequestRejected as rejected:
-                self._again(sent, rejected)
+                return cast(R, skate.get(next(sent)))
+            except _PERHAPS_NOT_BEGUN as error:
+                self._again(sent, error)
             except exceptions.TaskCancelledError:
                 raise RequestCancelledError(self.request_id) from None
 
@@ -238,8 +237,8 @@ class DeploymentResponseGenerator(_Response, Generic[R]):
             try:
                 ref = await sent.__anext__()
                 return cast(R, await ref)
-            except RequestRejected as rejected:
-                self._again(sent, rejected)
+            except _PERHAPS_NOT_BEGUN as error:
+                self._again(sent, error)
             except exceptions.TaskCancelledError:
                 raise RequestCancelledError(self.request_id) from None
             except asyncio.CancelledError:

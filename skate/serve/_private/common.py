@@ -167,6 +167,13 @@ class RequestProtocol(str, Enum):
     GRPC = "gRPC"
 
 
+class TimeStampedValue(NamedTuple):
+    """A figure, and when it was taken, in seconds."""
+
+    timestamp: float
+    value: float
+
+
 class RequestMeta(NamedTuple):
     """What travels with a request besides its arguments. It is sent as a plain tuple, which pickles fastest."""
 
@@ -180,6 +187,10 @@ class RequestMeta(NamedTuple):
     """Whether a replica that is full takes the request all the same, as there is nobody to send it elsewhere."""
     trace: dict[str, str] | None = None
     """The trace that the request belongs to, by W3C's Trace Context."""
+    router: str = ""
+    """Which router sent it; empty: nobody asks later whether it was begun."""
+    number: int = 0
+    """Its number among those that the router has sent to this replica."""
 
     @property
     def call_method(self) -> str:
@@ -206,6 +217,8 @@ class RunningReplica(NamedTuple):
     node_id: str = ""
     routing_stats: dict[str, Any] = {}  # noqa: RUF012 -- a value, which nobody changes
     """What its `record_routing_stats` returned last."""
+    journal: str = ""
+    """The folder in which it notes what it has begun."""
 
 
 class DeploymentTargets(NamedTuple):

@@ -19,6 +19,7 @@ from skate.serve._private.config import DeploymentConfig
 from skate.serve._private.errors import RequestRejected
 from skate.serve._private.loops import loop_factory
 from skate.serve._private.replica.gate import Gate
+from skate.serve._private.replica.journal import Journal
 from skate.serve._private.replica.spec import ReplicaFacts, ReplicaSpec
 from skate.serve._private.replica.user import UserCode
 from skate.serve._private.utils import look_in
@@ -35,6 +36,7 @@ class Replica:
         self._spec = spec
         self._config = spec.config
         self._gate = Gate(spec.config.max_ongoing_requests)
+        self._journal = Journal(spec.journal)
         self._user: UserCode | None = None
         self._front: Any = None
         self._rests: dict[int, Any] = {}
@@ -76,6 +78,7 @@ class Replica:
         if spec.is_ingress and spec.http is not None:
             await self._serve_http(user, facts)
         facts.records_stats = user.records_stats
+        facts.records_scaling = user.records_scaling
         await user.reconfigure(self._config.user_config)
         await user.check_health()
         self._facts = facts
@@ -115,6 +118,11 @@ class Replica:
         """What the user's `record_routing_stats` returns, for the routers of handles."""
         assert self._user is not None
         return await self._user.routing_stats()
+
+    async def autoscaling_stats(self) -> dict[str, float]:
+        """What the user's `record_autoscaling_stats` returns, for autoscaling policies."""
+        assert self._user is not None
+        return await self._user.autoscaling_stats()
 
     async def reconfigure(self, config: DeploymentConfig, rank: int, world_size: int) -> None:
         """Take new options over while requests run."""
@@ -218,11 +226,12 @@ class Replica:
 
     async def _enter(self, request: RequestMeta) -> None:
         gate = self._gate
-        if gate.try_enter():
-            return
-        if not request.must_accept or gate.leaving:
-            raise RequestRejected(gate.ongoing, gate.leaving)
-        await gate.enter()
+        if not gate.try_enter():
+            if not request.must_accept or gate.leaving:
+                raise RequestRejected(gate.ongoing, gate.leaving)
+            await gate.enter()
+        if request.router:
+            self._journal.begin(request.router, request.number)
 
     async def handle_http(self, meta: tuple[Any, ...], scope: tuple[Any, ...], body: bytes) -> Any:
         """Answer an HTTP request that another process has read. See `http/forward.py` for what is returned."""

@@ -25,6 +25,8 @@ class ReplicaSpec:
     """None: it takes no HTTP connections over."""
     folder: str = ""
     """Where the Unix sockets are through which connections are passed."""
+    journal: str = ""
+    """Where it notes what it has begun."""
     rank: int = 0
     world_size: int = 1
     version: str = ""
@@ -46,4 +48,6 @@ class ReplicaFacts:
     is_asgi: bool = False
     records_stats: bool = False
     """Whether the user's class has `record_routing_stats`."""
+    records_scaling: bool = False
+    """Whether it has `record_autoscaling_stats`."""
     extra: dict[str, Any] = field(default_factory=dict)

@@ -25,6 +25,7 @@ class Request:
         "kind",
         "kwargs",
         "meta",
+        "number",
         "router",
         "sent",
         "slot",
@@ -51,6 +52,8 @@ class Request:
         self.sent: Any = None
         """The ref of its answer, or the generator of them, once a replica has it."""
         self.slot: Slot | None = None
+        self.number = 0
+        """Which one it is of those that were sent to that replica."""
         self.error: BaseException | None = None
         self.cancelled = False
         self.attempts = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from skate.serve._private import client
 from skate.serve._private.common import DeploymentID, DeploymentTargets, RequestMeta, RunningReplica
 from skate.serve._private.constants import SERVE_NAMESPACE
 from skate.serve._private.errors import DeploymentGone, RequestRejected
+from skate.serve._private.replica.journal import has_begun
 from skate.serve._private.routing.choice import shorter_of_two
 from skate.serve._private.routing.request import Request
 from skate.serve._private.routing.watch import Watch
@@ -32,11 +34,14 @@ _LONGEST_PAUSE = 0.2
 class Slot:
     """A replica as this process sees it."""
 
-    __slots__ = ("deployment", "gone", "handle", "info", "limit", "ongoing", "retry_at")
+    __slots__ = ("_numbers", "deployment", "gone", "handle", "info", "limit", "ongoing", "retry_at", "router")
 
-    def __init__(self, info: RunningReplica, deployment: DeploymentID) -> None:
+    def __init__(self, info: RunningReplica, deployment: DeploymentID, router: str) -> None:
         self.info = info
         self.deployment = deployment
+        self.router = router
+        """The id of the router that sends from here."""
+        self._numbers = itertools.count(1)
         self.limit = info.max_ongoing_requests
         self.ongoing = 0
         """Requests sent from here that have no answer yet."""
@@ -46,7 +51,22 @@ class Slot:
 
     def send(self, request: Request) -> Any:
         """Send a request; returns the ref of its answer or the generator of its answers."""
-        return getattr(self.handle, request.kind).remote(tuple(request.meta), *request.args, **request.kwargs)
+        number = request.number = next(self._numbers)
+        meta = (*request.meta[:-2], self.router, number)
+        return getattr(self.handle, request.kind).remote(meta, *request.args, **request.kwargs)
+
+    def has_died(self, error: BaseException) -> bool:
+        """Whether an error says that this replica is dead, and not an actor that it, or what made its arguments, has called."""
+        if isinstance(error, exceptions.RayTaskError):
+            return False
+        return (
+            isinstance(error, exceptions.ActorDiedError | exceptions.ActorUnavailableError)
+            and error.actor_id == self.handle._actor_id.hex()
+        )
+
+    def never_began(self, request: Request) -> bool:
+        """Whether the replica, which is dead, had surely not begun a request."""
+        return not has_begun(self.info.journal, self.router, request.number)
 
 
 class Router:
@@ -99,7 +119,7 @@ class Router:
                 slot = self.slots.get(info.id)
                 if slot is None:
                     try:
-                        slot = Slot(info, self.deployment)
+                        slot = Slot(info, self.deployment, self.id)
                     except ValueError:
                         continue  # it has ended since: the next news will say so
                 slot.info = info
@@ -259,7 +279,7 @@ class Router:
         with self.lock:
             slot.ongoing -= 1
         if failed and not request.stream:
-            self._look_at_failure(slot, request, sent)
+            self._look_at_failure(request, sent)
         if request.sent is sent:
             request.finish()
             if self._custom is not None:
@@ -267,19 +287,49 @@ class Router:
         if self._pending:
             self._pump()
 
-    def _look_at_failure(self, slot: Slot, request: Request, sent: Any) -> None:
+    def _look_at_failure(self, request: Request, sent: Any) -> None:
         try:
             skate.get(sent)
-        except RequestRejected as rejected:
-            self.rejected(slot, request, sent, rejected)
-        except (exceptions.ActorDiedError, exceptions.ActorUnavailableError):
-            self.lost(slot)
-        except Exception:  # noqa: BLE001, S110 -- the user's own error, which whoever holds the response is told
-            pass
+        except Exception as error:  # noqa: BLE001 -- if it is the user's own, whoever holds the response is told
+            self.failed(request, sent, error)
+
+    def failed(self, request: Request, sent: Any, error: BaseException) -> bool:
+        """What a request that was sent has ended in: True if it is made again, as no replica had begun it.
+
+        Args:
+            request: The request.
+            sent: What sending it gave; it may have been sent again since.
+            error: What came of that.
+        """
+        slot = request.slot
+        if request.sent is not sent or slot is None:
+            return True  # seen already
+        if isinstance(error, RequestRejected):
+            self.rejected(slot, request, sent, error)
+            return True
+        if not slot.has_died(error):
+            return False
+        self.lost(slot)
+        if request.cancelled or not slot.never_began(request):
+            return False
+        self._queue_again(request, sent)
+        return True
+
+    def _queue_again(self, request: Request, sent: Any) -> None:
+        """Put a request that was sent before those that came after it."""
+        with self.lock:
+            if request.sent is sent:
+                request.sent = None
+                request.slot = None
+                request.attempts += 1
+                self._pending.appendleft(request)
+        self._pump()
 
     def lost(self, slot: Slot) -> None:
         """The replica is dead: nothing more goes there."""
         with self.lock:
+            if slot.gone:
+                return
             slot.gone = True
             self._ready = [other for other in self._ready if other is not slot]
         if self._custom is not None:
@@ -289,21 +339,17 @@ class Router:
             controller.suspect.remote(self.deployment.app_name, self.deployment.name, slot.info.id)
 
     def rejected(self, slot: Slot, request: Request, sent: Any, how: RequestRejected) -> None:
-        """The replica was full: the request waits again, before those that came after it."""
+        """The replica was full, or is about to end: the request waits again."""
         with self.lock:
             if request.sent is not sent:
                 return  # seen already
-            request.sent = None
-            request.slot = None
-            request.attempts += 1
             if how.leaving:
                 slot.gone = True
                 self._ready = [other for other in self._ready if other is not slot]
             else:
-                pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(request.attempts, 8))
+                pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(request.attempts + 1, 8))
                 slot.retry_at = time.monotonic() + pause
-            self._pending.appendleft(request)
-        self._pump()
+        self._queue_again(request, sent)
 
     def fail(self, request: Request, error: BaseException) -> None:
         """The request will not be made."""
