@@ -8,28 +8,28 @@ from typing import Any
 from skate.serve.config import AutoscalingContext
 
 
+def cold_start(ctx: AutoscalingContext) -> int | None:
+    """How many replicas there should be as nothing runs and somebody waits; None if something runs or nobody waits."""
+    if ctx.current_num_replicas or not ctx.total_num_requests:
+        return None
+    factor = 1.0 if ctx.config is None else ctx.config.get_upscaling_factor()
+    return max(math.ceil(factor), ctx.target_num_replicas)
+
+
 def replica_queue_length_autoscaling_policy(ctx: AutoscalingContext) -> tuple[int | float, dict[str, Any]]:
     """As many replicas as give each `target_ongoing_requests`, counting requests that wait in handles.
 
+    Factors, delays and bounds of the configuration are applied to what a policy returns, this one or another.
+
     Returns:
-        The number of replicas, and the state that the policy is given next time.
+        The number of replicas, which may be a fraction, and the state that the policy is given next time.
     """
-    config = ctx.config
-    if config is None:
-        return ctx.target_num_replicas, ctx.policy_state
-    running = max(1, ctx.current_num_replicas)
-    if ctx.current_num_replicas == 0:
-        if not ctx.total_num_requests:
-            return ctx.target_num_replicas, ctx.policy_state
-        wanted = math.ceil(ctx.total_num_requests / config.get_target_ongoing_requests())
-        return max(1, wanted), ctx.policy_state
-    ratio = ctx.total_num_requests / running / config.get_target_ongoing_requests()
-    factor = config.get_upscaling_factor() if ratio > 1 else config.get_downscaling_factor()
-    smoothed = 1 + (ratio - 1) * factor
-    wanted = math.ceil(round(running * smoothed, 6))
-    if ratio < 1 and wanted == running and ctx.total_num_requests == 0:
-        wanted = running - 1  # a small factor must not keep the last steps from being taken
-    return max(0, wanted), ctx.policy_state
+    first = cold_start(ctx)
+    if first is not None:
+        return first, ctx.policy_state
+    if ctx.config is None or ctx.current_num_replicas == 0:
+        return ctx.target_num_replicas, {}
+    return ctx.total_num_requests / ctx.config.get_target_ongoing_requests(), {}
 
 
 default_autoscaling_policy = replica_queue_length_autoscaling_policy

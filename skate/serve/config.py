@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Self
 
@@ -21,13 +20,13 @@ from pydantic import (
     model_validator,
 )
 
-from skate.serve._private.common import DeploymentID, ReplicaID
 from skate.serve._private.constants import (
     DEFAULT_GRPC_PORT,
     DEFAULT_HTTP_HOST,
     DEFAULT_HTTP_PORT,
     DEFAULT_TARGET_ONGOING_REQUESTS,
 )
+from skate.serve._private.scaling_context import AutoscalingContext
 from skate.serve._private.utils import import_attr
 
 __all__ = [
@@ -178,34 +177,6 @@ class AutoscalingConfig(BaseModel):
     def get_target_ongoing_requests(self) -> float:
         """Ongoing requests that each replica should have."""
         return self.target_ongoing_requests or DEFAULT_TARGET_ONGOING_REQUESTS
-
-
-@dataclass
-class AutoscalingContext:
-    """What an autoscaling policy is told."""
-
-    deployment_id: DeploymentID
-    deployment_name: str
-    app_name: str | None
-    current_num_replicas: int
-    target_num_replicas: int
-    running_replicas: list[ReplicaID]
-    total_num_requests: float
-    total_queued_requests: float | None
-    aggregated_metrics: dict[str, dict[ReplicaID, float]] | None
-    raw_metrics: dict[str, dict[ReplicaID, list[Any]]] | None
-    capacity_adjusted_min_replicas: int
-    capacity_adjusted_max_replicas: int
-    policy_state: dict[str, Any]
-    last_scale_up_time: float | None
-    last_scale_down_time: float | None
-    current_time: float | None
-    config: AutoscalingConfig | None
-
-    @property
-    def total_running_requests(self) -> float:
-        """Requests that replicas run."""
-        return self.total_num_requests - (self.total_queued_requests or 0.0)
 
 
 class RequestRouterConfig(_Pickled):

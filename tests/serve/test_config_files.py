@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ import yaml
 import skate
 from skate import serve
 from skate.serve._private import client
+from skate.serve._private.common import ReplicaState
 from skate.serve._private.config_files import ConfigError, _start_options, deploy_config, read_config
 from skate.serve.schema import ServeDeploySchema
 from skate.serve.scripts import main
@@ -151,6 +153,47 @@ def test_a_controller_that_dies_goes_on_with_a_config(instance: None, program: P
     until(lambda: serve.status().applications["one"].status == "RUNNING")
     assert httpx.get(address()).text == "slow"
     assert serve.status().target_capacity == 50
+
+
+SCALED = """
+from skate import serve
+
+@serve.deployment(autoscaling_config={"min_replicas": 1, "max_replicas": 3, "upscale_delay_s": 0})
+class Part:
+    def __init__(self, *others):
+        pass
+    def record_autoscaling_stats(self):
+        return {"wanted": 2}
+    def __call__(self, request):
+        return "ok"
+
+app = Part.options(name="Front").bind(Part.options(name="Back").bind())
+
+def as_all_want(contexts):
+    assert len(contexts) == 2
+    wanted = [by for context in contexts.values() for by in context.aggregated_metrics.get("wanted", {}).values()]
+    return {key: max(wanted, default=1) for key in contexts}, None
+"""
+
+
+def test_one_policy_scales_an_application(instance: None, tmp_path: Path) -> None:
+    (tmp_path / "scaled_program.py").write_text(SCALED)
+    given: Any = {
+        "name": "scaled",
+        "import_path": "scaled_program:app",
+        "autoscaling_policy": {"policy_function": "scaled_program:as_all_want"},
+    }
+    deploy_config(ServeDeploySchema(applications=[given]), path=[str(tmp_path)])
+
+    def running() -> dict[str, int]:
+        found = serve.status().applications["scaled"].deployments
+        return {name: each.replica_states.get(ReplicaState.RUNNING, 0) for name, each in found.items()}
+
+    until(lambda: running() == {"Front": 2, "Back": 2})
+    given["autoscaling_policy"]["policy_function"] = "scaled_program:no_such"
+    with pytest.raises(RuntimeError, match="no_such"):
+        deploy_config(ServeDeploySchema(applications=[given]), path=[str(tmp_path)])
+    assert running() == {"Front": 2, "Back": 2}
 
 
 def test_limits_and_tokens_stand_in_a_config_file(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import asyncio
 import itertools
 from typing import Any
 
-from skate.serve._private.common import DeploymentID, DeploymentStatus, ReplicaState
+import pytest
+
+from skate.serve._private.common import DeploymentID, DeploymentStatus, ReplicaID, ReplicaState
 from skate.serve._private.config import DeploymentConfig
+from skate.serve._private.controller.application_scaling import ApplicationScaler
 from skate.serve._private.controller.autoscaling import Autoscaler
 from skate.serve._private.controller.deployment_state import (
     Action,
@@ -20,7 +23,7 @@ from skate.serve._private.controller.deployment_state import (
 from skate.serve._private.replica.gate import Gate
 from skate.serve._private.replica.spec import ReplicaFacts
 from skate.serve._private.routing.choice import shorter_of_two
-from skate.serve.config import AutoscalingConfig
+from skate.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
 
 def machine() -> DeploymentState:
@@ -116,6 +119,33 @@ def test_it_gives_up_after_three_failures_and_tries_again_when_deployed_anew() -
     run(state)
 
 
+def test_a_version_that_can_not_run_is_rolled_back() -> None:
+    state = machine()
+    state.deploy(target("1", 4), 4)
+    run(state)
+    state.deploy(target("2", 8), 8)
+    for now in range(1000):
+        for action in state.step(now):
+            if isinstance(action, Start) and state.replicas[action.uid].version == "2":
+                state.start_failed(action.uid, "boom", now)
+            else:
+                carry_out(state, [action])
+        assert len([record for record in state.running() if record.version == "1"]) >= 3
+    assert (state.status, state.serves) == (DeploymentStatus.DEPLOY_FAILED, True)
+    assert "boom" in state.message
+    assert {record.version for record in state.running()} == {"1"}
+    assert len(state.running()) == 4
+    (first, *_) = state.replicas
+    state.unhealthy(first, "killed", fatal=True)
+    carry_out(state, state.step(1000))
+    carry_out(state, state.step(1001))
+    assert len(state.running()) == 4
+    assert state.status == DeploymentStatus.DEPLOY_FAILED  # until something else is deployed
+    state.deploy(target("3", 2), 2)
+    run(state, least=1)
+    assert {record.version for record in state.running()} == {"3"}
+
+
 def test_an_ill_replica_is_replaced_after_three_strikes_and_a_dead_one_at_once() -> None:
     state = machine()
     state.deploy(target("1"), 1)
@@ -144,7 +174,7 @@ def simulate(config: AutoscalingConfig, load: Any, seconds: int) -> list[int]:
         wanted = load(now)
         running = min(wanted, target_num * config.get_target_ongoing_requests() * 2)
         scaler.observe(now, running, wanted - running)
-        target_num = scaler.decide(now, target_num, target_num, [])
+        target_num = scaler.decide(scaler.context(now, target_num, target_num, []))
         history.append(target_num)
     return history
 
@@ -194,6 +224,77 @@ def test_no_load_means_no_replicas_and_one_request_brings_one() -> None:
 def test_the_bounds_hold() -> None:
     assert max(simulate(SCALING, lambda now: 1000.0, 20)) == 10
     assert min(simulate(SCALING, lambda now: 0.0, 20)) == 1
+
+
+def measured(
+    name: str, current: int, target_num: int, requests: float
+) -> tuple[Autoscaler, AutoscalingContext]:
+    scaler = Autoscaler(DeploymentID(name), SCALING)
+    scaler.observe(1.0, requests, 0.0)
+    return scaler, scaler.context(1.0, current, target_num, [])
+
+
+def test_one_policy_scales_all_deployments_of_an_application() -> None:
+    def even(contexts: dict[DeploymentID, AutoscalingContext]) -> Any:
+        most = max(context.total_num_requests for context in contexts.values())
+        seen = {key: {"times": context.policy_state.get("times", 0) + 1} for key, context in contexts.items()}
+        return {key: most / 4 for key in contexts if key.name != "left"}, seen
+
+    application = ApplicationScaler("a", AutoscalingPolicy(policy_function=even))
+    made = {
+        name: measured(name, 1, 1, requests) for name, requests in (("x", 2.0), ("y", 10.0), ("left", 0.0))
+    }
+    contexts = {scaler.id: context for scaler, context in made.values()}
+    wanted, states = application.decide(contexts)
+    assert {key.name: number for key, number in wanted.items()} == {"x": 2.5, "y": 2.5}
+    assert {key.name: state for key, state in states.items()} == {name: {"times": 1} for name in made}
+    assert made["x"][0].settle(made["x"][1], 2.5) == 3  # factors and bounds are the deployment's own
+    nothing_runs, waits = measured("x", 0, 0, 0.0)[0], DeploymentID("x")
+    nothing_runs.observe(1.0, 0.0, 5.0)
+    assert application.decide({waits: nothing_runs.context(1.0, 0, 0, [])})[0] == {waits: 1}
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "words"),
+    [
+        (3, TypeError, "returned a int"),
+        (([], None), TypeError, "numbers of replicas as a list"),
+        (({DeploymentID("other"): 1}, None), ValueError, "Deployment.name='other'"),
+        (({}, {DeploymentID("other"): {}}), ValueError, "states of"),
+    ],
+)
+def test_a_policy_that_returns_something_else_is_told(returned: Any, error: Any, words: str) -> None:
+    application = ApplicationScaler("a", AutoscalingPolicy(policy_function=lambda contexts: returned))
+    scaler, context = measured("x", 1, 1, 1.0)
+    with pytest.raises(error, match=words):
+        application.decide({scaler.id: context})
+
+
+def test_a_policy_sees_what_replicas_say() -> None:
+    key = DeploymentID("d")
+    one, two = ReplicaID("one", key), ReplicaID("two", key)
+    scaler = Autoscaler(key, SCALING)
+    for now, figures in ((1.0, {one: {"queue": 2}, two: {"queue": 6}}), (2.0, {one: {"queue": 4}})):
+        scaler.observe(now, 0.0, 0.0, figures)
+    context = scaler.context(2.0, 2, 2, [one, two])
+    assert context.aggregated_metrics == {"queue": {one: 3.0, two: 6.0}}
+    assert context.raw_metrics == {"queue": {one: [(1.0, 2.0), (2.0, 4.0)], two: [(1.0, 6.0)]}}
+    scaler.observe(5.0, 0.0, 0.0, {one: {"queue": 8}})
+    assert scaler.context(5.0, 1, 1, [one]).aggregated_metrics == {"queue": {one: 8.0}}
+
+
+def test_any_policy_is_smoothed_delayed_and_bounded() -> None:
+    config = SCALING.model_copy(
+        update={
+            "policy": AutoscalingPolicy(policy_function=lambda context: (9.2, {})),
+            "upscaling_factor": 0.5,
+        }
+    )
+    scaler = Autoscaler(DeploymentID("d"), config.model_copy(update={"upscale_delay_s": 3}))
+    scaler.observe(0.0, 1.0, 0.0)
+    assert [scaler.decide(scaler.context(now, 1, 1, [])) for now in (0.0, 2.9, 3.0)] == [1, 1, 6]
+    scaler.capacity = 40.0  # at most 4 of 10
+    assert scaler.decide(scaler.context(3.1, 6, 6, [])) == 4  # at once
 
 
 class Queue:

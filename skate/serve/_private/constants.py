@@ -37,6 +37,7 @@ CONTROL_LOOP_INTERVAL_S = 0.1
 HEALTH_CHECK_METHOD = "check_health"
 RECONFIGURE_METHOD = "reconfigure"
 ROUTING_STATS_METHOD = "record_routing_stats"
+AUTOSCALING_STATS_METHOD = "record_autoscaling_stats"
 ASYNC_CONCURRENCY = 1_000_000
 """An actor's limit that never limits: replicas count requests themselves."""
 

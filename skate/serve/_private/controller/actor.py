@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,14 +33,17 @@ from skate.serve._private.constants import (
     SERVE_PROXY_NAME,
 )
 from skate.serve._private.controller import details
+from skate.serve._private.controller.application_scaling import ApplicationScaler
 from skate.serve._private.controller.application_state import ApplicationState, check_route
-from skate.serve._private.controller.autoscaling import Autoscaler, at_capacity
+from skate.serve._private.controller.autoscaling import at_capacity
 from skate.serve._private.controller.builds import BuildFailed, build
 from skate.serve._private.controller.deployment_state import DeploymentState, Target
+from skate.serve._private.controller.load import Load
 from skate.serve._private.controller.registry import Registry
 from skate.serve._private.controller.replicas import Replicas
 from skate.serve._private.http.proxy import Proxy
-from skate.serve.config import HTTPOptions, ProxyLocation, gRPCOptions
+from skate.serve._private.utils import look_in
+from skate.serve.config import AutoscalingPolicy, HTTPOptions, ProxyLocation, gRPCOptions
 from skate.serve.exceptions import RayServeException
 from skate.serve.schema import (
     LoggingConfig,
@@ -50,8 +54,6 @@ from skate.serve.schema import (
     TracingConfig,
 )
 
-_LOAD_PERIOD_S = 0.25
-_REPORT_LIVES_S = 15.0
 _PROXY_CHECK_S = 1.0
 
 
@@ -104,11 +106,10 @@ class Controller:
         self._serves_http = http.location != ProxyLocation.Disabled
         self._apps: dict[str, ApplicationState] = {}
         self._deployments: dict[DeploymentID, DeploymentState] = {}
-        self._scalers: dict[DeploymentID, Autoscaler] = {}
-        self._queues: dict[DeploymentID, dict[str, tuple[float, float]]] = {}
         self._registry = Registry()
         self._wake = asyncio.Event()
         self._replicas = Replicas(http if self._serves_http else None, folder, self._wake.set, tracing)
+        self._load = Load(self._apps, self._deployments, self._replicas, self._wake.set)
         self._tracing = tracing
         self._proxy: Any = None
         self._address: tuple[str, int] | None = None
@@ -119,7 +120,6 @@ class Controller:
         self._starting = asyncio.Lock()
         self._again: asyncio.Task[Any] | None = None
         self._builds: dict[str, asyncio.Task[None]] = {}
-        self._capacity: float | None = None
         self._grpc_port = 0
         if os.path.exists(os.path.join(folder, "controller")):
             # This is a restart: nobody will call start(), as it was called on the process that has died.
@@ -142,7 +142,7 @@ class Controller:
         self._publish()
         if self._serves_http:
             await self._start_proxy()
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_load())]
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._load.run())]
         if self._serves_http:
             self._tasks.append(asyncio.create_task(self._watch_proxy()))
 
@@ -167,13 +167,13 @@ class Controller:
                 self._replicas.carry_out(state, action)
             if state.gone:
                 del self._deployments[key]
-                self._scalers.pop(key, None)
-                self._queues.pop(key, None)
+                self._load.forget(key)
                 self._registry.publish(_key(key), tuple(DeploymentTargets(deleted=True)))
         for name, app in list(self._apps.items()):
             mine = [s for s in self._deployments.values() if s.id.app_name == name]
             if app.deleting and not mine:
                 del self._apps[name]
+                self._load.applications.pop(name, None)
                 continue
             wanted = [s for s in mine if s.id.name in app.deployments]
             app.update((s.id.name, s.status, s.message) for s in wanted)
@@ -206,6 +206,7 @@ class Controller:
                     record.facts.socket if record.facts is not None else "",
                     record.facts.node_id if record.facts is not None else "",
                     record.routing_stats,
+                    self._replicas.journal(record.uid),
                 )
             )
             for record in state.running()
@@ -214,7 +215,7 @@ class Controller:
         return DeploymentTargets(
             running,  # type: ignore[arg-type]
             config.max_queued_requests,
-            state.status != DeploymentStatus.DEPLOY_FAILED or bool(running),
+            state.serves or bool(running),
             (config.backpressure_config.status_code, config.backpressure_config.retry_after_s),
             b"" if router.is_default_request_router() else cloudpickle.dumps(router),
         )
@@ -238,6 +239,8 @@ class Controller:
     def _deploy(self, app: AppArgs) -> None:
         now = time.time()
         known = self._apps.get(app.name)
+        path = app.deployments[0].target.path
+        self._set_policy(app.name, app.config, path)
         state = ApplicationState(
             app.name,
             app.route_prefix,
@@ -245,6 +248,7 @@ class Controller:
             [d.name for d in app.deployments],
             now,
             topology=app.topology,
+            path=list(path),
         )
         state.config = app.config if app.config is not None else (known.config if known else None)
         state.is_declarative = app.is_declarative
@@ -262,17 +266,21 @@ class Controller:
             )
             wanted = config.initial_target(current)
             if scaling is None:
-                wanted = at_capacity(wanted, self._capacity)
+                wanted = at_capacity(wanted, self._load.capacity)
             deployment.deploy(given.target, wanted)
-            if scaling is None:
-                self._scalers.pop(key, None)
-            else:
-                old = self._scalers.get(key)
-                if old is None or old.config != scaling:
-                    self._scalers[key] = Autoscaler(key, scaling)
+            self._load.configure(key, scaling)
         for key, deployment in self._deployments.items():
             if key.app_name == app.name and key.name not in state.deployments:
                 deployment.delete()
+
+    def _set_policy(self, app: str, config: Any, path: Sequence[str]) -> None:
+        """Have one policy scale all deployments of an application, if its part of a config file says so."""
+        if isinstance(config, ServeApplicationSchema) and config.autoscaling_policy is not None:
+            look_in(path)
+            policy = AutoscalingPolicy(**config.autoscaling_policy)
+            self._load.applications[app] = ApplicationScaler(app, policy)
+        else:
+            self._load.applications.pop(app, None)
 
     async def deploy_config(self, config: ServeDeploySchema, path: list[str]) -> None:
         """Deploy a config file's applications, which are built first, and delete those of earlier ones that it does not name.
@@ -289,7 +297,7 @@ class Controller:
         for app in config.applications:
             check_route(staying, app.name, app.route_prefix)
         await self.delete(withdrawn)
-        self._capacity = config.target_capacity
+        self._load.capacity = config.target_capacity
         for app in config.applications:
             self._set_app_config(app.name, app, app.route_prefix, path)
             earlier = self._builds.pop(app.name, None)
@@ -360,21 +368,12 @@ class Controller:
         """News of a key; waits until there is any, or a few seconds."""
         if report is not None and key.startswith("targets:"):
             app, _, name = key.removeprefix("targets:").rpartition("#")
-            self._queue_report(DeploymentID(name, app), *report)
+            self._load.report(DeploymentID(name, app), *report)
         return await self._registry.newer(key, version, LISTEN_TIMEOUT_S)
 
     async def handle_reports(self, app: str, deployment: str, handle: str, queued: int) -> None:
         """A handle's queue has appeared or disappeared."""
-        self._queue_report(DeploymentID(deployment, app), handle, queued)
-        key = DeploymentID(deployment, app)
-        scaler = self._scalers.get(key)
-        if scaler is not None and queued and self._deployments[key].target_num == 0:
-            self._autoscale(key, scaler, 0.0)
-            self._wake.set()
-
-    def _queue_report(self, key: DeploymentID, handle: str, queued: int) -> None:
-        if key in self._deployments:
-            self._queues.setdefault(key, {})[handle] = (time.time(), queued)
+        self._load.report(DeploymentID(deployment, app), handle, queued)
 
     async def suspect(self, app: str, deployment: str, uid: str) -> None:
         """A handle found a replica dead."""
@@ -423,7 +422,7 @@ class Controller:
         if self._serves_http:
             node = skate.get_runtime_context().get_node_id()
             proxies[node] = self._proxy_status()
-        return details.status(self._apps, self._deployments, proxies, self._capacity)
+        return details.status(self._apps, self._deployments, proxies, self._load.capacity)
 
     async def instance_details(self) -> Any:
         """Everything, for the REST API."""
@@ -434,9 +433,9 @@ class Controller:
             self._grpc_port,
             skate.get_runtime_context().get_node_id(),
             self._proxy_status() if self._serves_http else None,
-            self._capacity,
+            self._load.capacity,
         )
-        return details.instance(self._apps, self._deployments, self._scalers, reached)
+        return details.instance(self._apps, self._deployments, self._load.scalers, reached)
 
     def _proxy_status(self) -> ProxyStatus:
         return ProxyStatus.UNHEALTHY if self._proxy_error else ProxyStatus.HEALTHY
@@ -465,44 +464,6 @@ class Controller:
             return bool(await self._proxy.routes_known.remote([app.route_prefix]))
         except exceptions.RayActorError:
             return False
-
-    # -- load ----------------------------------------
-
-    async def _watch_load(self) -> None:
-        """Measure the load of what is autoscaled, and decide."""
-        while not self._ended:
-            for key, scaler in list(self._scalers.items()):
-                state = self._deployments.get(key)
-                app = self._apps.get(key.app_name)
-                if (
-                    state is None
-                    or state.deleting
-                    or state.gave_up
-                    or app is None
-                    or app.external_scaler_enabled
-                ):
-                    continue
-                loads = await asyncio.gather(*(self._replicas.load(r.uid, 1.0) for r in state.running()))
-                try:
-                    self._autoscale(key, scaler, sum(loads))
-                except Exception:  # noqa: BLE001 -- a user's policy may raise anything; the others go on
-                    logs.logger.exception("The autoscaling policy of %s raised.", key)
-            await asyncio.sleep(_LOAD_PERIOD_S)
-
-    def _autoscale(self, key: DeploymentID, scaler: Autoscaler, running: float) -> None:
-        state = self._deployments[key]
-        now = time.time()
-        reports = self._queues.get(key, {})
-        for handle in [h for h, (when, _) in reports.items() if now - when > _REPORT_LIVES_S]:
-            del reports[handle]
-        scaler.observe(now, running, sum(queued for _, queued in reports.values()))
-        records = state.running()
-        ids = [ReplicaID(record.uid, key) for record in records]
-        scaler.capacity = self._capacity
-        wanted = scaler.decide(now, len(records), state.target_num, ids)
-        if wanted != state.target_num:
-            state.scale(wanted)
-            self._wake.set()
 
     # -- the proxy ----------------------------------------
 
@@ -551,7 +512,7 @@ class Controller:
     # -- what must survive it ----------------------------------------
 
     def _save(self) -> None:
-        kept = cloudpickle.dumps((self._apps, self._deployments, self._address, self._capacity))
+        kept = cloudpickle.dumps((self._apps, self._deployments, self._address, self._load.capacity))
         if kept == self._saved:
             return
         self._saved = kept
@@ -566,14 +527,21 @@ class Controller:
         if not os.path.exists(path):
             return
         with open(path, "rb") as file:
-            self._apps, deployments, self._address, self._capacity = pickle.load(file)
+            apps, deployments, self._address, self._load.capacity = pickle.load(file)
+        self._apps.update(apps)
         for app in self._apps.values():
+            try:
+                self._set_policy(app.name, app.config if app.is_declarative else None, app.path)
+            except Exception:  # noqa: BLE001 -- a user's module may raise anything: what runs goes on as it is
+                logs.logger.exception(
+                    "The autoscaling policy of application %s can't be made again.", app.name
+                )
             if app.building and not app.deleting:
                 self._builds[app.name] = asyncio.create_task(self._build(app.config, app.path))
         for key, state in deployments.items():
             self._deployments[key] = state
-            if state.target is not None and state.target.config.autoscaling_config is not None:
-                self._scalers[key] = Autoscaler(key, state.target.config.autoscaling_config)
+            if state.target is not None:
+                self._load.configure(key, state.target.config.autoscaling_config)
             for record in list(state.replicas.values()):
                 alive = record.state in (ReplicaState.RUNNING, ReplicaState.UPDATING)
                 if not self._replicas.adopt(state, record):

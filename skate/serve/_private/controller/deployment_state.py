@@ -121,6 +121,12 @@ class DeploymentState:
     """Replicas of this version that failed to start, in a row."""
     last_error: str = ""
     gave_up: bool = False
+    """Whether the version that was deployed last can't be run."""
+    rolled_back: bool = False
+    """Whether, as that is so, an earlier version runs again."""
+    proven: Target | None = None
+    """The last version of which all replicas have run."""
+    _proven_num: int = 0
     _ever_ran: bool = False
     _next_start: float = 0.0
 
@@ -144,7 +150,9 @@ class DeploymentState:
             self.failures = 0
             self._ever_ran = False
             self._next_start = 0.0
-        self.gave_up = False
+        if self.proven is not None and old is self.proven:
+            self._proven_num = self.target_num
+        self.gave_up = self.rolled_back = False
         self.message = ""
         self.trigger = DeploymentStatusTrigger.CONFIG_UPDATE_STARTED
         if scaled_only and num != self.target_num:
@@ -160,8 +168,10 @@ class DeploymentState:
         """Autoscaling wants another number of replicas."""
         if num == self.target_num or self.deleting:
             return
-        self.status = DeploymentStatus.UPSCALING if num > self.target_num else DeploymentStatus.DOWNSCALING
-        self.trigger = DeploymentStatusTrigger.AUTOSCALING
+        if not self.gave_up:
+            up = num > self.target_num
+            self.status = DeploymentStatus.UPSCALING if up else DeploymentStatus.DOWNSCALING
+            self.trigger = DeploymentStatusTrigger.AUTOSCALING
         self.target_num = num
 
     def delete(self) -> None:
@@ -170,6 +180,11 @@ class DeploymentState:
         self.target_num = 0
         self.status = DeploymentStatus.UPDATING
         self.trigger = DeploymentStatusTrigger.DELETING
+
+    @property
+    def serves(self) -> bool:
+        """Whether there are, or will be, replicas that answer."""
+        return self.rolled_back or not self.gave_up
 
     @property
     def gone(self) -> bool:
@@ -210,9 +225,19 @@ class DeploymentState:
         )
         self.message = cause
         if self.failures >= limit and not self._ever_ran:
-            self.gave_up = True
-            self.status = DeploymentStatus.DEPLOY_FAILED
-            self.trigger = DeploymentStatusTrigger.REPLICA_STARTUP_FAILED
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The version can't be run: the one before it goes on, or comes back."""
+        self.gave_up = True
+        self.status = DeploymentStatus.DEPLOY_FAILED
+        self.trigger = DeploymentStatusTrigger.REPLICA_STARTUP_FAILED
+        if self.proven is None:
+            return
+        self.rolled_back = True
+        self.message += "\nThe version before it serves on."
+        self.target, self.target_num = self.proven, self._proven_num
+        self.failures, self._next_start, self._ever_ran = 0, 0.0, True
 
     def healthy(self, uid: str) -> None:
         """A health check succeeded."""
@@ -227,13 +252,17 @@ class DeploymentState:
             return
         record.strikes += 1
         if fatal or record.strikes >= REPLICA_HEALTH_CHECK_UNHEALTHY_THRESHOLD:
-            self.status = DeploymentStatus.UNHEALTHY
-            self.trigger = DeploymentStatusTrigger.HEALTH_CHECK_FAILED
-            self.message = f"Replica {uid} of {self.id} is replaced: {why}"
+            self._ill(f"Replica {uid} of {self.id} is replaced: {why}")
             record.state = ReplicaState.STOPPING
             record.strikes = -1 if fatal else 0  # -1: there is nothing left to drain
             self._to_stop.append(Stop(uid, gracefully=not fatal))
             self._stop_gang(record)
+
+    def _ill(self, message: str) -> None:
+        if not self.gave_up:
+            self.status = DeploymentStatus.UNHEALTHY
+            self.trigger = DeploymentStatusTrigger.HEALTH_CHECK_FAILED
+            self.message = message
 
     def _stop_gang(self, lost: ReplicaRecord) -> None:
         """A gang that has lost a replica ends as a whole, unless it is configured otherwise."""
@@ -258,9 +287,7 @@ class DeploymentState:
         if record.state == ReplicaState.UPDATING:
             record.state = ReplicaState.STOPPING
             self._to_stop.append(Stop(uid, gracefully=True))
-        self.status = DeploymentStatus.UNHEALTHY
-        self.trigger = DeploymentStatusTrigger.HEALTH_CHECK_FAILED
-        self.message = f"reconfigure of replica {uid} failed: {error}"
+        self._ill(f"reconfigure of replica {uid} failed: {error}")
 
     def give_up_on(self, uid: str) -> None:
         """End a replica without ceremony, whatever it is doing."""
@@ -287,7 +314,7 @@ class DeploymentState:
         live = [r for r in self.replicas.values() if r.state != ReplicaState.STOPPING]
         new = [r for r in live if r.version == target.version]
         old = [r for r in live if r.version != target.version]
-        if self.deleting or self.gave_up:
+        if self.deleting or not self.serves:
             doomed = live if self.deleting else [r for r in new if r.state == ReplicaState.STARTING]
             actions += [self._stop(record) for record in doomed]
             return actions
@@ -406,6 +433,7 @@ class DeploymentState:
             self.trigger = DeploymentStatusTrigger.CONFIG_UPDATE_COMPLETED
         self.status = DeploymentStatus.HEALTHY
         self.message = ""
+        self.proven = self.target
 
     # -- what there is ----------------------------------------
 

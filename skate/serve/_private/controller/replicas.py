@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +33,7 @@ from skate.serve.gang import GangContext
 from skate.serve.schema import TracingConfig
 
 _LAST_WORD_S = 5.0
+_JOURNALS_KEPT = 64
 
 
 class Replicas:
@@ -58,6 +62,8 @@ class Replicas:
         self._handles: dict[str, Any] = {}
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._journals: deque[str] = deque()
+        """Those of replicas that have ended: handles may still ask what was begun there."""
 
     def sweep(self, deployments: dict[DeploymentID, DeploymentState]) -> None:
         """End what replicas shared and no replica needs any more."""
@@ -114,6 +120,7 @@ class Replicas:
             is_ingress=target.is_ingress,
             http=self._http,
             folder=self._folder,
+            journal=self.journal(replica.unique_id),
             rank=action.rank,
             world_size=state.target_num,
             version=target.version,
@@ -221,6 +228,22 @@ class Replicas:
             return 0.0
         return float(ongoing)
 
+    async def stats(self, record: ReplicaRecord, timeout: float) -> dict[str, float]:
+        """What a replica tells autoscaling policies; nothing if it does not say."""
+        handle = self._handles.get(record.uid)
+        if handle is None or record.facts is None or not record.facts.records_scaling:
+            return {}
+        try:
+            found: dict[str, float] = await asyncio.wait_for(
+                handle.autoscaling_stats.remote().as_future(), timeout
+            )
+        except (TimeoutError, exceptions.RayActorError):
+            return {}
+        except Exception:  # noqa: BLE001 -- the user's method may raise anything: it has said nothing
+            logger.exception("record_autoscaling_stats of replica %s raised.", record.uid)
+            return {}
+        return found
+
     # -- changing and ending ----------------------------------------
 
     async def _reconfigure(self, state: DeploymentState, action: Reconfigure) -> None:
@@ -270,8 +293,15 @@ class Replicas:
         if handle is not None:
             skate.kill(handle)
 
+    def journal(self, uid: str) -> str:
+        """Where a replica notes what it has begun."""
+        return os.path.join(self._folder, "begun", uid)
+
     def _forget(self, uid: str) -> None:
-        self._handles.pop(uid, None)
+        if self._handles.pop(uid, None) is not None:
+            self._journals.append(self.journal(uid))
+            while len(self._journals) > _JOURNALS_KEPT:
+                shutil.rmtree(self._journals.popleft(), ignore_errors=True)
         current = asyncio.current_task()
         for task in self._tasks.pop(uid, []):
             if task is not current:

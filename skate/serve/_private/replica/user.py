@@ -14,7 +14,13 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from skate.serve._private.constants import HEALTH_CHECK_METHOD, RECONFIGURE_METHOD, ROUTING_STATS_METHOD
+from skate.serve._private.constants import (
+    AUTOSCALING_STATS_METHOD,
+    HEALTH_CHECK_METHOD,
+    RECONFIGURE_METHOD,
+    ROUTING_STATS_METHOD,
+)
+from skate.serve._private.task_consumer import TaskConsumerWrapper
 from skate.serve.exceptions import RayServeException
 
 _MOST_THREADS = 1024
@@ -73,6 +79,8 @@ class UserCode:
             await self.instance.__init__(*args, **kwargs)
         else:
             self.instance = cls(*args, **kwargs)
+        if isinstance(self.instance, TaskConsumerWrapper):
+            await asyncio.to_thread(self.instance.initialize_callable, self._pool._max_workers)
 
     def method(self, name: str) -> Method:
         """What a request calls.
@@ -189,17 +197,37 @@ class UserCode:
         """Whether there is something to tell routers."""
         return self._is_class and callable(getattr(self.instance, ROUTING_STATS_METHOD, None))
 
+    @property
+    def records_scaling(self) -> bool:
+        """Whether there is something to tell autoscaling policies."""
+        return self._is_class and callable(getattr(self.instance, AUTOSCALING_STATS_METHOD, None))
+
     async def routing_stats(self) -> dict[str, Any]:
         """What the user's class tells routers.
 
         Raises:
             TypeError: it is no dictionary.
         """
-        found = await self.run(Method(getattr(self.instance, ROUTING_STATS_METHOD)), (), {})
+        return await self._stats(ROUTING_STATS_METHOD)
+
+    async def autoscaling_stats(self) -> dict[str, float]:
+        """What the user's class tells autoscaling policies.
+
+        Raises:
+            TypeError: it is no dictionary, or not one of numbers.
+        """
+        found = await self._stats(AUTOSCALING_STATS_METHOD)
+        for name, value in found.items():
+            if not isinstance(value, int | float):
+                raise TypeError(
+                    f"{AUTOSCALING_STATS_METHOD} of {self.name} returned {name!r} as a {type(value).__name__}: a number is needed."
+                )
+        return found
+
+    async def _stats(self, method: str) -> dict[str, Any]:
+        found = await self.run(Method(getattr(self.instance, method)), (), {})
         if not isinstance(found, dict):
-            raise TypeError(
-                f"{ROUTING_STATS_METHOD} of {self.name} returned a {type(found).__name__}: a dict is needed."
-            )
+            raise TypeError(f"{method} of {self.name} returned a {type(found).__name__}: a dict is needed.")
         return found
 
     async def destroy(self) -> None:
