@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate.data import aggregate as ag
+from skate.data.aggregates.base import told_apart
 from skate.data.convert import resolve_batch_format
 from skate.data.methods.base import function_of, options_of, resolve
 from skate.data.plan import logical as lg
@@ -49,9 +50,13 @@ class GroupedData:
         """A row for each group, with its key and these aggregations, in order of the key.
 
         Args:
-            aggs: What to compute.
+            aggs: What to compute. A second one of the same name gets a number: `count(v)_2`.
+
+        Raises:
+            ValueError: an aggregation has the name of a key.
         """
-        return self._dataset._with(lg.Aggregate((self._dataset._plan,), self._keys, aggs))
+        named = told_apart(aggs, self._keys)
+        return self._dataset._with(lg.Aggregate((self._dataset._plan,), self._keys, named))
 
     def _aggregate_on(self, make: Any, on: str | list[str] | None, *args: Any) -> Dataset:
         columns = [on] if isinstance(on, str) else on

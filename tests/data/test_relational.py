@@ -302,6 +302,17 @@ def test_aggregations_of_ones_own() -> None:
     assert dataset.aggregate(rows, ag.Count()) == {"all": [1, 2, 3, 4, 5], "count()": 5}
 
 
+def test_aggregations_of_one_name_are_told_apart() -> None:
+    dataset = skate.data.from_items([{"k": 0, "v": 3}, {"k": 1, "v": 4}])
+    twice = (ag.Count("v"), ag.Count("v"), ag.Sum("v", alias_name="count(v)_2"), ag.Count("v"))
+    found = {"count(v)": 1, "count(v)_2": 1, "count(v)_2_2": 3, "count(v)_3": 1}
+    assert dataset.groupby("k").aggregate(*twice).take(1) == [{"k": 0, **found}]
+    assert dataset.aggregate(*twice, ag.ValueCounter("v"))["count(v)_2_2"] == 7  # block by block
+    assert [agg.name for agg in twice[:2]] == ["count(v)"] * 2  # the user's own are left as they are
+    with pytest.raises(ValueError, match="An aggregation is called 'k', as a key is"):
+        dataset.groupby("k").aggregate(ag.Sum("v", alias_name="k"))
+
+
 def test_map_groups_sees_whole_groups_in_order() -> None:
     dataset = skate.data.range(10, override_num_blocks=5).map(
         lambda row: {"k": row["id"] % 3, "v": row["id"]}

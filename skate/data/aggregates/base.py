@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from skate.data.block import Block, BlockAccessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     import polars as pl
 
@@ -82,6 +83,28 @@ class AggregateFn:
     def output_field(self, input_schema: pa.Schema) -> pa.Field | None:
         """Name and type of the result; None if they can't be told."""
         return None
+
+
+def told_apart(aggs: Iterable[AggregateFn], keys: Sequence[str] = ()) -> tuple[AggregateFn, ...]:
+    """The aggregations under different names: a second `count(v)` is `count(v)_2`.
+
+    Raises:
+        ValueError: one has the name of a key.
+    """
+    found: list[AggregateFn] = []
+    taken: set[str] = set()
+    for agg in aggs:
+        name, number = agg.name, 2
+        if name in keys:
+            raise ValueError(f"An aggregation is called {name!r}, as a key is: give it another alias_name.")
+        while name in taken:
+            name, number = f"{agg.name}_{number}", number + 1
+        if name != agg.name:
+            agg = copy.copy(agg)  # noqa: PLW2901
+            agg.name = name
+        taken.add(name)
+        found.append(agg)
+    return tuple(found)
 
 
 class AggregateFnV2(AggregateFn, abc.ABC, Generic[AccumulatorType, AggOutputType]):
@@ -237,5 +260,6 @@ __all__ = [
     "label",
     "null_unless",
     "number_kind",
+    "told_apart",
     "widened",
 ]

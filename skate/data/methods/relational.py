@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from skate.data import aggregate as ag
+from skate.data.aggregates.base import told_apart
 from skate.data.methods.base import DatasetBase
 from skate.data.options import MixStoppingCondition, RandomSeedConfig, checked_seed
 from skate.data.plan import logical as lg
@@ -315,7 +316,7 @@ class RelationalMethods(DatasetBase):
         """Aggregate all rows.
 
         Args:
-            aggs: What to compute.
+            aggs: What to compute. A second one of the same name gets a number: `count(v)_2`.
 
         Returns:
             Names to results.
@@ -326,7 +327,7 @@ class RelationalMethods(DatasetBase):
             >>> skate.data.range(5).aggregate(Max("id"), Mean("id"))
             {'max(id)': 4, 'mean(id)': 2.0}
         """
-        rows = self._with(lg.Aggregate((self._plan,), (), aggs)).take_all()
+        rows = self._with(lg.Aggregate((self._plan,), (), told_apart(aggs))).take_all()
         return rows[0] if rows else None
 
     def _aggregate_on(self, make: Any, on: str | list[str] | None, *args: Any) -> Any:
