@@ -19,6 +19,8 @@ import skate.data
 from skate.data import aggregate as ag
 from skate.data.execution import memory, shuffle, spill
 from skate.data.execution.bundle import Bundle
+from skate.data.expressions import col
+from skate.data.plan import native
 from skate.data.plan.logical import InputData
 
 ROWS = st.lists(
@@ -146,6 +148,20 @@ def test_streams_of_functions_go_over_the_disk_too(tiny: list[int]) -> None:
     assert any(tiny)
 
 
+def test_nothing_goes_over_the_disk_too(
+    tiny: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "SMALL_BYTES", 64)
+    skate.data.range(5000).map_batches(lambda batch: {"k": batch["id"] % 9, **batch}).write_parquet(
+        str(tmp_path)
+    )
+    none = skate.data.read_parquet(str(tmp_path)).filter(expr=col("id") < 0)
+    assert none.sort("k").take_all() == [] and none.sort("k").columns() == ["k", "id"]
+    assert none.groupby("k").aggregate(ag.AsList("id")).take_all() == []
+    assert none.join(none.select_columns(["id"]), "inner", 1, on=("id",)).take_all() == []
+    assert none.random_shuffle().take_all() == []
+
+
 def test_tensors_and_objects_survive_the_disk(tiny: list[int]) -> None:
     dataset = skate.data.range(6, override_num_blocks=3).map(
         lambda row: {"id": row["id"], "t": np.full((2, 2), row["id"]), "o": complex(1, row["id"])}
@@ -188,14 +204,16 @@ def test_a_shuffle_depends_on_places_and_not_on_blocks(rows: int, seed: int) -> 
     assert sorted(got) == list(range(rows))
 
 
-def test_the_limit_is_the_smallest_there_is() -> None:
-    assert memory.limit() > 0
+def test_the_limit_is_the_smallest_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = memory.limit()
+    assert whole > 0
+    monkeypatch.setattr("skate.data.execution.memory.resource.getrlimit", lambda kind: (1000, whole))
+    assert memory.limit() == 1000
+    monkeypatch.undo()
     assert 16 << 20 <= memory.budget() <= memory.limit()
 
 
 def test_large_files_are_read_in_growing_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skate.data.plan import native
-
     skate.data.range(50_000).write_parquet(str(tmp_path))
     monkeypatch.setattr(native, "SMALL_BYTES", 1000)
     sizes: list[int] = []

@@ -79,6 +79,10 @@ def _ranges(
     With each comes whether more rows follow that belong to the same bucket.
     """
     source, sample, size = _sampled(child, keys)
+    if sample.is_empty():  # as after a filter that nothing passes: there are no bounds to be found
+        if isinstance(source, Spool):
+            source.close()
+        return
     bounds = _bounds(sample, child.schema, keys, descending, _bucket_count(size, budget))
     buckets = Buckets(bounds.height + 1, budget)
     try:
@@ -130,7 +134,7 @@ def _sampled(
     """The rows, a sample of their keys, and their bytes. Rows that come only once are kept on the disk meanwhile."""
     rng = np.random.default_rng(0)
     spool = Spool()
-    sample: list[pl.DataFrame] = []
+    sample = [child.empty().frame.select(list(keys)).collect()]
     share, kept, size, rows = 1.0, 0, 0, 0
     for frame in child.frames() if child.is_once else child.select(keys).frames():
         if child.is_once:
