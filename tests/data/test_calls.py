@@ -80,6 +80,20 @@ def test_patterns_are_texts_or_expressions() -> None:
     error = OSError("HTTP 503 (slow)")
     assert matches(error, True) and matches(error, ["503 (slow)"]) and matches(error, [r"50\d"])
     assert not matches(error, False) and not matches(error, ["404"])
+    assert not matches(error, ["404 (not"])  # a text alone: it is no expression
+
+
+def test_a_coroutine_that_fails_is_run_again(context: skate.data.DataContext) -> None:
+    context.retried_map_errors, context.max_map_retries = ["TimeoutError"], 1
+    failed: list[int] = []
+
+    async def ask(row: dict[str, Any]) -> dict[str, Any]:
+        if not failed:
+            failed.append(1)
+            raise TimeoutError("the service is slow")
+        return row
+
+    assert skate.data.range(1).map(ask).take_all() == [{"id": 0}] and failed == [1]
 
 
 def bad(row: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +196,13 @@ def test_an_asynchronous_instance_keeps_its_event_loop() -> None:
     assert dataset.sum("id") == 28
 
 
+@pytest.mark.usefixtures("session")
+def test_calls_of_one_actor_at_a_time_share_its_event_loop() -> None:
+    pool = skate.data.ActorPoolStrategy(size=1, max_concurrent_calls_per_actor=3)
+    dataset = skate.data.range(24, override_num_blocks=12).map_batches(Connection, compute=pool)
+    assert [row["id"] for row in dataset.take_all()] == list(range(24))
+
+
 def test_coroutines_run_at_the_same_time_and_keep_their_order() -> None:
     together = asyncio.Event()
     waiting: list[int] = []
@@ -195,6 +216,19 @@ def test_coroutines_run_at_the_same_time_and_keep_their_order() -> None:
 
     rows = skate.data.range(10, override_num_blocks=1).map(meet).take_all()
     assert [row["id"] for row in rows] == list(range(10))
+
+
+@pytest.mark.usefixtures("session")
+def test_coroutines_run_where_a_loop_is_under_way_as_in_a_notebook() -> None:
+    async def tell(row: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {**row, "pid": os.getpid()}
+
+    async def cell() -> list[dict[str, Any]]:
+        return list(skate.data.range(2, override_num_blocks=1).map(tell).take_all())
+
+    rows = asyncio.run(cell())
+    assert [row["id"] for row in rows] == [0, 1] and os.getpid() not in {row["pid"] for row in rows}
 
 
 class Where:

@@ -7,6 +7,7 @@ their reader is behind, and fewer are started when results are large.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import traceback
@@ -20,7 +21,8 @@ from skate.data.execution.pool import AHEAD, in_actors
 from skate.data.execution.progress import StageBar
 from skate.data.execution.running import Running, Tolerance, Work, described, read_tables, results
 from skate.data.execution.stage_stats import Laps, Made, StageStats
-from skate.data.execution.transforms import Transform, run_chain
+from skate.data.execution.transforms import run_chain
+from skate.data.execution.udf import Transform, UserTransform
 from skate.exceptions import RayTaskError
 
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ def _run(
         return
     tolerance = Tolerance(name)
     rest: Iterator[Work] = work
-    if not compute.explicit and DataContext.get_current().udf_timeout_s is None:
+    if not (
+        compute.explicit or DataContext.get_current().udf_timeout_s is not None or _needs_loop(transforms)
+    ):
         allowed = _HERE_SECONDS if skate.is_initialized() else _HERE_SECONDS_ALONE
         spent, done, is_quick = 0.0, 0, False
         try:
@@ -94,6 +98,17 @@ def _run(
             for transform in transforms:
                 transform.close()
     yield from _in_tasks(name, transforms, compute, rest, target, stats, tolerance)
+
+
+def _needs_loop(transforms: list[Transform]) -> bool:
+    """Whether a coroutine function can't run here, since this thread has an event loop under way, as notebooks do."""
+    if not any(isinstance(transform, UserTransform) and transform.is_async for transform in transforms):
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _chain(first: Work, rest: Iterator[Work]) -> Iterator[Work]:
@@ -237,4 +252,4 @@ def _joined(held: list[Bundle]) -> Work:
     return Work(held[0], None, sum(bundle.size_bytes for bundle in held), files, tuple(held[1:]))
 
 
-__all__ = ["AHEAD", "StageStats", "Work", "as_task_error", "bundle_inputs", "run_stage"]
+__all__ = ["Work", "as_task_error", "bundle_inputs", "run_stage"]

@@ -47,7 +47,7 @@ class ActorPoolStrategy(ComputeStrategy):
         max_size: The greatest number; None for as many as there are CPUs.
         initial_size: The number to start with; default the least.
         max_tasks_in_flight_per_actor: Calls that may wait at an actor.
-        max_concurrent_calls_per_actor: Accepted for Ray's programs.
+        max_concurrent_calls_per_actor: Calls that an actor runs at a time, in threads.
         enable_true_multi_threading: Accepted for Ray's programs.
 
     Raises:

@@ -55,6 +55,8 @@ class UserTransform(Transform):
     function: Function = field(default_factory=lambda: Function(None))
     _call: Callable[..., Any] | None = None
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    # Threads of an actor run the loop in turns.
+    _turn: Any = field(default_factory=threading.Lock, init=False)
 
     def setup(self) -> None:
         """Make the instance, if the function is a class."""
@@ -74,7 +76,10 @@ class UserTransform(Transform):
             self._loop = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_call": None, "_loop": None}
+        return {**self.__dict__, "_call": None, "_loop": None, "_turn": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _turn=threading.Lock())
 
     @property
     def call(self) -> Callable[..., Any]:
@@ -124,15 +129,17 @@ class UserTransform(Transform):
         self, call: Callable[..., Any], items: Iterable[Any], what: str, rules: Rules
     ) -> Iterator[Any]:
         """Results of a coroutine function, many of them computed at the same time, in the order of the items."""
-        if self._loop is None:  # one for as long as the instance lives: its connections belong to the loop
-            self._loop = asyncio.new_event_loop()
+        with self._turn:
+            if self._loop is None:  # one while the instance lives: its connections belong to the loop
+                self._loop = asyncio.new_event_loop()
         loop = self._loop
         pending: deque[tuple[asyncio.Task[list[Any]], int, Any]] = deque()
 
         def finished() -> list[Any]:
             task, position, item = pending.popleft()
             try:
-                return loop.run_until_complete(task)
+                with self._turn:
+                    return loop.run_until_complete(task)
             except Exception as error:
                 raise user_error(error, self.name, _place(what, position, item)) from error
 
@@ -140,7 +147,8 @@ class UserTransform(Transform):
             position = 0
             try:
                 for item in items:
-                    pending.append((loop.create_task(rules.awaited(call, item)), position, item))
+                    with self._turn:
+                        pending.append((loop.create_task(rules.awaited(call, item)), position, item))
                     position += 1
                     if len(pending) >= _ASYNC_AT_A_TIME:
                         yield from finished()
@@ -149,10 +157,12 @@ class UserTransform(Transform):
             while pending:
                 yield from finished()
         finally:
-            for task, _, _ in pending:
-                task.cancel()
             if pending:
-                loop.run_until_complete(asyncio.gather(*(t for t, _, _ in pending), return_exceptions=True))
+                with self._turn:
+                    for task, _, _ in pending:
+                        task.cancel()
+                    left = asyncio.gather(*(task for task, _, _ in pending), return_exceptions=True)
+                    loop.run_until_complete(left)
 
 
 class Upstream(Exception):
@@ -234,13 +244,17 @@ class Rules:
                 return [part async for part in result]
             return [await result]
 
-        while True:
+        async def limited() -> list[Any]:
             try:
                 return await asyncio.wait_for(once(), self.timeout_s)
             except TimeoutError as error:
                 if self.timeout_s is None:
                     raise
                 raise _overdue(self.name, self.timeout_s) from error
+
+        while True:
+            try:
+                return await limited()
             except Exception as error:
                 if not self._try_again(error):
                     raise
@@ -257,7 +271,14 @@ def matches(error: BaseException, patterns: bool | list[str] | tuple[str, ...]) 
     if isinstance(patterns, bool):
         return patterns
     text = f"{type(error).__name__}: {error}"
-    return any(pattern in text or re.search(pattern, text) is not None for pattern in patterns)
+    return any(pattern in text or _found(pattern, text) for pattern in patterns)
+
+
+def _found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:  # a text with brackets in it
+        return False
 
 
 def within(call: Callable[[], Any], seconds: float, name: str) -> Any:
