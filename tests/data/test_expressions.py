@@ -96,6 +96,8 @@ def test_equality_of_trees_is_asked_for_by_name() -> None:
     assert (col("a") + 1).structurally_equals(col("a") + 1)
     assert not (col("a") + 1).structurally_equals(col("a") + 2)
     assert not (col("a") + 1).structurally_equals(col("a") - 1)
+    assert col("s").str.pad(3).structurally_equals(col("s").str.pad(3))
+    assert not col("s").str.pad(3).structurally_equals(col("s").str.pad(5))
     with pytest.raises(TypeError, match="instead of and, or, not"):
         bool(col("a") == 1)
 

@@ -343,8 +343,9 @@ class UDFExpr(Expr):
         return [*self.args, *self.kwargs.values()]
 
     def _key(self) -> Any:
-        fn = self.fn
-        identity = (fn.func, fn.args, tuple(sorted(fn.keywords))) if isinstance(fn, functools.partial) else fn
+        identity: Any = self.fn
+        if isinstance(identity, functools.partial):
+            identity = identity.func, identity.args, tuple(sorted(identity.keywords.items()))
         return (identity, len(self.args), tuple(self.kwargs))
 
     def _label(self) -> Any:
