@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ import pytest
 import skate
 import skate.data
 from skate.data import llm
+from skate.data.llm import http
 from skate.data.llm.config import resolve_stage
 from skate.exceptions import UserCodeException
 
@@ -24,8 +28,17 @@ class Endpoint(BaseHTTPRequestHandler):
 
     failures: dict[str, int] = {}  # noqa: RUF012 - how often a path is to fail, set by a test
     asked: list[Any] = []  # noqa: RUF012
+    lock = threading.Lock()
+    now = most = 0  # requests under way
 
     def do_POST(self) -> None:
+        with Endpoint.lock:
+            Endpoint.now += 1
+            Endpoint.most = max(Endpoint.most, Endpoint.now)
+        if self.path == "/slow":
+            time.sleep(0.05)  # the work that an answer takes
+        with Endpoint.lock:
+            Endpoint.now -= 1
         body = self.rfile.read(int(self.headers["Content-Length"]))
         Endpoint.asked.append((self.headers["Content-Type"], body, self.headers.get("X-Key")))
         if Endpoint.failures.get(self.path, 0) > 0:
@@ -53,7 +66,7 @@ class Endpoint(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    Endpoint.failures, Endpoint.asked = {}, []
+    Endpoint.failures, Endpoint.asked, Endpoint.most = {}, [], 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -95,6 +108,33 @@ def test_a_busy_endpoint_is_asked_again(url: str) -> None:
     Endpoint.failures["/"] = 5
     with pytest.raises(UserCodeException, match=r"Reached maximum retries of 2.*status 503.*busy"):
         asking(url + "/", **settings)(questions("a")).take_all()
+
+
+@pytest.mark.usefixtures("session")
+def test_all_batches_of_a_worker_share_its_limits(url: str) -> None:
+    texts = questions(*"abcdefgh").repartition(1).materialize()  # one block, of four batches
+    assert asking(url + "/slow", batch_size=2)(texts).count() == 8
+    assert 1 <= Endpoint.most <= 2
+
+
+def test_all_batches_share_the_rate(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: 7.0))
+    monkeypatch.setattr(asyncio, "sleep", note)
+
+    async def ask() -> list[Any]:
+        stage = http.HttpRequestStage(url, qps=20)
+        batch = [{"payload": {"text": "a"}}, {"payload": {"text": "b"}}]
+        return list(await asyncio.gather(stage.answer(batch), stage.answer(batch)))
+
+    assert [len(answers) for answers in asyncio.run(ask())] == [2, 2]
+    assert [pause for pause in pauses if pause] == pytest.approx([0.05, 0.1, 0.15])
 
 
 @pytest.mark.usefixtures("session")
@@ -141,6 +181,19 @@ def test_columns_and_values_of_any_kind_travel_with_their_rows(url: str) -> None
         preprocess_map_kwargs={"num_cpus": 0.5},
     )
     assert processor(questions("a", "b")).take_all() == [{"text": "a", "deep": 0}, {"text": "b", "deep": 1}]
+
+
+def test_stages_of_one_name_are_all_kept() -> None:
+    def stage() -> llm.Stage:
+        class Own(llm.StageFunction):
+            def answer(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+                return [{} for _ in rows]
+
+        return llm.Stage(Own)
+
+    one = stage()
+    processor = llm.Processor(llm.ProcessorConfig(), [one, stage(), one])
+    assert processor.list_stage_names() == ["Own", "Own_2", "Own_3"]
 
 
 def test_configurations_are_checked(url: str) -> None:

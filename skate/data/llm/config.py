@@ -58,7 +58,7 @@ class OfflineProcessorConfig(ProcessorConfig):
         model_source: The model: a folder, or a name of the model hub.
         runtime_env: The environment of the stages.
         max_pending_requests: Requests that may wait in the engine; None leaves it to the engine.
-        max_concurrent_batches: Batches that an engine works on at a time.
+        max_concurrent_batches: Accepted for Ray's programs: an engine gets batches as long as there are some, up to 64 at a time.
         max_tasks_in_flight_per_actor: Batches that may wait or run at an engine.
         should_continue_on_error: Whether a row that fails gets a text in `__inference_error__`, and does not end the run.
         chat_template_stage: Whether messages are made a prompt; or how.

@@ -94,4 +94,4 @@ def failed(error: Exception) -> dict[str, Any]:
     return {ERROR_COLUMN: f"{type(error).__name__}: {error}", "generated_text": "", "generated_tokens": []}
 
 
-__all__ = ["ERROR_COLUMN", "around", "engine_arguments", "failed"]
+__all__ = ["around", "engine_arguments", "failed"]

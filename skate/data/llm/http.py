@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class HttpRequestStage(StageFunction):
         max_retries: How often a request is made again.
         base_retry_wait_time_in_s: Seconds before the first of them.
         session_factory: Makes the session.
+        at_a_time: Rows whose requests are under way at a time.
     """
 
     required = {"payload": "What to send: JSON, or a dict with bytes for a form."}  # noqa: RUF012 - of the class
@@ -74,26 +76,38 @@ class HttpRequestStage(StageFunction):
         max_retries: int = 0,
         base_retry_wait_time_in_s: float = 1,
         session_factory: Any = None,
+        at_a_time: int = 64,
     ) -> None:
         self._aiohttp = require_module("aiohttp", "skate[llm]")
         self._url, self._headers = url, dict(headers or {})
         self._interval = 1 / qps if qps else 0.0
         self._retries, self._wait = max_retries, base_retry_wait_time_in_s
         self._session_factory = session_factory or self._aiohttp.ClientSession
+        self._slots = asyncio.Semaphore(at_a_time)  # of all batches: several are under way at a time
+        self._due = 0.0  # when the next request may be sent
 
     async def answer(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answers, as `http_response`."""
         async with self._session_factory() as session:
-            return list(
-                await asyncio.gather(*(self._one(session, place, row) for place, row in enumerate(rows)))
-            )
+            return list(await asyncio.gather(*(self._bounded(session, row) for row in rows)))
 
-    async def _one(self, session: Any, place: int, row: dict[str, Any]) -> dict[str, Any]:
-        await asyncio.sleep(self._interval * place)
+    async def _bounded(self, session: Any, row: dict[str, Any]) -> dict[str, Any]:
+        async with self._slots:
+            return await self._one(session, row)
+
+    async def _paced(self) -> None:
+        """Wait until a request may be sent."""
+        now = time.monotonic()
+        due = max(now, self._due)
+        self._due = due + self._interval
+        await asyncio.sleep(due - now)
+
+    async def _one(self, session: Any, row: dict[str, Any]) -> dict[str, Any]:
         problem = ""
         for attempt in range(self._retries + 1):
             if attempt:
                 await asyncio.sleep(self._wait * 2 ** (attempt - 1))
+            await self._paced()
             body, headers = self._request(row["payload"])
             try:
                 async with session.post(self._url, data=body, headers=headers) as response:
@@ -171,6 +185,7 @@ def _build(config: HttpRequestProcessorConfig, **functions: Any) -> Processor:
         "max_retries": config.max_retries,
         "base_retry_wait_time_in_s": config.base_retry_wait_time_in_s,
         "session_factory": config.session_factory,
+        "at_a_time": stage.batch_size,
     }
     return Processor(config, [Stage(HttpRequestStage, arguments, stage.map_batches_kwargs())], **functions)
 

@@ -75,7 +75,7 @@ class Processor:
         self.stages: dict[str, Stage] = {}
         for stage in stages:
             name = stage.fn.__name__
-            count = sum(other.fn is stage.fn for other in self.stages.values())
+            count = sum(other.fn.__name__ == name for other in self.stages.values())
             self.stages[f"{name}_{count + 1}" if count else name] = stage
 
     def __call__(self, dataset: Dataset) -> Dataset:
@@ -226,8 +226,6 @@ def build_processor(
 build_llm_processor = build_processor
 
 __all__ = [
-    "DATA_COLUMN",
-    "ERROR_COLUMN",
     "Processor",
     "ProcessorBuilder",
     "build_llm_processor",

@@ -98,4 +98,4 @@ def _build(config: ServeDeploymentProcessorConfig, **functions: Any) -> Processo
 
 ProcessorBuilder.register(ServeDeploymentProcessorConfig, _build)
 
-__all__ = ["ERROR_COLUMN", "ServeDeploymentProcessorConfig", "ServeDeploymentStage"]
+__all__ = ["ServeDeploymentProcessorConfig", "ServeDeploymentStage"]
