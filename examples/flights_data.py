@@ -205,7 +205,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="flights-") as name:
         folder, out = Path(name), Path(name) / "out"
         unpack(folder)
-        print("pipeline: four tables, four joins, five features, Parquet by origin and month", flush=True)
+        print("pipeline: four tables, four joins, six features, Parquet by origin and month", flush=True)
         began = time.perf_counter()
         pipeline(folder, rows).write_parquet(str(out), partition_cols=["origin", "month"])
         months = Partitioning(PartitionStyle.HIVE, field_types={"month": int})  # in a path they would be text

@@ -13,7 +13,7 @@ from skate.data import convert
 from skate.data.context import DataContext
 from skate.data.execution import groups, memory
 from skate.data.execution import transforms as tf
-from skate.data.execution.bundle import Bundle
+from skate.data.execution.bundle import Bundle, split_rows
 from skate.data.execution.damage import damage_named
 from skate.data.execution.native_stage import build, nothing, of_nothing
 from skate.data.execution.operators import HANDLERS
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from skate.data.execution.udf import Transform
     from skate.data.plan.native import NativeFrame
 
 _LOOK_ROWS = 100_000  # the first rows of a stream, by which to judge the others
@@ -195,8 +196,6 @@ class Execution:
             with damage_named(op):
                 table = frame.collect()
             target = DataContext.get_current().target_max_block_size or (1 << 62)
-            from skate.data.execution.bundle import split_rows
-
             for part in split_rows(table, target):
                 yield Bundle(part)
             return
@@ -280,7 +279,7 @@ def _read_work(read: lg.Read) -> Iterator[Work]:
         yield Work(None, task, meta.size_bytes or 0, tuple(meta.input_files or ()))
 
 
-def _transform(run: Execution, op: lg.Operator) -> tf.Transform:
+def _transform(run: Execution, op: lg.Operator) -> Transform:
     target = DataContext.get_current().target_max_block_size or (1 << 62)
     if isinstance(op, lg.MapBatches):
         return tf.MapBatchesTransform(
@@ -301,4 +300,4 @@ def _transform(run: Execution, op: lg.Operator) -> tf.Transform:
     raise TypeError(f"{op.name} is no step of a Python stage.")
 
 
-__all__ = ["Execution", "HANDLERS"]
+__all__ = ["Execution"]

@@ -246,9 +246,6 @@ __all__ = [
     "MapRowsTransform",
     "ProjectTransform",
     "SampleTransform",
-    "Transform",
-    "UserTransform",
     "rebatch",
     "run_chain",
-    "user_error",
 ]

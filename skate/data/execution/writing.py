@@ -17,8 +17,10 @@ from skate.data.datasource.file_datasink import FileDatasink
 from skate.data.datasource.parquet_datasink import ParquetDatasink
 from skate.data.execution.bundle import Bundle
 from skate.data.execution.damage import damage_named
-from skate.data.execution.stage import StageStats, Work, run_stage
-from skate.data.execution.transforms import Transform, rebatch
+from skate.data.execution.stage import Work, run_stage
+from skate.data.execution.stage_stats import StageStats
+from skate.data.execution.transforms import rebatch
+from skate.data.execution.udf import Transform
 from skate.data.plan import logical as lg
 
 if TYPE_CHECKING:
