@@ -96,6 +96,7 @@ from skate.data.reading import (
     read_json,
     read_kafka,
     read_lance,
+    read_lerobot,
     read_mcap,
     read_mongo,
     read_numpy,
@@ -108,6 +109,7 @@ from skate.data.reading import (
     read_unity_catalog,
     read_videos,
     read_webdataset,
+    read_zarr,
 )
 from skate.data.stats import list_stats_summaries
 from skate.data.summary import DatasetSummary
@@ -119,6 +121,7 @@ __all__ = [
     "read_mongo",
     "read_mcap",
     "read_lance",
+    "read_lerobot",
     "read_kafka",
     "read_iceberg",
     "read_hudi",
@@ -194,5 +197,6 @@ __all__ = [
     "read_text",
     "read_tfrecords",
     "read_webdataset",
+    "read_zarr",
     "set_progress_bars",
 ]

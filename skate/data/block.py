@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skate.data import convert
+from skate.data import convert, ordering
+from skate.data.block_columns import BlockColumnAccessor
+from skate.data.block_stats import (
+    BlockExecStats,
+    BlockMetadata,
+    BlockMetadataWithSchema,
+    BlockStats,
+    CustomOpStats,
+    TaskExecWorkerStats,
+    to_stats,
+)
 from skate.data.convert import VALID_BATCH_FORMATS
+
+if TYPE_CHECKING:
+    from skate.data.ordering import SortKey
 
 T = TypeVar("T")
 U = TypeVar("U", covariant=True)
@@ -44,6 +56,7 @@ class BatchFormat(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
     ARROW = "arrow"
     NUMPY = "numpy"
     PANDAS = "pandas"
+    CUDF = "cudf"
 
 
 class _CallableClassProtocol(Protocol):
@@ -51,71 +64,6 @@ class _CallableClassProtocol(Protocol):
 
 
 CallableClass = type[_CallableClassProtocol]
-
-
-@dataclass
-class BlockExecStats:
-    """How a block was made.
-
-    Attributes:
-        wall_time_s: Seconds that passed.
-        cpu_time_s: Seconds of CPU time.
-        udf_time_s: Seconds in users' functions.
-        max_uss_bytes: Most memory that the process held for itself, in bytes; 0 if it was not measured.
-        node_id: The machine.
-        task_idx: Which of the stage's tasks made it.
-    """
-
-    start_time_s: float | None = None
-    end_time_s: float | None = None
-    wall_time_s: float = 0.0
-    udf_time_s: float = 0.0
-    cpu_time_s: float = 0.0
-    node_id: str | None = None
-    max_uss_bytes: int = 0
-    task_idx: int = 0
-
-
-@dataclass
-class BlockStats:
-    """The size of a block.
-
-    Attributes:
-        num_rows: Rows, or None if unknown.
-        size_bytes: Bytes in memory, or None if unknown.
-        exec_stats: How it was made, or None.
-    """
-
-    num_rows: int | None
-    size_bytes: int | None
-    exec_stats: BlockExecStats | None = None
-
-
-@dataclass
-class BlockMetadata(BlockStats):
-    """What is known of a block without reading it.
-
-    Attributes:
-        input_files: The files that it was read from.
-    """
-
-    input_files: list[str] = field(default_factory=list)
-
-    def to_stats(self) -> BlockStats:
-        """The part that statistics need."""
-        return BlockStats(**{f.name: getattr(self, f.name) for f in fields(BlockStats)})
-
-
-@dataclass
-class BlockMetadataWithSchema(BlockMetadata):
-    """A block's metadata together with its schema."""
-
-    schema: pa.Schema | None = None
-
-    @property
-    def metadata(self) -> BlockMetadata:
-        """Everything but the schema."""
-        return BlockMetadata(self.num_rows, self.size_bytes, self.exec_stats, self.input_files)
 
 
 class BlockAccessor:
@@ -188,7 +136,9 @@ class BlockAccessor:
         task_exec_stats: Any = None,
     ) -> BlockMetadata:
         """What is worth to be known without reading the block again."""
-        return BlockMetadata(self.num_rows(), self.size_bytes(), block_exec_stats, input_files or [])
+        return BlockMetadata(
+            self.num_rows(), self.size_bytes(), block_exec_stats, task_exec_stats, tuple(input_files or ())
+        )
 
     def iter_rows(self, public_row_format: bool) -> Iterator[Any]:
         """The rows, as dicts."""
@@ -226,6 +176,56 @@ class BlockAccessor:
     def rename_columns(self, columns_rename: dict[str, str]) -> Block:
         """The block with some columns under other names."""
         return self._table.rename_columns([columns_rename.get(n, n) for n in self._table.column_names])
+
+    def upsert_column(self, column_name: str, column_data: Any) -> Block:
+        """The block with a column more, or with other values in one that it has."""
+        column = convert.column_from_values(column_data, column_name)
+        if column_name not in self._table.column_names:
+            return self._table.append_column(column_name, column)
+        return self._table.set_column(self._table.column_names.index(column_name), column_name, column)
+
+    def zip(self, other: Block) -> Block:
+        """The block with the columns of another beside its own; names that both have get a number.
+
+        Raises:
+            ValueError: the other has more or fewer rows.
+        """
+        if other.num_rows != self._table.num_rows:
+            raise ValueError(
+                f"Cannot zip self (length {self._table.num_rows}) with block of length {other.num_rows}: both need the same "
+                "number of rows."
+            )
+        joined = self._table
+        for name in other.column_names:
+            free, number = name, 1
+            while free in joined.column_names:
+                free, number = f"{name}_{number}", number + 1
+            joined = joined.append_column(free, other.column(name))
+        return joined
+
+    def sample(self, n_samples: int, sort_key: SortKey) -> Block:
+        """The columns of a sort key, of some rows at random."""
+        return ordering.sample_keys(self._table, n_samples, sort_key)
+
+    def sort(self, sort_key: SortKey) -> Block:
+        """The rows in order; nulls last."""
+        return ordering.sort_table(self._table, sort_key)
+
+    def sort_and_partition(self, boundaries: list[Any], sort_key: SortKey) -> list[Block]:
+        """The rows in order, cut at boundaries, of which each is a tuple of values of the sort key."""
+        return ordering.partition_sorted(self.sort(sort_key), boundaries, sort_key)
+
+    @staticmethod
+    def merge_sorted_blocks(blocks: list[Block], sort_key: SortKey) -> tuple[Block, BlockMetadataWithSchema]:
+        """The rows of all blocks in order, and what is known of them."""
+        watch = BlockExecStats.builder()
+        merged = ordering.sort_table(convert.concat(blocks), sort_key)
+        return merged, BlockMetadataWithSchema.from_block(merged, watch.build())
+
+    @staticmethod
+    def builder() -> BlockBuilder:
+        """What makes a block of rows and blocks, one by one."""
+        return BlockBuilder()
 
     def random_shuffle(self, random_seed: int | None) -> Block:
         """The rows in random order."""
@@ -311,9 +311,40 @@ class BlockAccessor:
         return pc.sum(pc.multiply(distance, distance), skip_nulls=ignore_nulls).as_py()
 
 
-def to_stats(metas: list[BlockMetadata]) -> list[BlockStats]:
-    """The statistics of each."""
-    return [meta.to_stats() for meta in metas]
+class BlockBuilder:
+    """Makes a block of rows and blocks, one by one."""
+
+    def __init__(self) -> None:
+        self._rows: list[Any] = []
+        self._blocks: list[Block] = []
+
+    def add(self, item: Any) -> None:
+        """Add a row."""
+        self._rows.append(item)
+
+    def add_block(self, block: Any) -> None:
+        """Add the rows of a block."""
+        self._settle()
+        self._blocks.append(convert.table_from_batch(block))
+
+    def _settle(self) -> None:
+        if self._rows:
+            self._blocks.append(convert.table_from_rows(self._rows))
+            self._rows = []
+
+    def num_rows(self) -> int:
+        """How many rows were added."""
+        return len(self._rows) + sum(int(block.num_rows) for block in self._blocks)
+
+    def get_estimated_memory_usage(self) -> int:
+        """Bytes in memory of what was added."""
+        self._settle()
+        return int(sum(block.nbytes for block in self._blocks))
+
+    def build(self) -> Block:
+        """The block."""
+        self._settle()
+        return convert.concat(self._blocks)
 
 
 __all__ = [
@@ -321,16 +352,20 @@ __all__ = [
     "BatchFormat",
     "Block",
     "BlockAccessor",
+    "BlockBuilder",
     "BlockColumn",
+    "BlockColumnAccessor",
     "BlockExecStats",
     "BlockMetadata",
     "BlockMetadataWithSchema",
     "BlockStats",
     "BlockType",
     "CallableClass",
+    "CustomOpStats",
     "DataBatch",
     "KeyType",
     "T",
+    "TaskExecWorkerStats",
     "U",
     "UserDefinedFunction",
     "VALID_BATCH_FORMATS",

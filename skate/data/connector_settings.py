@@ -13,11 +13,24 @@ _TRANSIENT = (
 
 
 class FixedShapeTensorFormat(enum.Enum):
-    """Accepted for Ray's programs: columns of tensors have one format."""
+    """Formats of columns of tensors of one shape. Accepted for Ray's programs as a setting: Skate makes columns of V2."""
 
     V1 = "v1"
     V2 = "v2"
-    ARROW_NATIVE = "arrow_native"
+    ARROW_NATIVE = "native"
+
+    def to_type(self) -> type[Any]:
+        """The class of the Arrow type."""
+        import pyarrow
+
+        from skate.data.extensions.tensor import ArrowTensorType, ArrowTensorTypeV2
+
+        kinds: dict[str, type[Any]] = {
+            "v1": ArrowTensorType,
+            "v2": ArrowTensorTypeV2,
+            "native": pyarrow.FixedShapeTensorType,
+        }
+        return kinds[self.value]
 
 
 @dataclass

@@ -290,10 +290,23 @@ def table_to_pandas(table: pa.Table, copy: bool = False) -> Any:
     plain = [name for name in table.column_names if name not in special]
     frame = table.select(plain).to_pandas(types_mapper=mapper)
     columns = {
-        name: pandas.Series(list(special[name]), dtype=object) if name in special else frame[name]
+        name: _special_column(special[name], table.column(name)) if name in special else frame[name]
         for name in table.column_names
     }
     return pandas.DataFrame(columns)
+
+
+def _special_column(values: np.ndarray[Any, Any], column: pa.ChunkedArray) -> Any:
+    """Tensors or objects as a pandas column: of objects, or of pandas' own type of tensors if the settings say so."""
+    import pandas
+
+    from skate.data.context import DataContext
+
+    if is_tensor_type(column.type) and not DataContext.get_current().enable_tensor_extension_casting:
+        from skate.data.extensions.pandas_tensor import TensorArray
+
+        return pandas.Series(TensorArray(values))
+    return pandas.Series(list(values), dtype=object)
 
 
 # What came from pandas goes back to it in pandas' own types; other data in Arrow's, which lose nothing.

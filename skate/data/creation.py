@@ -45,7 +45,10 @@ def block_count(size_bytes: int | None, asked: int | None) -> int:
 def _asked(override_num_blocks: int | None, parallelism: int) -> int | None:
     if override_num_blocks is not None:
         if override_num_blocks <= 0 and override_num_blocks != -1:
-            raise ValueError(f"override_num_blocks={override_num_blocks}: it must be at least 1.")
+            raise ValueError(
+                f"override_num_blocks={override_num_blocks}: it must be at least 1 (`parallelism` must either be -1 or a "
+                "positive integer)."
+            )
         return override_num_blocks
     return parallelism if parallelism > 0 else None
 

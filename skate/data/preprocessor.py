@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     import pandas
 
     from skate.data.dataset import Dataset
+    from skate.data.preprocessors.utils import StatComputationPlan
 
 
 _MAGIC = b"CPKL:"  # stands before a pickle
+
+
+class SerializationFormat(enum.Enum):
+    """How a preprocessor is written down: as bytes, or as text, as earlier versions did."""
+
+    CLOUDPICKLE = "cloudpickle"
+    PICKLE = "pickle"
 
 
 class PreprocessorNotFittedException(RuntimeError):
@@ -52,6 +60,14 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
     _gives_tables = False  # whether batches that are no DataFrames come back as Arrow tables
     stats_: dict[str, Any] = {}  # noqa: RUF012 - replaced, and never changed
 
+    @property
+    def stat_computation_plan(self) -> StatComputationPlan:
+        """Statistics that `_fit` asks for, and that `fit` then computes into `stats_`."""
+        from skate.data.preprocessors.utils import StatComputationPlan
+
+        plan: StatComputationPlan = self.__dict__.setdefault("_stat_computation_plan", StatComputationPlan())
+        return plan
+
     def fit_status(self) -> Preprocessor.FitStatus:
         """Whether it can be used."""
         if not self._is_fittable:
@@ -76,7 +92,11 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
             Itself.
         """
         if self._is_fittable:
+            self.stat_computation_plan.reset()
             self._fit(ds)
+            found = self.stat_computation_plan.compute(ds)
+            if found:
+                self.stats_ = {**self.stats_, **found}
         return self
 
     def fit_transform(
@@ -254,12 +274,7 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
 class SerializablePreprocessorBase(Preprocessor):
     """Base of the preprocessors that come with Skate: what `serialize` gives are bytes with their kind in front."""
 
-    class SerializationFormat(enum.Enum):
-        """How bytes are made."""
-
-        CLOUDPICKLE = "cloudpickle"
-        PICKLE = "pickle"
-
+    SerializationFormat = SerializationFormat
     MAGIC_CLOUDPICKLE = _MAGIC
     SERIALIZER_FORMAT_VERSION = 1
     _identifier: str | None = None
@@ -344,5 +359,6 @@ __all__ = [
     "Preprocessor",
     "PreprocessorNotFittedException",
     "SerializablePreprocessorBase",
+    "SerializationFormat",
     "output_names",
 ]

@@ -38,6 +38,7 @@ from skate.data.reading import (
     read_json,
     read_kafka,
     read_lance,
+    read_lerobot,
     read_mcap,
     read_mongo,
     read_numpy,
@@ -50,6 +51,7 @@ from skate.data.reading import (
     read_unity_catalog,
     read_videos,
     read_webdataset,
+    read_zarr,
 )
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "read_mongo",
     "read_mcap",
     "read_lance",
+    "read_lerobot",
     "read_kafka",
     "read_iceberg",
     "read_hudi",
@@ -100,4 +103,5 @@ __all__ = [
     "read_text",
     "read_tfrecords",
     "read_webdataset",
+    "read_zarr",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
@@ -29,6 +29,8 @@ class DatasetSummary:
     columns: list[str]
     values: dict[str, dict[str, Any]]
 
+    STATISTIC_COLUMN: ClassVar[str] = "statistic"
+
     def to_pandas(self) -> Any:
         """A row for each statistic, a column for each column."""
         import pandas
@@ -37,10 +39,13 @@ class DatasetSummary:
         for found in self.values.values():
             names.update(dict.fromkeys(found))
         rows = [
-            {"statistic": name, **{column: self.values[column].get(name) for column in self.columns}}
+            {
+                self.STATISTIC_COLUMN: name,
+                **{column: self.values[column].get(name) for column in self.columns},
+            }
             for name in names
         ]
-        return pandas.DataFrame(rows, columns=["statistic", *self.columns])
+        return pandas.DataFrame(rows, columns=[self.STATISTIC_COLUMN, *self.columns])
 
     def get_column_stats(self, column: str) -> Any:
         """The statistics of one column, as a DataFrame of names and values.
@@ -53,7 +58,7 @@ class DatasetSummary:
         if column not in self.values:
             raise ValueError(f"Column '{column}' not found in summary: it has {self.columns}.")
         found = self.values[column]
-        return pandas.DataFrame({"statistic": list(found), "value": list(found.values())})
+        return pandas.DataFrame({self.STATISTIC_COLUMN: list(found), "value": list(found.values())})
 
     def __repr__(self) -> str:
         return f"DatasetSummary(columns={self.columns})\n{self.to_pandas()}"

@@ -96,7 +96,7 @@ def test_a_datasource_of_ones_own() -> None:
         def get_read_tasks(
             self, parallelism: int, per_task_row_limit: int | None = None, data_context: object = None
         ) -> list[skate.data.ReadTask]:
-            meta = skate.data.block.BlockMetadata(1, 1, None, [])
+            meta = skate.data.block.BlockMetadata(1, 1, None)
             tables = [pa.table({"x": [x]}) for x in "abc"]
             return [skate.data.ReadTask(functools.partial(iter, [table]), meta) for table in tables]
 

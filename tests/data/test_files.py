@@ -288,7 +288,7 @@ def test_a_datasource_may_take_its_options_any_way() -> None:
 
         def get_read_tasks(self, parallelism: int, **kwargs: Any) -> list[skate.data.ReadTask]:  # type: ignore[override]
             seen.append(kwargs)
-            meta = skate.data.block.BlockMetadata(1, 1, None, [])
+            meta = skate.data.block.BlockMetadata(1, 1, None)
             return [skate.data.ReadTask(lambda: [pa.table({"x": [1]})], meta)]
 
     assert skate.data.read_datasource(Old()).take_all() == [{"x": 1}]

@@ -9,7 +9,9 @@ import pytest
 
 import skate.data
 from skate.data import preprocessors as pp
+from skate.data.aggregate import Mean
 from skate.data.preprocessor import Preprocessor, PreprocessorNotFittedException
+from skate.data.preprocessors import serialization_handlers as handlers
 
 FRAME = pd.DataFrame(
     {
@@ -225,3 +227,47 @@ def test_columns_of_lists_stay_lists_and_batches_keep_their_kind() -> None:
 
     with pytest.raises(NotImplementedError, match="At least one of these"):
         Nothing().transform(dataset)
+
+
+class Centred(Preprocessor):
+    """Asks for its statistics, and leaves it to `fit` to compute them."""
+
+    def _fit(self, ds: skate.data.Dataset) -> Preprocessor:
+        self.stat_computation_plan.add_aggregator(
+            aggregator_fn=Mean, columns=["a", "b"], post_process_fn=round
+        )
+        self.stat_computation_plan.add_callable_stat(
+            stat_fn=lambda key: ds.max(key),
+            stat_key_fn=str,
+            post_key_fn=lambda key: f"most({key})",
+            columns=["a"],
+        )
+        return self
+
+    def _transform_pandas(self, df: pd.DataFrame) -> pd.DataFrame:
+        return df.assign(a=df["a"] - self.stats_["mean(a)"])
+
+
+def test_statistics_can_be_asked_for() -> None:
+    centred = Centred()
+    assert centred.fit_status() == Preprocessor.FitStatus.NOT_FITTED
+    assert applied(centred, "a") == [-1.0, 0.0, 1.0]
+    assert centred.stats_ == {"mean(a)": 2, "mean(b)": 20, "most(a)": 3.0}
+    assert (
+        centred.stat_computation_plan.has_custom_stat_fn() and len(list(centred.stat_computation_plan)) == 2
+    )
+    again = centred.fit(skate.data.from_pandas(FRAME.iloc[:1]))
+    assert again.stats_["mean(a)"] == 1
+
+
+def test_handlers_write_what_they_read() -> None:
+    scaler = pp.StandardScaler(["a"]).fit(skate.data.from_pandas(FRAME))
+    for handler in (handlers.CloudPickleSerializationHandler(), handlers.PickleSerializationHandler()):
+        written = handler.serialize(scaler)
+        assert handler.deserialize(written).stats_ == scaler.stats_
+        assert handler.get_magic_bytes() + handler.strip_magic_bytes(written) == written  # type: ignore[operator]
+    assert isinstance(written, str)
+    assert Preprocessor.deserialize(scaler.serialize()).stats_ == scaler.stats_
+    for wrong in (b"zzz", "text"):
+        with pytest.raises(ValueError, match="CloudPickle"):
+            handlers.CloudPickleSerializationHandler().deserialize(wrong)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from skate.data.datasource.file_meta_provider import (
     FileMetadataProvider,
 )
 from skate.data.datasource.filename_provider import FilenameProvider
+from skate.data.datasource.lerobot import LeRobotDatasource
 from skate.data.datasource.mcap import MCAPDatasource, TimeRange
 from skate.data.datasource.partitioning import (
     Partitioning,
@@ -24,16 +25,21 @@ from skate.data.datasource.partitioning import (
     PathPartitionFilter,
     PathPartitionParser,
 )
+from skate.data.datasource.sql import Connection
+from skate.data.datasource.turbopuffer import TurbopufferDatasink
 from skate.data.options import FileShuffleConfig, SaveMode
 
 __all__ = [
     "BaseFileMetadataProvider",
     "BlockBasedFileDatasink",
     "BlockMetadata",
+    "Connection",
     "Datasink",
     "DeltaSharingDatasource",
+    "LeRobotDatasource",
     "MCAPDatasource",
     "TimeRange",
+    "TurbopufferDatasink",
     "Datasource",
     "DefaultFileMetadataProvider",
     "DummyOutputDatasink",

@@ -104,7 +104,7 @@ class BigQueryDatasource(Datasource):
                 max_stream_count=parallelism,
             )
         )
-        meta = BlockMetadata(None, None, None, [])
+        meta = BlockMetadata(None, None, None)
         return [ReadTask(_ReadStream(s.name), meta, None, per_task_row_limit) for s in session.streams]
 
 

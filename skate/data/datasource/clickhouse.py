@@ -147,14 +147,14 @@ class ClickHouseDatasource(Datasource):
         rows = self._number(f"SELECT COUNT(*) AS estimate FROM ({self._query})")
         parts = min(parallelism, -(-rows // _ROWS_WORTH_A_TASK)) if self._ordered else 1
         if parts <= 1:
-            meta = BlockMetadata(rows, None, None, [])
+            meta = BlockMetadata(rows, None, None)
             return [ReadTask(_ReadQuery(self._server, self._query), meta, None, per_task_row_limit)]
         tasks = []
         for part in range(parts):
             start, end = rows * part // parts, rows * (part + 1) // parts
             limit = "" if part == parts - 1 else f" LIMIT {end - start}"
             query = f"{self._query}{limit} OFFSET {start}"
-            meta = BlockMetadata(end - start, None, None, [])
+            meta = BlockMetadata(end - start, None, None)
             tasks.append(ReadTask(_ReadQuery(self._server, query), meta, None, per_task_row_limit))
         return tasks
 

@@ -235,7 +235,7 @@ class DatabricksUCDatasource(Datasource):
             chunks = self._chunks[part * len(self._chunks) // parts : (part + 1) * len(self._chunks) // parts]
             numbers = [chunk["chunk_index"] for chunk in chunks]
             rows = sum(chunk["row_count"] for chunk in chunks)
-            meta = BlockMetadata(rows, sum(chunk.get("byte_count", 0) for chunk in chunks), None, [])
+            meta = BlockMetadata(rows, sum(chunk.get("byte_count", 0) for chunk in chunks), None)
             read = _ReadChunks(self._provider, self._statement, numbers)
             tasks.append(ReadTask(read, meta, None, per_task_row_limit))
         return tasks

@@ -11,6 +11,7 @@ import pyarrow as pa
 from skate.data import convert
 from skate.data.block import Block, BlockMetadata
 from skate.data.context import DataContext
+from skate.data.datasource.pushdown import Pushdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -80,8 +81,8 @@ class ReadTask:
                 return
 
 
-class Datasource:
-    """Base of what can be read. A subclass gives its size and its read tasks.
+class Datasource(Pushdown):
+    """Base of what can be read. A subclass gives its size and its read tasks, and says what it can leave out.
 
     Example:
         >>> import skate.data, pyarrow as pa
@@ -90,7 +91,7 @@ class Datasource:
         ...     def estimate_inmemory_data_size(self):
         ...         return None
         ...     def get_read_tasks(self, parallelism, per_task_row_limit=None, data_context=None):
-        ...         meta = BlockMetadata(1, 1, None, [])
+        ...         meta = BlockMetadata(1, 1, None)
         ...         return [skate.data.ReadTask(lambda x=x: [pa.table({"letter": [x]})], meta) for x in "ab"]
         >>> skate.data.read_datasource(Letters()).take_all()
         [{'letter': 'a'}, {'letter': 'b'}]
@@ -223,7 +224,7 @@ class RangeDatasource(Datasource):
         tasks = []
         for start in range(0, self._n, size):
             end = min(start + size, self._n)
-            meta = BlockMetadata(end - start, (end - start) * width, None, [])
+            meta = BlockMetadata(end - start, (end - start) * width, None)
             tasks.append(ReadTask(_RangePart(self, start, end), meta, self.schema, per_task_row_limit))
         return tasks
 
@@ -269,9 +270,7 @@ class RandomIntRowDatasource(Datasource):
 
         size = max(1, self._n // max(1, parallelism))
         parts = [min(size, self._n - start) for start in range(0, self._n, size)]
-        return [
-            ReadTask(make(rows), BlockMetadata(rows, rows * 8 * self._columns, None, [])) for rows in parts
-        ]
+        return [ReadTask(make(rows), BlockMetadata(rows, rows * 8 * self._columns, None)) for rows in parts]
 
 
 __all__ = ["Datasource", "RandomIntRowDatasource", "RangeDatasource", "ReadTask", "Reader"]

@@ -93,7 +93,7 @@ class DeltaDatasource(Datasource):
         tasks = []
         for part in range(parts):
             chosen = self._fragments[part * count // parts : (part + 1) * count // parts]
-            meta = BlockMetadata(None, None, None, [fragment.path for fragment in chosen])
+            meta = BlockMetadata(None, None, None, input_files=[fragment.path for fragment in chosen])
             read = _ReadFragments(chosen, self._schema, self._scan, self._root if self._paths else None)
             tasks.append(ReadTask(read, meta, None, per_task_row_limit))
         return tasks

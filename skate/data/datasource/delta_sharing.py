@@ -82,7 +82,7 @@ class DeltaSharingDatasource(Datasource):
         )
         files = list(answer.add_files)
         parts = max(1, min(parallelism, len(files)))
-        meta = BlockMetadata(None, None, None, [])
+        meta = BlockMetadata(None, None, None)
         return [
             ReadTask(
                 _ReadFiles(

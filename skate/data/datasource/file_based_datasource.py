@@ -17,9 +17,12 @@ from skate.data.datasource.retry import iterate_with_retries
 from skate.data.options import FileShuffleConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from skate.data.block import Block
+
+
+_SMALL_BYTES = 1 << 20  # tables that have no more together are one block
 
 
 class FileBasedDatasource(Datasource):
@@ -76,6 +79,11 @@ class FileBasedDatasource(Datasource):
         if partition_filter is not None:
             chosen = set(partition_filter([path for path, _ in files]))
             files = [pair for pair in files if pair[0] in chosen]
+            if not files:
+                raise ValueError(
+                    "No input files found to read. Please double check that 'partition_filter' field is set properly: it "
+                    f"leaves out all files under {found}."
+                )
         if not files and not ignore_missing_paths:
             raise ValueError(
                 f"No files found under {found}. Check the path and any configured `partition_filter` or `file_extensions` "
@@ -147,7 +155,7 @@ class FileBasedDatasource(Datasource):
                 self._rows_of(len(chosen)),
                 int(self.factor * sum(size for _, size in chosen)),
                 None,
-                [path for path, _ in chosen],
+                input_files=[path for path, _ in chosen],
             )
             tasks.append(ReadTask(_ReadFiles(self, [p for p, _ in chosen]), meta, None, per_task_row_limit))
         return tasks
@@ -165,8 +173,21 @@ class _ReadFiles:
         self._source, self._paths = source, paths
 
     def __call__(self) -> Iterator[pa.Table]:
-        for path in self._paths:
-            yield from self._source.read_file(path)
+        return together(table for path in self._paths for table in self._source.read_file(path))
 
 
-__all__ = ["FileBasedDatasource", "FileShuffleConfig"]
+def together(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The tables, small ones of one schema put together: many small files do not make as many blocks."""
+    small: list[pa.Table] = []
+    size = 0
+    for table in tables:
+        if small and (size + table.nbytes > _SMALL_BYTES or not table.schema.equals(small[0].schema)):
+            yield pa.concat_tables(small)
+            small, size = [], 0
+        small.append(table)
+        size += table.nbytes
+    if small:
+        yield pa.concat_tables(small)
+
+
+__all__ = ["FileBasedDatasource", "FileShuffleConfig", "together"]

@@ -33,7 +33,11 @@ def resolve_paths(paths: Any, filesystem: Any = None) -> tuple[list[str], pafs.F
     """
     if isinstance(paths, (str, Path)):
         paths = [paths]
-    elif not isinstance(paths, (list, tuple)) or any(not isinstance(p, (str, Path)) for p in paths):
+    elif isinstance(paths, (list, tuple)):
+        wrong = [path for path in paths if not isinstance(path, (str, Path))]
+        if wrong:
+            raise ValueError(f"All paths must be str or pathlib.Path, and these are not: {wrong!r}.")
+    else:
         raise ValueError(
             f"paths must be str, pathlib.Path, or list, got {type(paths)}: the `paths` must be either a path string or a "
             f"list of path strings, received `paths = {paths}`."

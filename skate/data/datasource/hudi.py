@@ -61,14 +61,14 @@ class HudiDatasource(Datasource):
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         """Parts of the file slices, or all of what has changed."""
-        unknown = BlockMetadata(None, None, None, [])
+        unknown = BlockMetadata(None, None, None)
         if self._kind == "incremental":
             return [ReadTask(_ReadChanges(self), unknown, None, per_task_row_limit)]
         splits = self._table().get_file_slices_splits(max(1, parallelism), self._filters)
         tasks = []
         for split in splits:
             paths = [part.base_file_relative_path() for part in split]
-            meta = BlockMetadata(sum(part.num_records for part in split), None, None, paths)
+            meta = BlockMetadata(sum(part.num_records for part in split), None, None, input_files=paths)
             tasks.append(ReadTask(_ReadSlices(self, paths), meta, None, per_task_row_limit))
         return tasks
 

@@ -99,7 +99,7 @@ class IcebergDatasource(Datasource):
         for part in range(parts):
             chosen = self._files[part * count // parts : (part + 1) * count // parts]
             size = sum(task.file.file_size_in_bytes for task in chosen)
-            meta = BlockMetadata(None, size, None, [task.file.file_path for task in chosen])
+            meta = BlockMetadata(None, size, None, input_files=[task.file.file_path for task in chosen])
             tasks.append(ReadTask(_ReadFiles(self._scan, chosen), meta, None, per_task_row_limit))
         return tasks
 

@@ -45,7 +45,7 @@ class IterableDatasource(Datasource):
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         """One task."""
-        meta = BlockMetadata(self._rows, None, None, [])
+        meta = BlockMetadata(self._rows, None, None)
         return [ReadTask(_ReadItems(self._items, self._as_row), meta, None, per_task_row_limit)]
 
 

@@ -193,7 +193,7 @@ class KafkaDatasource(Datasource):
             consumer.close()
         tasks = []
         for topic, partition, start, end in ranges:
-            meta = BlockMetadata(None, None, None, [])
+            meta = BlockMetadata(None, None, None)
             read = _ReadPartition(self._config, topic, partition, start, end, self._timeout)
             tasks.append(ReadTask(read, meta, _SCHEMA, per_task_row_limit))
         return tasks

@@ -94,7 +94,9 @@ class LanceDatasource(Datasource):
         for part in range(parts):
             chosen = found[part * len(found) // parts : (part + 1) * len(found) // parts]
             rows = sum(rows for _, _, rows, _ in chosen) if exact else None
-            meta = BlockMetadata(rows, None, None, [file for *_, files in chosen for file in files])
+            meta = BlockMetadata(
+                rows, None, None, input_files=[file for *_, files in chosen for file in files]
+            )
             read = _ReadFragments(self, [(uri, number) for uri, number, *_ in chosen])
             tasks.append(ReadTask(read, meta, schema, per_task_row_limit))
         return tasks

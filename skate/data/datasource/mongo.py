@@ -68,7 +68,7 @@ class MongoDatasource(Datasource):
         with require_module("pymongo").MongoClient(self._uri) as client:
             _check(client, self._database, self._collection)
             bounds = self._bounds(client[self._database][self._collection], parallelism)
-        meta = BlockMetadata(None, None, None, [])
+        meta = BlockMetadata(None, None, None)
         edges = list(zip([None, *bounds], [*bounds, None], strict=True))
         return [ReadTask(_ReadRange(self, low, high), meta, None, per_task_row_limit) for low, high in edges]
 

@@ -13,14 +13,15 @@ import pyarrow.parquet as pq
 from skate.data import convert
 from skate.data.block import BlockMetadata
 from skate.data.datasource.datasource import ReadTask
-from skate.data.datasource.file_based_datasource import FileBasedDatasource
+from skate.data.datasource.file_based_datasource import FileBasedDatasource, together
 from skate.data.datasource.partitioning import Partitioning, PathPartitionParser
 from skate.data.datasource.retry import iterate_with_retries
 from skate.data.plan import evaluate
 from skate.data.plan import logical as lg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Self
 
     from skate.data.expressions import Expr
 
@@ -60,7 +61,6 @@ class ParquetDatasource(FileBasedDatasource):
         self._udf = block_udf
         self._batch_rows = batch_size or _BATCH_ROWS
         self._tensors = tensor_columns or {}
-        self._predicate: Expr | None = None
         self._heads: list[tuple[pa.Schema, int, int]] | None = None
 
     def get_name(self) -> str:
@@ -86,7 +86,7 @@ class ParquetDatasource(FileBasedDatasource):
                 )
                 return meta.schema_arrow.remove_metadata(), meta.metadata.num_rows, size
         except pa.ArrowInvalid as error:
-            raise ValueError(f"{path} is no Parquet file: {error}") from error
+            raise pa.ArrowInvalid(f"{path} is no Parquet file: {error}") from error
 
     def _path_schema(self) -> list[tuple[str, pa.DataType]]:
         fields: list[tuple[str, pa.DataType]] = []
@@ -130,7 +130,7 @@ class ParquetDatasource(FileBasedDatasource):
     @property
     def rows(self) -> int | None:
         """The rows of all files, if all of them are read."""
-        if self._filter is not None or self._predicate is not None or self._udf is not None:
+        if self._filter is not None or self._predicate_expr is not None or self._udf is not None:
             return None
         return sum(head[1] for head in self._footers())
 
@@ -160,12 +160,33 @@ class ParquetDatasource(FileBasedDatasource):
         size = int(sum(head[2] for head in self._footers()) * share)
         return lg.ParquetScan(self.files, whole, columns, self.rows, size)
 
+    def supports_projection_pushdown(self) -> bool:
+        """It reads the columns only that are asked for."""
+        return True
+
+    def supports_predicate_pushdown(self) -> bool:
+        """It leaves out rows while it reads."""
+        return True
+
+    def get_projection_map(self) -> dict[str, str] | None:
+        """The columns to read; None for all."""
+        if self._columns is None:
+            return None
+        paths = ["path"] if self._include_paths and "path" not in self._columns else []
+        return {name: name for name in (*self._columns, *paths)}
+
+    def apply_projection(self, projection_map: Mapping[str, str] | None) -> Self:
+        """A copy that reads these columns only, out of those that it read before."""
+        source = super().apply_projection(projection_map)
+        chosen = source._projection_map
+        if chosen is not None:
+            source._columns = [name for name in chosen if name != "path" or not self._include_paths]
+            source._include_paths = self._include_paths and "path" in chosen
+        return source
+
     def prune_columns(self, read: lg.Read, columns: Sequence[str]) -> lg.Read:
         """A read of these columns only."""
-        source = self._copy()
-        source._columns = [name for name in columns if name != "path" or not self._include_paths]
-        source._include_paths = self._include_paths and "path" in columns
-        return _read_of(read, source)
+        return _read_of(read, self.apply_projection({name: name for name in columns}))
 
     def push_predicate(self, read: lg.Read, predicate: Expr) -> lg.Read | None:
         """A read of the rows for which the predicate is true, where Arrow can tell while it reads.
@@ -186,14 +207,8 @@ class ParquetDatasource(FileBasedDatasource):
             predicate.to_pyarrow()
         except TypeError:
             return None
-        source = self._copy()
-        source._predicate = predicate if self._predicate is None else self._predicate & predicate
-        return replace(_read_of(read, source), predicate=source._predicate)
-
-    def _copy(self) -> ParquetDatasource:
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        return made
+        source = self.apply_predicate(predicate)
+        return replace(_read_of(read, source), predicate=source._predicate_expr)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_heads": None}
@@ -210,7 +225,7 @@ class ParquetDatasource(FileBasedDatasource):
         for part in order:
             paths = [self._files[int(i)][0] for i in part]
             rows = None if self.rows is None else sum(heads[int(i)][1] for i in part)
-            meta = BlockMetadata(rows, sum(heads[int(i)][2] for i in part), None, paths)
+            meta = BlockMetadata(rows, sum(heads[int(i)][2] for i in part), None, input_files=paths)
             tasks.append(ReadTask(_ReadParquet(self, paths, wanted), meta, schema, per_task_row_limit))
         return tasks
 
@@ -243,8 +258,8 @@ class ParquetDatasource(FileBasedDatasource):
             # None of those that are asked for: any column tells how many rows there are.
             columns = [dataset.schema.names[0]]
         row_filter = self._filter
-        if self._predicate is not None:
-            own = self._predicate.to_pyarrow()
+        if self._predicate_expr is not None:
+            own = self._predicate_expr.to_pyarrow()
             row_filter = own if row_filter is None else row_filter & own
         scanner = dataset.scanner(
             columns=columns,
@@ -284,9 +299,9 @@ class _ReadParquet:
         self._source, self._paths, self._wanted = source, paths, wanted
 
     def __call__(self) -> Iterator[pa.Table]:
-        for path in self._paths:
-            for table in self._source.read_file(path):
-                yield table if self._wanted is None else convert.align(table, self._wanted)
+        tables = (table for path in self._paths for table in self._source.read_file(path))
+        wanted = self._wanted
+        return together(table if wanted is None else convert.align(table, wanted) for table in tables)
 
 
 def _is_special(kind: pa.DataType) -> bool:

@@ -134,7 +134,10 @@ class PathPartitionParser:
                         raise ValueError(
                             f"Expected {len(names)} partition value(s) but found {len(found)}: {found} in {path!r}."
                         )
-                    raise ValueError(f"Expected partition fields {names} but found {found} in {path!r}.")
+                    wanted, got = next(pair for pair in zip(names, found, strict=True) if pair[0] != pair[1])
+                    raise ValueError(
+                        f"Expected partition key {wanted} but found {got}: field_names={names}, and {path!r} has {found}."
+                    )
         else:
             folders = [folder for folder in folders if folder]
             if folders and len(folders) != len(names or []):

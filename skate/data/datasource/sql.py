@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from skate.data import convert
 from skate.data.block import BlockMetadata
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
+
+# What a connection factory returns: whatever the driver has.
+Connection: TypeAlias = Any
 
 _FETCH_ROWS = 16_384
 _INSERT_ROWS = 1024
@@ -80,7 +83,7 @@ class SQLDatasource(Datasource):
         queries = [self._sql]
         if self._keys and parallelism > 1 and self._can_shard(parallelism):
             queries = [self._shard(part, parallelism) for part in range(parallelism)]
-        meta = BlockMetadata(None, None, None, [])
+        meta = BlockMetadata(None, None, None)
         return [
             ReadTask(_ReadQuery(query, self._connect, self._params), meta, None, per_task_row_limit)
             for query in queries
@@ -139,4 +142,4 @@ class SQLDatasink(Datasink[None]):
             connection.close()
 
 
-__all__ = ["SQLDatasink", "SQLDatasource"]
+__all__ = ["Connection", "SQLDatasink", "SQLDatasource"]

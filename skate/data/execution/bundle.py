@@ -76,7 +76,7 @@ class Bundle:
     @property
     def metadata(self) -> BlockMetadata:
         """What is known of it."""
-        return BlockMetadata(self.rows, self.size_bytes, None, list(self.files))
+        return BlockMetadata(self.rows, self.size_bytes, None, input_files=list(self.files))
 
     # The names of Ray's bundle of blocks, which has any number of them.
     @property

@@ -19,8 +19,10 @@ class ArrowPythonObjectType(pa.ExtensionType):
         super().__init__(pa.large_binary(), "ray.data.arrow_pickled_object")
 
     def to_pandas_dtype(self) -> Any:
-        """A column of objects is one in pandas too."""
-        return np.dtype(object)
+        """The type of the same column in pandas."""
+        from skate.data.extensions.pandas_object import PythonObjectDtype
+
+        return PythonObjectDtype()
 
     def __arrow_ext_serialize__(self) -> bytes:
         return b""
@@ -32,8 +34,40 @@ class ArrowPythonObjectType(pa.ExtensionType):
     def __arrow_ext_class__(self) -> type[ArrowPythonObjectArray]:
         return ArrowPythonObjectArray
 
+    def __arrow_ext_scalar_class__(self) -> type[ArrowPythonObjectScalar]:
+        return ArrowPythonObjectScalar
+
     def __reduce__(self) -> tuple[Any, ...]:
         return ArrowPythonObjectType, ()
+
+
+class ArrowPythonObjectScalar(pa.ExtensionScalar):
+    """A row of a column of Python objects."""
+
+    def as_py(self, **_options: Any) -> Any:
+        """The object."""
+        return None if self.value is None else cloudpickle.loads(self.value.as_py())
+
+
+class ArrowConversionError(Exception):
+    """Values have no type in Arrow.
+
+    Args:
+        data_str: The values as text; a long one is cut.
+        column_name: The column.
+        pa_type: The type that was tried.
+    """
+
+    MAX_DATA_STR_LEN = 200
+
+    def __init__(
+        self, data_str: str, column_name: str | None = None, pa_type: pa.DataType | None = None
+    ) -> None:
+        if len(data_str) > self.MAX_DATA_STR_LEN:
+            data_str = data_str[: self.MAX_DATA_STR_LEN] + "..."
+        where = "" if column_name is None else f" in column {column_name!r}"
+        tried = "" if pa_type is None else f" (type tried: {pa_type})"
+        super().__init__(f"Error converting data to Arrow{where}{tried}: {data_str}")
 
 
 class ArrowPythonObjectArray(pa.ExtensionArray):
@@ -53,8 +87,8 @@ class ArrowPythonObjectArray(pa.ExtensionArray):
         """The objects."""
         return [None if data is None else cloudpickle.loads(data) for data in self.storage.to_pylist()]
 
-    def to_numpy(self, zero_copy_only: bool = True) -> np.ndarray[Any, Any]:
-        """The objects, as an array of objects."""
+    def to_numpy(self, zero_copy_only: bool = False, writable: bool = False) -> np.ndarray[Any, Any]:
+        """The objects, as an array of objects; the arguments are accepted for Arrow's sake."""
         items = self.to_pylist()
         out = np.empty(len(items), dtype=object)
         out[:] = items
@@ -78,4 +112,11 @@ def register() -> None:
 register()
 
 
-__all__ = ["ArrowPythonObjectArray", "ArrowPythonObjectType", "object_to_pylist", "register"]
+__all__ = [
+    "ArrowConversionError",
+    "ArrowPythonObjectArray",
+    "ArrowPythonObjectScalar",
+    "ArrowPythonObjectType",
+    "object_to_pylist",
+    "register",
+]

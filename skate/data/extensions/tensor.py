@@ -6,7 +6,7 @@ The names, the metadata and the storage are those of Ray's types, so Parquet fil
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ class _FixedShapeType(pa.ExtensionType):
     """What the two types with one shape for all rows share: they differ in the width of their offsets."""
 
     extension_id = ""
+    OFFSET_DTYPE: ClassVar[pa.DataType]
 
     def __init__(self, shape: Sequence[int], dtype: Any) -> None:
         self._shape = tuple(int(size) for size in shape)
@@ -39,13 +40,20 @@ class _FixedShapeType(pa.ExtensionType):
         return self.storage_type.value_type
 
     @property
+    def value_type(self) -> pa.DataType:
+        """The Arrow type of an element."""
+        return self.storage_type.value_type
+
+    @property
     def ndim(self) -> int:
         """The number of dimensions of each row's tensor."""
         return len(self._shape)
 
     def to_pandas_dtype(self) -> Any:
-        """A column of tensors is a column of objects in pandas."""
-        return np.dtype(object)
+        """The type of the same column in pandas."""
+        from skate.data.extensions.pandas_tensor import TensorDtype
+
+        return TensorDtype(self._shape, self.scalar_type.to_pandas_dtype())
 
     def __arrow_ext_serialize__(self) -> bytes:
         return json.dumps(self._shape).encode()
@@ -56,6 +64,9 @@ class _FixedShapeType(pa.ExtensionType):
 
     def __arrow_ext_class__(self) -> type[ArrowTensorArray]:
         return ArrowTensorArray
+
+    def __arrow_ext_scalar_class__(self) -> type[ArrowTensorScalar]:
+        return ArrowTensorScalar
 
     def __str__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, dtype={self.scalar_type})"
@@ -86,6 +97,7 @@ class ArrowTensorType(_FixedShapeType):
     """
 
     extension_id = "ray.data.arrow_tensor"
+    OFFSET_DTYPE = pa.int32()
 
     @staticmethod
     def _storage_of(value_type: pa.DataType) -> pa.DataType:
@@ -101,6 +113,7 @@ class ArrowTensorTypeV2(_FixedShapeType):
     """
 
     extension_id = "ray.data.arrow_tensor_v2"
+    OFFSET_DTYPE = pa.int64()
 
     @staticmethod
     def _storage_of(value_type: pa.DataType) -> pa.DataType:
@@ -116,6 +129,7 @@ class ArrowVariableShapedTensorType(pa.ExtensionType):
     """
 
     extension_id = "ray.data.arrow_variable_shaped_tensor"
+    OFFSET_DTYPE = pa.int64()
 
     def __init__(self, dtype: Any, ndim: int) -> None:
         self._ndim = ndim
@@ -137,9 +151,16 @@ class ArrowVariableShapedTensorType(pa.ExtensionType):
         """The Arrow type of an element."""
         return self.storage_type.field("data").type.value_type
 
+    @property
+    def value_type(self) -> pa.DataType:
+        """The Arrow type of an element."""
+        return self.scalar_type
+
     def to_pandas_dtype(self) -> Any:
-        """A column of tensors is a column of objects in pandas."""
-        return np.dtype(object)
+        """The type of the same column in pandas."""
+        from skate.data.extensions.pandas_tensor import TensorDtype
+
+        return TensorDtype(self.shape, self.scalar_type.to_pandas_dtype())
 
     def __arrow_ext_serialize__(self) -> bytes:
         return json.dumps(self._ndim).encode()
@@ -152,6 +173,9 @@ class ArrowVariableShapedTensorType(pa.ExtensionType):
 
     def __arrow_ext_class__(self) -> type[ArrowVariableShapedTensorArray]:
         return ArrowVariableShapedTensorArray
+
+    def __arrow_ext_scalar_class__(self) -> type[ArrowTensorScalar]:
+        return ArrowTensorScalar
 
     def __str__(self) -> str:
         return f"ArrowVariableShapedTensorType(ndim={self.ndim}, dtype={self.scalar_type})"
@@ -170,6 +194,23 @@ class ArrowVariableShapedTensorType(pa.ExtensionType):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.scalar_type, self._ndim)
+
+
+class ArrowTensorScalar(pa.ExtensionScalar):
+    """A row of a column of tensors."""
+
+    def as_py(self, **_options: Any) -> Any:
+        """The tensor, or None."""
+        return None if self.value is None else self.to_numpy()
+
+    def to_numpy(self) -> np.ndarray[Any, Any]:
+        """The tensor."""
+        if isinstance(self.type, ArrowVariableShapedTensorType):
+            return _flat_to_numpy(self.value["data"].values).reshape(self.value["shape"].as_py())
+        return _flat_to_numpy(self.value.values).reshape(self.type.shape)
+
+    def __array__(self, dtype: Any = None, **options: Any) -> np.ndarray[Any, Any]:
+        return np.asarray(self.to_numpy(), dtype, **options)
 
 
 class ArrowTensorArray(pa.ExtensionArray):
@@ -204,12 +245,27 @@ class ArrowTensorArray(pa.ExtensionArray):
         """
         shape: tuple[int, ...] = self.type.shape
         if self.null_count:
-            return _objects(row.to_numpy() if row is not None else None for row in self._rows())
+            return as_objects(row.to_numpy() if row is not None else None for row in self._rows())
         size = int(np.prod(shape, dtype=np.int64))
         storage = self.storage
         start = storage.offsets[0].as_py() if len(storage) else 0
         flat = storage.values.slice(start, len(storage) * size)
         return _flat_to_numpy(flat).reshape((len(self), *shape))
+
+    def to_numpy_ndarray(self, zero_copy_only: bool = True) -> np.ndarray[Any, Any]:
+        """The same as `to_numpy`, as Arrow's own columns of tensors have it."""
+        return self.to_numpy(zero_copy_only)
+
+    def to_var_shaped_tensor_array(self, ndim: int) -> pa.ExtensionArray:
+        """The same tensors as a column whose shapes may differ.
+
+        Args:
+            ndim: The number of dimensions: axes of length 1 are put before those that there are.
+
+        Raises:
+            ValueError: there are more.
+        """
+        return _padded(self.to_numpy(zero_copy_only=False), ndim)
 
     def _rows(self) -> Iterable[Any]:
         for index, valid in enumerate(self.is_valid().to_pylist()):
@@ -222,6 +278,8 @@ class ArrowTensorArray(pa.ExtensionArray):
 
 class ArrowVariableShapedTensorArray(pa.ExtensionArray):
     """A column of tensors of different shapes."""
+
+    SHAPES_ARRAY_TYPE = pa.list_(pa.int64())
 
     @classmethod
     def from_numpy(cls, arr: Any) -> pa.ExtensionArray:
@@ -257,7 +315,7 @@ class ArrowVariableShapedTensorArray(pa.ExtensionArray):
         storage = self.storage
         data, shapes = storage.field("data"), storage.field("shape").to_pylist()
         valid = storage.is_valid().to_pylist()
-        return _objects(
+        return as_objects(
             _flat_to_numpy(data[row].values).reshape(shapes[row]) if valid[row] else None
             for row in range(len(self))
         )
@@ -265,6 +323,25 @@ class ArrowVariableShapedTensorArray(pa.ExtensionArray):
     def to_pylist(self, **_options: Any) -> list[Any]:
         """The rows as arrays, or None."""
         return list(self.to_numpy(zero_copy_only=False))
+
+    def to_var_shaped_tensor_array(self, ndim: int) -> pa.ExtensionArray:
+        """The same tensors with so many dimensions: axes of length 1 are put before those that there are.
+
+        Raises:
+            ValueError: there are more.
+        """
+        return _padded(self.to_numpy(zero_copy_only=False), ndim)
+
+
+def _padded(rows: Iterable[Any], ndim: int) -> pa.ExtensionArray:
+    def pad(row: Any) -> Any:
+        if row is None:
+            return None
+        if row.ndim > ndim:
+            raise ValueError(f"Can't convert tensors of {row.ndim} dimensions into tensors of {ndim}.")
+        return row.reshape((1,) * (ndim - row.ndim) + row.shape)
+
+    return ArrowVariableShapedTensorArray.from_numpy([pad(row) for row in rows])
 
 
 class _View:
@@ -285,6 +362,26 @@ def get_arrow_extension_tensor_types() -> tuple[type[pa.ExtensionType], ...]:
     return (ArrowTensorType, ArrowTensorTypeV2, ArrowVariableShapedTensorType)
 
 
+def get_arrow_extension_fixed_shape_tensor_types() -> tuple[type[pa.ExtensionType], ...]:
+    """The extension types of columns of tensors of one shape."""
+    return (ArrowTensorType, ArrowTensorTypeV2)
+
+
+def get_arrow_extension_variable_shape_tensor_types() -> tuple[type[pa.ExtensionType], ...]:
+    """The extension types of columns of tensors of different shapes."""
+    return (ArrowVariableShapedTensorType,)
+
+
+def create_arrow_fixed_shape_tensor_type(shape: Sequence[int], dtype: Any) -> pa.DataType:
+    """The type that a column of tensors of this shape has.
+
+    Args:
+        shape: The shape of each row's tensor.
+        dtype: The type of an element, as Arrow's or NumPy's.
+    """
+    return ArrowTensorTypeV2(shape, dtype)
+
+
 def tensor_to_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:
     """A tensor column as an array of rows, or of objects if their shapes differ or some are null."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
@@ -300,7 +397,7 @@ def tensor_to_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:
         fixed = all(size is not None for size in shape)
         return np.empty((0, *shape) if fixed else 0, dtype=float if fixed else object)
     if any(part.dtype == object for part in parts):
-        return _objects(row for part in parts for row in part)
+        return as_objects(row for part in parts for row in part)
     return np.concatenate(parts)
 
 
@@ -319,7 +416,7 @@ def _flat_to_numpy(values: pa.Array) -> np.ndarray[Any, Any]:
     return flat
 
 
-def _objects(rows: Iterable[Any]) -> np.ndarray[Any, Any]:
+def as_objects(rows: Iterable[Any]) -> np.ndarray[Any, Any]:
     """A one-dimensional array of objects, however much alike they are."""
     items = list(rows)
     out = np.empty(len(items), dtype=object)
@@ -348,13 +445,22 @@ def register() -> None:
 register()
 
 
+# Arrow's own type of tensors of one shape.
+FixedShapeTensorType = pa.FixedShapeTensorType
+
 __all__ = [
     "ArrowTensorArray",
+    "ArrowTensorScalar",
     "ArrowTensorType",
     "ArrowTensorTypeV2",
     "ArrowVariableShapedTensorArray",
     "ArrowVariableShapedTensorType",
+    "FixedShapeTensorType",
+    "as_objects",
+    "create_arrow_fixed_shape_tensor_type",
+    "get_arrow_extension_fixed_shape_tensor_types",
     "get_arrow_extension_tensor_types",
+    "get_arrow_extension_variable_shape_tensor_types",
     "is_tensor_type",
     "register",
     "tensor_to_numpy",

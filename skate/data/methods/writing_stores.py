@@ -14,6 +14,7 @@ from skate.data.datasource.lance import LanceDatasink, lance_location
 from skate.data.datasource.mongo import MongoDatasink
 from skate.data.datasource.snowflake import SnowflakeDatasink
 from skate.data.datasource.sql import SQLDatasink
+from skate.data.datasource.turbopuffer import TurbopufferDatasink
 from skate.data.methods.base import SinkMethods, writer
 from skate.data.options import SaveMode
 
@@ -317,6 +318,56 @@ class StoreWritingMethods(SinkMethods):
             path = lance_location(path, mode, table_id, namespace_impl, namespace_properties)
         sink = LanceDatasink(
             path, schema, mode, min_rows_per_file, max_rows_per_file, data_storage_version, storage_options
+        )
+        self._write_to(sink, given)
+
+    @writer
+    def write_turbopuffer(
+        self,
+        *,
+        namespace: str | None = None,
+        namespace_column: str | None = None,
+        region: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        schema: dict[str, Any] | None = None,
+        id_column: str = "id",
+        vector_column: str = "vector",
+        batch_size: int = 10000,
+        distance_metric: str = "cosine_distance",
+        ray_remote_args: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        """Write the rows as documents to Turbopuffer, a store of vectors. Rows without an identifier are left out.
+
+        Args:
+            namespace: The namespace.
+            namespace_column: The column that names each row's namespace, instead; it is not written.
+            region: The region of the service.
+            base_url: The address of the service, instead of a region.
+            api_key: The key; None takes the environment variable TURBOPUFFER_API_KEY.
+            schema: The types of the columns, as the service takes them.
+            id_column: The column of identifiers; the service calls it `id`.
+            vector_column: The column of vectors; the service calls it `vector`.
+            batch_size: Rows of a request, at most.
+            distance_metric: How far apart two vectors are.
+
+        Raises:
+            ImportError: turbopuffer is missing.
+            ValueError: arguments exclude each other, or one is missing; or a column is.
+        """
+        given = locals()
+        sink = TurbopufferDatasink(
+            namespace,
+            namespace_column=namespace_column,
+            region=region,
+            base_url=base_url,
+            api_key=api_key,
+            schema=schema,
+            id_column=id_column,
+            vector_column=vector_column,
+            batch_size=batch_size,
+            distance_metric=distance_metric,
         )
         self._write_to(sink, given)
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
 
 from skate.data import expressions as ex
+from skate.data.datasource.pushdown import Pushdown
 from skate.data.plan import evaluate
 from skate.data.plan import logical as lg
 
@@ -144,28 +148,49 @@ def push_into_read(op: lg.Operator) -> lg.Operator:
 
 
 def _prune(op: lg.Project, read: lg.Read) -> lg.Operator:
-    prune = getattr(read.datasource, "prune_columns", None)
-    if prune is None or read.schema is None:
+    source = read.datasource
+    if not isinstance(source, Pushdown) or not source.supports_projection_pushdown():
         return op
-    needed: set[str] = set()
+    needed: dict[str, None] = {}
     for expr in op.exprs:
         columns = evaluate.columns_of(expr)
         if columns is None:
             return op
-        needed |= columns
+        needed.update(dict.fromkeys(sorted(columns)))
+    if read.schema is None:
+        return op.with_inputs([_with_columns(read, source, list(needed))])
     wanted = [name for name in read.schema.names if name in needed]
-    if not wanted or len(wanted) == len(read.schema.names) or not needed <= set(read.schema.names):
+    if not wanted or len(wanted) == len(read.schema.names) or not set(needed) <= set(read.schema.names):
         return op
-    pruned: lg.Read = prune(read, wanted)
-    return op.with_inputs([pruned])
+    return op.with_inputs([_with_columns(read, source, wanted)])
+
+
+def _with_columns(read: lg.Read, source: Pushdown, columns: list[str]) -> lg.Read:
+    """The read of these columns only."""
+    prune = getattr(source, "prune_columns", None)
+    if prune is not None:
+        pruned: lg.Read = prune(read, columns)
+        return pruned
+    known = source.get_projection_map()
+    if known is not None and set(known) <= set(columns):
+        return read
+    chosen: Any = source.apply_projection({name: name for name in columns})
+    schema = None if read.schema is None else pa.schema([read.schema.field(name) for name in columns])
+    return replace(read, datasource=chosen, source=chosen._tasks, schema=schema)
 
 
 def _filter_read(op: lg.Filter, read: lg.Read) -> lg.Operator:
-    push = getattr(read.datasource, "push_predicate", None)
-    if push is None:
+    source = read.datasource
+    if not isinstance(source, Pushdown) or not source.supports_predicate_pushdown():
         return op
-    pushed: lg.Read | None = push(read, op.predicate)
-    return op if pushed is None else pushed
+    push = getattr(source, "push_predicate", None)
+    if push is not None:
+        pushed: lg.Read | None = push(read, op.predicate)
+        return op if pushed is None else pushed
+    if not op.predicate.is_idempotent() or evaluate.columns_of(op.predicate) is None:
+        return op
+    chosen: Any = source.apply_predicate(op.predicate)
+    return replace(read, datasource=chosen, source=chosen._tasks, predicate=chosen.get_current_predicate())
 
 
 RULES: tuple[Rule, ...] = (

@@ -19,6 +19,8 @@ class Chain(SerializablePreprocessorBase):
         preprocessors: The preprocessors.
     """
 
+    preprocessors: tuple[Preprocessor, ...]
+
     def __init__(self, *preprocessors: Preprocessor) -> None:
         self.preprocessors = preprocessors
 

@@ -26,6 +26,12 @@ class Concatenator(SerializablePreprocessorBase):
         ValueError: a column is named twice.
     """
 
+    output_column_name: str
+    columns: list[str]
+    dtype: Any
+    raise_if_missing: bool
+    flatten: bool
+
     _is_fittable = False
 
     def __init__(

@@ -100,6 +100,10 @@ class OrdinalEncoder(_CategoryEncoder):
         output_columns: Their names in the result; default: the same.
     """
 
+    columns: list[str]
+    encode_lists: bool
+    output_columns: list[str]
+
     _gives_tables = True
 
     def __init__(
@@ -129,6 +133,10 @@ class OneHotEncoder(_CategoryEncoder):
         max_categories: For some columns, how many of the most frequent categories to keep.
         output_columns: Their names in the result; default: the same.
     """
+
+    columns: list[str]
+    max_categories: dict[str, int]
+    output_columns: list[str]
 
     _in_lists = False
     _gives_tables = True
@@ -191,6 +199,9 @@ class LabelEncoder(_CategoryEncoder):
         output_column: Its name in the result; default: the same.
     """
 
+    label_column: str
+    output_column: str
+
     def __init__(self, label_column: str, *, output_column: str | None = None) -> None:
         self.label_column = label_column
         self.output_column = output_column or label_column
@@ -242,6 +253,10 @@ class Categorizer(SerializablePreprocessorBase):
         dtypes: For some columns, their categories; those of the others are learnt.
         output_columns: Their names in the result; default: the same.
     """
+
+    columns: list[str]
+    dtypes: dict[str, pandas.CategoricalDtype]
+    output_columns: list[str]
 
     def __init__(
         self,

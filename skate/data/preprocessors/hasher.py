@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skate.data.preprocessor import SerializablePreprocessorBase
+from skate.data.preprocessors.utils import simple_hash
 
 if TYPE_CHECKING:
     import pandas
-
-
-def place_of(token: object, size: int) -> int:
-    """The place of a token in a vector: the same in every process and at any time."""
-    return int(hashlib.sha256(str(token).encode()).hexdigest(), 16) % size
 
 
 class FeatureHasher(SerializablePreprocessorBase):
@@ -26,6 +21,10 @@ class FeatureHasher(SerializablePreprocessorBase):
         num_features: The size of the vectors.
         output_column: The column of vectors.
     """
+
+    columns: list[str]
+    num_features: int
+    output_column: str
 
     _is_fittable = False
 
@@ -41,9 +40,9 @@ class FeatureHasher(SerializablePreprocessorBase):
     def _transform_pandas(self, df: pandas.DataFrame) -> pandas.DataFrame:
         matrix: np.ndarray[Any, Any] = np.zeros((len(df), self.num_features))
         for column in self.columns:
-            matrix[:, place_of(column, self.num_features)] += df[column].to_numpy(dtype=float)
+            matrix[:, simple_hash(column, self.num_features)] += df[column].to_numpy(dtype=float)
         df[self.output_column] = list(matrix)
         return df
 
 
-__all__ = ["FeatureHasher", "place_of"]
+__all__ = ["FeatureHasher"]

@@ -30,6 +30,11 @@ class SimpleImputer(SerializablePreprocessorBase):
         ValueError: there is no such strategy, or the constant is missing.
     """
 
+    columns: list[str]
+    strategy: str
+    fill_value: Any
+    output_columns: list[str]
+
     def __init__(
         self,
         columns: list[str],

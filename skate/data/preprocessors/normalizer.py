@@ -30,6 +30,10 @@ class Normalizer(SerializablePreprocessorBase):
         ValueError: there is no such norm.
     """
 
+    columns: list[str]
+    norm: str
+    output_columns: list[str]
+
     _is_fittable = False
 
     def __init__(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 
 class _Scaler(SerializablePreprocessorBase):
+    columns: list[str]
+    output_columns: list[str]
+
     def __init__(self, columns: list[str], output_columns: list[str] | None = None) -> None:
         self.columns = columns
         self.output_columns = output_names(columns, output_columns)
@@ -102,17 +105,23 @@ class RobustScaler(_Scaler):
         quantile_precision: Accepted for Ray's programs: quantiles are exact.
     """
 
+    DEFAULT_QUANTILE_PRECISION = 800
+    columns: list[str]
+    quantile_range: tuple[float, float]
+    output_columns: list[str]
+    quantile_precision: int
+
     def __init__(
         self,
         columns: list[str],
         quantile_range: tuple[float, float] = (0.25, 0.75),
         output_columns: list[str] | None = None,
-        quantile_precision: int = 800,
+        quantile_precision: int = DEFAULT_QUANTILE_PRECISION,
     ) -> None:
         self.columns = columns
         self.quantile_range = quantile_range
         self.output_columns = output_names(columns, output_columns)
-        self._precision = quantile_precision
+        self.quantile_precision = quantile_precision
 
     def _aggregations(self, column: str) -> list[ag.AggregateFn]:
         low, high = self.quantile_range

@@ -26,6 +26,10 @@ class Tokenizer(SerializablePreprocessorBase):
         output_columns: Their names in the result; default: the same.
     """
 
+    columns: list[str]
+    tokenization_fn: Callable[[str], list[str]]
+    output_columns: list[str]
+
     _is_fittable = False
 
     def __init__(

@@ -25,6 +25,11 @@ class TorchVisionPreprocessor(SerializablePreprocessorBase):
         batched: Whether the transform takes whole batches.
     """
 
+    columns: list[str]
+    output_columns: list[str]
+    transform_fn: Callable[[Any], Any]
+    batched: bool
+
     _is_fittable = False
     _identifier = "io.ray.preprocessors.torchvision_preprocessor"
 
@@ -38,7 +43,7 @@ class TorchVisionPreprocessor(SerializablePreprocessorBase):
         self.columns = columns
         self.output_columns = output_names(columns, output_columns)
         self.transform_fn = transform
-        self._batched = batched
+        self.batched = batched
 
     @property
     def torchvision_transform(self) -> Callable[[Any], Any]:
@@ -68,7 +73,7 @@ class TorchVisionPreprocessor(SerializablePreprocessorBase):
         for column, out in zip(self.columns, self.output_columns, strict=True):
             images = [np.asarray(image) for image in df[column]]
             made[out] = (
-                list(self._apply(np.stack(images))) if self._batched else [self._apply(i) for i in images]
+                list(self._apply(np.stack(images))) if self.batched else [self._apply(i) for i in images]
             )
         for out, values in made.items():
             df[out] = values

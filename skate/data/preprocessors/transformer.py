@@ -25,6 +25,11 @@ class PowerTransformer(SerializablePreprocessorBase):
         ValueError: there is no such method.
     """
 
+    columns: list[str]
+    power: float
+    method: str
+    output_columns: list[str]
+
     _is_fittable = False
 
     def __init__(

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from skate.data.preprocessor import Preprocessor, SerializablePreprocessorBase, output_names
-from skate.data.preprocessors.hasher import place_of
 from skate.data.preprocessors.tokenizer import simple_split_tokenizer
+from skate.data.preprocessors.utils import simple_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,11 @@ class CountVectorizer(_Vectorizer):
         max_features: How many tokens to keep.
         output_columns: Their names in the result; default: the same.
     """
+
+    columns: list[str]
+    tokenization_fn: Callable[[str], list[str]]
+    max_features: int | None
+    output_columns: list[str]
 
     def __init__(
         self,
@@ -85,6 +90,11 @@ class HashingVectorizer(_Vectorizer):
         output_columns: Their names in the result; default: the same.
     """
 
+    columns: list[str]
+    num_features: int
+    tokenization_fn: Callable[[str], list[str]]
+    output_columns: list[str]
+
     _is_fittable = False
 
     def __init__(
@@ -103,7 +113,7 @@ class HashingVectorizer(_Vectorizer):
     def _vector(self, tokens: list[str], column: str) -> list[int]:
         vector: list[Any] = [0] * self.num_features
         for token in tokens:
-            vector[place_of(token, self.num_features)] += 1
+            vector[simple_hash(token, self.num_features)] += 1
         return vector
 
 

@@ -1,6 +1,13 @@
 """Functions that read datasets, by the kind of what is read; `arguments` is what they share."""
 
-from skate.data.reading.arrays import read_audio, read_binary_files, read_images, read_numpy, read_videos
+from skate.data.reading.arrays import (
+    read_audio,
+    read_binary_files,
+    read_images,
+    read_numpy,
+    read_videos,
+    read_zarr,
+)
 from skate.data.reading.columnar import read_avro, read_orc
 from skate.data.reading.custom import read_datasource
 from skate.data.reading.databases import (
@@ -21,7 +28,7 @@ from skate.data.reading.lakes import (
     read_unity_catalog,
 )
 from skate.data.reading.parquet import read_parquet
-from skate.data.reading.records import read_mcap, read_tfrecords, read_webdataset
+from skate.data.reading.records import read_lerobot, read_mcap, read_tfrecords, read_webdataset
 from skate.data.reading.text import read_csv, read_json, read_text
 
 __all__ = [
@@ -41,6 +48,7 @@ __all__ = [
     "read_json",
     "read_kafka",
     "read_lance",
+    "read_lerobot",
     "read_mcap",
     "read_mongo",
     "read_numpy",
@@ -53,4 +61,5 @@ __all__ = [
     "read_unity_catalog",
     "read_videos",
     "read_webdataset",
+    "read_zarr",
 ]

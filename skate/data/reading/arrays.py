@@ -8,9 +8,12 @@ from skate.data.datasource.binary import BinaryDatasource
 from skate.data.datasource.image import ImageDatasource
 from skate.data.datasource.media import AudioDatasource, VideoDatasource
 from skate.data.datasource.numpy import NumpyDatasource
+from skate.data.datasource.zarr import ZarrDatasource
 from skate.data.reading.arguments import file_arguments, read_from, reader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from skate.data.dataset import Dataset
     from skate.data.datasource.partitioning import Partitioning, PathPartitionFilter
 
@@ -210,10 +213,66 @@ def read_videos(
     return read_from(source, given)
 
 
+@reader
+def read_zarr(
+    path: str,
+    *,
+    filesystem: Any = None,
+    chunk_shapes: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
+    array_paths: list[str] | None = None,
+    allow_full_metadata_scan: bool = False,
+    align_axis_0: bool = False,
+    overlap: int = 0,
+    concurrency: int | None = None,
+    override_num_blocks: int | None = None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    label_selector: dict[str, str] | None = None,
+    fallback_strategy: list[dict[str, Any]] | None = None,
+    max_calls: int | None = None,
+    resources: dict[str, float] | None = None,
+    accelerator_type: str | None = None,
+    runtime_env: dict[str, Any] | None = None,
+    ray_remote_args: dict[str, Any] | None = None,
+) -> Dataset:
+    """Read the arrays of a Zarr store of version 2.
+
+    A row is a chunk of an array: the array's path as `array`, the chunk's place in the grid as `chunk_index`, where it lies as
+    `chunk_slices`, a start and a stop on each axis, and the numbers as `chunk`. With `align_axis_0`, a row is the same stretch
+    of the first axis of all arrays: `t_start`, `t_stop`, and a column for each array.
+
+    Args:
+        path: The store's folder or address.
+        chunk_shapes: The shape of the parts to read, on the first axes: one for all arrays, or one by array. Default: the
+            store's chunks.
+        array_paths: The arrays to read; None for all.
+        allow_full_metadata_scan: Whether to look into all folders for arrays, where the store has no list of them.
+        align_axis_0: Whether a row is the same stretch of all arrays, and not a chunk of one.
+        overlap: By how many items each row's stretch reaches into the next one's; needs `align_axis_0`.
+
+    Raises:
+        ImportError: the chunks are encoded in a way that needs numcodecs, and it is missing.
+        ValueError: an argument is of a wrong kind or does not fit the arrays, or there are none.
+    """
+    given = locals()
+    source = ZarrDatasource(
+        path,
+        filesystem=filesystem,
+        chunk_shapes=chunk_shapes,
+        array_paths=array_paths,
+        allow_full_metadata_scan=allow_full_metadata_scan,
+        align_axis_0=align_axis_0,
+        overlap=overlap,
+    )
+    return read_from(source, given)
+
+
 __all__ = [
     "read_audio",
     "read_binary_files",
     "read_images",
     "read_numpy",
     "read_videos",
+    "read_zarr",
 ]

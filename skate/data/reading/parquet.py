@@ -68,8 +68,10 @@ def read_parquet(
         found = catalog.resolve(paths, reader=ReaderFormat.PARQUET)
         paths, given["filesystem"] = found.path, found.filesystem or filesystem
     dataset_options = dict(arrow_parquet_args.pop("dataset_kwargs", None) or {})
-    if partitioning is HIVE and "partitioning" in dataset_options and dataset_options["partitioning"] is None:
-        given["partitioning"] = None
+    if "partitioning" in dataset_options:
+        raise ValueError(
+            "The 'partitioning' parameter isn't supported in 'dataset_kwargs'. Use the top-level 'partitioning' parameter instead."
+        )
     source = ParquetDatasource(
         paths,
         columns=columns,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skate.data.datasource.lerobot import LeRobotDatasource
 from skate.data.datasource.mcap import MCAPDatasource, TimeRange
 from skate.data.datasource.tfrecords import TFRecordDatasource
 from skate.data.datasource.webdataset import WebDatasetDatasource
@@ -154,7 +155,65 @@ def read_mcap(
     return read_from(source, given)
 
 
+@reader
+def read_lerobot(
+    root: str | list[str],
+    *,
+    episodes: list[int] | None = None,
+    read_granularity: str = "file",
+    filesystem: Any = None,
+    frame_tolerance_s: float | None = None,
+    delta_timestamps: dict[str, list[float]] | None = None,
+    delta_tolerance_s: float = 1e-4,
+    storage_options: dict[str, Any] | None = None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    concurrency: int | None = None,
+    override_num_blocks: int | None = None,
+    label_selector: dict[str, str] | None = None,
+    fallback_strategy: list[dict[str, Any]] | None = None,
+    max_calls: int | None = None,
+    resources: dict[str, float] | None = None,
+    accelerator_type: str | None = None,
+    runtime_env: dict[str, Any] | None = None,
+    ray_remote_args: dict[str, Any] | None = None,
+) -> Dataset:
+    """Read LeRobot datasets of version 3: a row for each frame, with the pictures of all cameras.
+
+    To the dataset's own columns come each camera's picture, the `task` in words, `dataset_index`, and `stats`, the
+    dataset's statistics as JSON.
+
+    Args:
+        root: The dataset's folder or address, or several of one kind.
+        episodes: Numbers of the episodes to read; None for all.
+        read_granularity: What a task reads: `file`, all episodes of a file; or `episode`, one.
+        frame_tolerance_s: By how many seconds a video's frame may be off; None for half of a frame's time.
+        delta_timestamps: For some columns, seconds before and after each row: the column then holds the values at all of
+            these times, and a column with `_is_pad` at its end says which of them are beyond the episode.
+        delta_tolerance_s: By how many seconds such a time may be off the time of a frame.
+
+    Raises:
+        FileNotFoundError: there is no dataset.
+        ValueError: an argument is none of its values, or the datasets are not of one kind.
+        ImportError: there are videos and PyAV is missing, or images and Pillow is.
+    """
+    given = locals()
+    source = LeRobotDatasource(
+        root,
+        episodes=episodes,
+        read_granularity=read_granularity,
+        filesystem=filesystem,
+        storage_options=storage_options,
+        frame_tolerance_s=frame_tolerance_s,
+        delta_timestamps=delta_timestamps,
+        delta_tolerance_s=delta_tolerance_s,
+    )
+    return read_from(source, given, override_num_blocks=override_num_blocks or source.default_num_blocks())
+
+
 __all__ = [
+    "read_lerobot",
     "read_mcap",
     "read_tfrecords",
     "read_webdataset",

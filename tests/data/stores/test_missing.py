@@ -35,6 +35,7 @@ CASES: list[tuple[str, str, Callable[[], Any]]] = [
     ("mcap", "mcap", lambda: skate.data.read_mcap("t")),
     ("fastavro", "fastavro", lambda: skate.data.read_avro("t")),
     ("PIL.Image", "pillow", lambda: skate.data.read_images("t")),
+    ("turbopuffer", "turbopuffer", lambda: NUMBERS.write_turbopuffer(namespace="n", region="r", api_key="k")),
 ]
 
 

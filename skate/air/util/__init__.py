@@ -1,0 +1,1 @@
+"""Helpers that programs written for Ray import from here."""

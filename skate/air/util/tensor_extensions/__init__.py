@@ -1,0 +1,1 @@
+"""Tensor columns, under the module names that programs written for Ray import."""

@@ -1,0 +1,1 @@
+"""Names of the planner that programs written for Ray import."""

@@ -1,0 +1,1 @@
+"""Helpers for functions on batches."""
