@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from skate.core import runtime
 from skate.engine.local import launch, protocol, registry, wire
 from skate.engine.local.client.engine import LocalEngine
+from skate.engine.local.client.spin import Spin
 from skate.engine.local.printer import Printer
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class DriverEngine(LocalEngine):
         self.printer = printer
         self.print_log = printer.show
         self.loop.parked_fd = self.node.fd
+        if (os.cpu_count() or 1) > 1:
+            self.loop.spin = Spin()
         self._old_handler: Any = None
         self._install_handler()
         os.register_at_fork(after_in_child=self._forked)

@@ -33,9 +33,12 @@ class EpollPoller:
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """(fd, READ | WRITE) of those ready; empty after `timeout` seconds (None: wait for ever)."""
+        events = self._epoll.poll(timeout)
+        if not events:
+            return events
         return [
             (fd, (READ if event & ~select.EPOLLOUT else 0) | (WRITE if event & select.EPOLLOUT else 0))
-            for fd, event in self._epoll.poll(timeout)
+            for fd, event in events
         ]
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from skate.engine.local.client.loop import Latch, Loop
 @pytest.fixture
 def loop() -> Iterator[Loop]:
     """A loop without connections, whose SIGINT raises ``KeyboardInterrupt``."""
-    loop = Loop(lambda _now: None, lambda: True, lambda: None)
+    loop = Loop(lambda _now: None, lambda: True, lambda: True, lambda: None)
     handler = signal.signal(
         signal.SIGINT, lambda number, frame: loop.interrupt(lambda: signal.default_int_handler(number, frame))
     )
@@ -88,7 +88,7 @@ def test_closing_waits_for_the_thread_that_is_about_to_poll() -> None:
         closing.wait(10)
         threading.Event().wait(0.1)  # long enough for a close that does not wait to pull the descriptors away
 
-    loop = Loop(lambda _now: None, lambda: True, before_poll)
+    loop = Loop(lambda _now: None, lambda: True, lambda: True, before_poll)
     found: list[bool | Exception] = []
 
     def drive() -> None:

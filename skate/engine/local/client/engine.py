@@ -58,7 +58,7 @@ class LocalEngine(Engine):
         self.config = InitConfig()
         self.now = time.monotonic
         self.keys = itertools.count((number << 64) | (1 << INDEX_BITS), 1 << INDEX_BITS)
-        self.loop = Loop(self._housekeep, self._busy, self._before_poll)
+        self.loop = Loop(self._housekeep, self._busy, self._pressing, self._before_poll)
         self.loop.on_lost = self._conn_lost
         self.objects = Objects(self, arena_fd, max(settings["store_bytes"], 4096))
         self.lanes = Lanes(self)
@@ -105,17 +105,23 @@ class LocalEngine(Engine):
             self.pending
             or self.lanes.links
             or self.loop.dirty
-            or self.objects.drops
-            or self.objects.adds
-            or self.objects.changes
+            or self.objects.untold()
             or self.objects.unpins
             or self.requests
+        )
+
+    def _pressing(self) -> bool:
+        """Whether there is more to do than to tell of counts, which is cheaper for many at once."""
+        return bool(
+            self.pending or self.lanes.links or self.loop.dirty or self.objects.unpins or self.requests
         )
 
     def _before_poll(self) -> None:
         objects = self.objects
         if (
-            objects.adds
+            objects.came
+            or objects.gone
+            or objects.adds
             or objects.drops
             or objects.changes
             or objects.unpins

@@ -139,10 +139,14 @@ class Lanes:
         lane.backlog.append(call)
         if lane in self.dirty:
             return
-        if not lane.demanded or any(not link.inflight for link in lane.links):
-            self.pump(lane)
-        else:
-            self.dirty.add(lane)
+        if lane.demanded:
+            for link in lane.links:
+                if not link.inflight:
+                    break
+            else:
+                self.dirty.add(lane)
+                return
+        self.pump(lane)
 
     def pump_dirty(self) -> None:
         """Look after the lanes that were only added to."""

@@ -138,7 +138,8 @@ class LongWaits:
             return
         running = current_task.get()
         who = "the program" if running is None else running.name
-        what = f"{needed} of {len(waiting)} results" if len(waiting) > 1 else "a result"
+        some = f"{needed} of " if needed < len(waiting) else ""
+        what = f"{some}{len(waiting)} results" if len(waiting) > 1 else "a result"
         more = f"; and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         logging.getLogger("skate").warning(
             "%s (pid %d) has waited for %g s for %s, at %s: %s%s. `skate stack` shows what every process does.",

@@ -15,11 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skate.core.ref import ERROR
 from skate.engine.local import poller
 from skate.engine.local.wire import Conn, ProtocolError
+
+if TYPE_CHECKING:
+    from skate.engine.local.client.spin import Spin
 
 _TICK = 0.003
 _SLOW_TICK = 0.02
@@ -63,7 +66,11 @@ class Loop:
     """The sockets of one process."""
 
     def __init__(
-        self, housekeep: Callable[[float], None], busy: Callable[[], bool], before_poll: Callable[[], None]
+        self,
+        housekeep: Callable[[float], None],
+        busy: Callable[[], bool],
+        pressing: Callable[[], bool],
+        before_poll: Callable[[], None],
     ) -> None:
         self.mutex = threading.Lock()
         self.poller = poller.make_poller()
@@ -77,6 +84,8 @@ class Loop:
         """Whether polls must end soon for `housekeep`: there are leases or half-sent work to look after."""
         self.attached = False
         """Whether an asyncio loop reads the sockets."""
+        self.spin: Spin | None = None
+        """Looks for an answer before the thread that waits for it sleeps; for the one process that most wait for: the driver."""
         self.closed = False
         self.after_step: Callable[[], None] | None = None
         self.before_park: Callable[[], None] | None = None
@@ -84,6 +93,7 @@ class Loop:
         """A descriptor that wakes the background from its sleep: news for a process that does nothing itself."""
         self._housekeep = housekeep
         self._busy = busy
+        self._pressing = pressing
         self._before_poll = before_poll
         self._role = threading.Lock()
         self._owner = 0
@@ -218,7 +228,11 @@ class Loop:
         self._before_poll()
         if self.housekeeping_due:
             timeout = 0.005 if timeout is None else min(timeout, 0.005)
-        events = self.poller.poll(timeout)
+        events = None
+        if self.spin is not None and not self._background and (timeout is None or timeout > 0):
+            events = self.spin.look(self.poller.poll)
+        if not events:
+            events = self.poller.poll(timeout)
         if events:
             self.handle(events)
         if self.housekeeping_due:
@@ -342,6 +356,9 @@ class Loop:
                     tick = _TICK
                 continue
             idle_since = time.monotonic()
+            if tick < _SLOW_TICK and not self._pressing():
+                tick = _SLOW_TICK
+                continue
             if self._steps != seen or not self._role.acquire(blocking=False):
                 # Somebody drives, or did since the last look.
                 seen = self._steps

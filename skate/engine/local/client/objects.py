@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from skate.engine.local.client.engine import LocalEngine
 
+_SHARED_FROM = 16 * 1024
+"""A value that is put, and whose pickle is longer than this many bytes, goes to shared memory: whoever puts it means to pass it to many,
+and to write it once costs about what it does to send as much to three."""
+
 LOST = 10
 ACTOR = 11
 
@@ -38,6 +42,16 @@ class Guard:
         self.drop(self.key)
 
 
+class Sent(weakref.ref[ObjectRef[Any]]):
+    """What a process keeps of a ref that it was sent. Like a guard, it gives the count back when the ref is gone.
+
+    `key` is turned to `~key` if the ref came and went before anybody was told of it.
+    """
+
+    __slots__ = ("key",)
+    key: int
+
+
 class Objects:
     """The objects that this process holds refs to."""
 
@@ -50,9 +64,12 @@ class Objects:
         self.unresolved: set[int] = set()
         """Keys of published refs whose value is still to come from a call of ours."""
         self.wanted: dict[int, ObjectRef[Any]] = {}
+        self.came: deque[Sent] = deque()
+        self.gone: deque[Sent] = deque()
+        """Refs that this process was sent, and those of them that it has no more."""
         self.adds: deque[int] = deque()
         self.drops: deque[int] = deque()
-        """Keys that this process has one count more, or less, of; `count` turns them into `changes`."""
+        """Keys that this process has one count more, or less, of; `count` turns all of these into `changes`."""
         self.unpins: deque[int] = deque()
         self.changes: dict[int, int] = {}
         self.pinned: list[Any] = []
@@ -61,7 +78,7 @@ class Objects:
         """In a worker: the stored arguments of the task before, and of the one that runs."""
         # Looked up once: `restore` runs for each of the thousands of refs that an object may hold.
         self._mutex = engine.loop.mutex
-        self._drop = self.drop
+        self._lost_sight = self.lost_sight
 
     # -- making ----------------------------------------
 
@@ -69,12 +86,12 @@ class Objects:
         """A ref to a copy of `value`."""
         ref: ObjectRef[Any] = ObjectRef(next(self.engine.keys))
         kind = type(value)
-        if kind in serialize.PLAIN and not (kind in (str, bytes) and len(value) > serialize.INLINE_LIMIT):
+        if kind in serialize.PLAIN and not (kind in (str, bytes) and len(value) > _SHARED_FROM):
             ref._kind = VALUE
             ref._value = value
             return ref
         packed = serialize.pack(value)
-        if packed.size() > serialize.INLINE_LIMIT:
+        if packed.size() > _SHARED_FROM:
             self.store(ref._key, packed)
             ref._guard = Guard(self.drop, ref._key)
             self.known[ref._key] = weakref.ref(ref)
@@ -216,9 +233,9 @@ class Objects:
                     return ref
             ref = ObjectRef(key)
             ref._kind = REMOTE
-            ref._guard = Guard(self._drop, key)
-            known[key] = weakref.ref(ref)
-            self.adds.append(key)
+            known[key] = sent = Sent(ref, self._lost_sight)
+            sent.key = key
+            self.came.append(sent)
             return ref
 
     def want(self, ref: ObjectRef[Any]) -> None:
@@ -248,7 +265,7 @@ class Objects:
 
     def flush_counts(self) -> None:
         """Queue the changes of counts for the node (with the mutex held)."""
-        if self.adds or self.drops:
+        if self.came or self.gone or self.adds or self.drops:
             self.count()
         if self.changes:
             self.engine.node.send((protocol.COUNT, list(self.changes.items())))
@@ -260,8 +277,20 @@ class Objects:
                 self.engine.node.send((protocol.UNPIN, unpins.popleft()))
             self.engine.loop.dirty.add(self.engine.node)
 
+    def untold(self) -> bool:
+        """Whether there are counts that the node has not been told of."""
+        return bool(self.came or self.gone or self.adds or self.drops or self.changes)
+
+    def borrowed(self) -> bool:
+        """Whether refs of others are held here that the node has not been told of."""
+        with self._mutex:
+            self.count()
+            return any(change > 0 for change in self.changes.values())
+
     def count(self) -> None:
-        """Move `adds` and `drops` into `changes`, and forget what nobody here has any more (with the mutex held)."""
+        """Work out `changes`, and forget what nobody here has any more (with the mutex held)."""
+        if self.came or self.gone:
+            self._count_sent()
         adds, drops, changes = self.adds, self.drops, self.changes
         while adds:
             key = adds.popleft()
@@ -282,6 +311,27 @@ class Objects:
             elif key in actors and actors[key]() is None:
                 del actors[key]
                 self.engine.actor_calls.forget(key)
+
+    def _count_sent(self) -> None:
+        changes, known = self.changes, self.known
+        came, gone = self.came, self.gone
+        for sent in [came.popleft() for _ in range(len(came))]:
+            if sent() is None:
+                sent.key = ~sent.key
+            else:
+                changes[sent.key] = changes.get(sent.key, 0) + 1
+        for sent in [gone.popleft() for _ in range(len(gone))]:
+            key = sent.key
+            if key < 0:
+                key = ~key
+            else:
+                change = changes.get(key, 0) - 1
+                if change:
+                    changes[key] = change
+                else:
+                    del changes[key]
+            if known.get(key) is sent:
+                del known[key]
 
     # -- reading ----------------------------------------
 
@@ -379,6 +429,12 @@ class Objects:
     def drop(self, key: int) -> None:
         """A count is given back. Called from `__del__`, anywhere: it takes no lock."""
         self.drops.append(key)
+        if self.engine.loop.parked:
+            self.engine.loop.nudge()
+
+    def lost_sight(self, sent: Any) -> None:
+        """A ref that was sent here is gone. Called when that happens, anywhere: it takes no lock."""
+        self.gone.append(sent)
         if self.engine.loop.parked:
             self.engine.loop.nudge()
 

@@ -59,7 +59,7 @@ class Waits:
             if ref._kind == PENDING or ref._kind == REMOTE:
                 latch = FirstError(0)
                 with self.engine.loop.mutex:
-                    if not any(other._kind == ERROR for other in refs):
+                    if len(refs) == 1 or not any(other._kind == ERROR for other in refs):
                         self.engine.objects.await_values(refs, latch)
                     self.engine.flush_all()
                 if not self.until(latch, timeout, refs, len(refs)) and latch.left > 0:

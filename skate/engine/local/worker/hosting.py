@@ -53,7 +53,7 @@ def host(worker: Worker, key: int, about: tuple[Any, ...], slots: Any, facts: tu
     finally:
         worker.leave(running)
     current_task.set(None)
-    if worker.borrowed():
+    if worker.engine.objects.borrowed():
         worker.engine.ask(protocol.SYNC)
     worker.engine.tell(protocol.ACTOR_READY, key, error, worker.shown_name)
     if error is not None:

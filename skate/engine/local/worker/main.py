@@ -53,7 +53,7 @@ class Worker:
         breakpoints.install(self)
         self.post_mortem = breakpoints.wanted_after_errors()
         self.engine.loop.before_park = self.engine.history.hand_over
-        self.engine.loop._busy = self._busy
+        self.engine.loop._busy = self.engine.loop._pressing = self._busy
         runtime.engine = self.engine
         self.inbox: deque[tuple[wire.Conn | None, tuple[Any, ...]]] = deque()
         self.idle: Latch | None = None
@@ -261,7 +261,7 @@ class Worker:
         """Answer a call; answers that come close together share a write."""
         loop = self.engine.loop
         objects = self.engine.objects
-        if (objects.adds or objects.changes) and self.borrowed():
+        if (objects.came or objects.adds or objects.changes) and objects.borrowed():
             self.engine.ask(protocol.SYNC)
         now = time.perf_counter()
         with loop.mutex:
@@ -284,17 +284,10 @@ class Worker:
         """Whether calls of a threaded actor wait for a thread."""
         return any(pool.backlog() for pool in self.pools.values())
 
-    def borrowed(self) -> bool:
-        """Whether refs of others are still held here that the node has not been told of."""
-        objects = self.engine.objects
-        with self.engine.loop.mutex:
-            objects.count()
-            return any(delta > 0 for delta in objects.changes.values())
-
     def send_item(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         """Send a generator's item at once."""
         objects = self.engine.objects
-        if (objects.adds or objects.changes) and self.borrowed():
+        if (objects.came or objects.adds or objects.changes) and objects.borrowed():
             self.engine.ask(protocol.SYNC)
         with self.engine.loop.mutex:
             if not conn.closed:
