@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.metadata
+import inspect
 import json
 import pkgutil
 import re
@@ -39,18 +41,31 @@ def _public_modules() -> list[str]:
 
 def _exports(module: types.ModuleType) -> set[str]:
     """The public names of a module: what it defines and, if it is a package, what it gathers from Skate."""
-    homes = "skate" if hasattr(module, "__path__") else module.__name__
+    package = hasattr(module, "__path__")
+    homes = "skate" if package else module.__name__
+    borrowed = set() if package else _imported(module)
 
     def exported(name: str) -> bool:
         value = getattr(module, name)
         if name.startswith("_") or isinstance(value, types.ModuleType):
             return False
         home = getattr(value, "__module__", None)
-        if home is None:  # a constant: anything but what typing offers
-            return value is not getattr(typing, name, None)
+        if home is None:  # a constant: anything but what typing offers, or another module defines
+            return name not in borrowed and value is not getattr(typing, name, None)
         return bool(home == homes or home.startswith(f"{homes}."))
 
     return {name for name in dir(module) if exported(name)}
+
+
+def _imported(module: types.ModuleType) -> set[str]:
+    """The names that a module has from others."""
+    nodes = ast.walk(ast.parse(inspect.getsource(module)))
+    return {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 def test_import_loads_nothing_heavy() -> None:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from skate.serve._private.controller.cold_start import cold_start
 from skate.serve.config import AutoscalingContext
-
-
-def cold_start(ctx: AutoscalingContext) -> int | None:
-    """How many replicas there should be as nothing runs and somebody waits; None if something runs or nobody waits."""
-    if ctx.current_num_replicas or not ctx.total_num_requests:
-        return None
-    factor = 1.0 if ctx.config is None else ctx.config.get_upscaling_factor()
-    return max(math.ceil(factor), ctx.target_num_replicas)
 
 
 def replica_queue_length_autoscaling_policy(ctx: AutoscalingContext) -> tuple[int | float, dict[str, Any]]:

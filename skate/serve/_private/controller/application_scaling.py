@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skate.serve._private.common import DeploymentID
-from skate.serve.autoscaling_policy import cold_start
+from skate.serve._private.controller.cold_start import cold_start
 from skate.serve.config import AutoscalingContext, AutoscalingPolicy
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skate.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
-from skate.serve.autoscaling_policy import cold_start
+from skate.serve._private.controller.cold_start import cold_start
 from skate.serve.config import AggregationFunction, AutoscalingConfig, AutoscalingContext
 from skate.serve.schema import ScalingDecision
 

@@ -11,9 +11,9 @@ from skate.serve._private.common import DeploymentID, ReplicaID
 from skate.serve._private.controller.application_scaling import ApplicationScaler
 from skate.serve._private.controller.application_state import ApplicationState
 from skate.serve._private.controller.autoscaling import Autoscaler
+from skate.serve._private.controller.cold_start import cold_start
 from skate.serve._private.controller.deployment_state import DeploymentState
 from skate.serve._private.controller.replicas import Replicas
-from skate.serve.autoscaling_policy import cold_start
 from skate.serve.config import AutoscalingConfig, AutoscalingContext
 
 _PERIOD_S = 0.25
