@@ -6,9 +6,6 @@ import enum
 
 from skate.data.util.data_batch_conversion import (
     BatchFormat,
-    _convert_batch_type_to_numpy,
-    _convert_batch_type_to_pandas,
-    _convert_pandas_to_batch_type,
     convert_batch_type_to_pandas,
     convert_pandas_to_batch_type,
 )
@@ -25,9 +22,6 @@ class BlockFormat(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
 __all__ = [
     "BatchFormat",
     "BlockFormat",
-    "_convert_batch_type_to_numpy",
-    "_convert_batch_type_to_pandas",
-    "_convert_pandas_to_batch_type",
     "convert_batch_type_to_pandas",
     "convert_pandas_to_batch_type",
 ]

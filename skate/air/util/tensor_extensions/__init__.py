@@ -1,1 +1,5 @@
 """Tensor columns, under the module names that programs written for Ray import."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
