@@ -51,6 +51,14 @@ ROWS: tuple[Row, ...] = (
         "DataLoader",
     ),
     Row(
+        "upload.stall",
+        "the longest step, less the usual one, of a run that reports checkpoints of 64 MB copied in the background",
+        "upload.stall",
+        "stall",
+        "s",
+        (AtMost(0.05),),
+    ),
+    Row(
         "recovery.again",
         "from the kill of a worker to the next all-reduce of the new group",
         "ddp.recovery",

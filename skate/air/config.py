@@ -255,11 +255,12 @@ class ScalingConfig(ShortRepr):
         """
         from skate.tune.execution.placement_groups import PlacementGroupFactory
 
-        worker, head = self._resources_per_worker_not_none, dict(self._trainer_resources_not_none)
-        bundles = [dict(worker) for _ in range(self.num_workers)] or [{}]
-        for name, amount in bundles[0].items():
-            head[name] = head.get(name, 0) + amount
-        return PlacementGroupFactory([head, *bundles[1:]], strategy=self.placement_strategy)
+        worker, first = self._resources_per_worker_not_none, dict(self._trainer_resources_not_none)
+        for name, amount in worker.items():
+            first[name] = first.get(name, 0) + amount
+        # The trial itself takes nothing of the first bundle, so that a worker finds room there.
+        bundles = [{}, first, *(dict(worker) for _ in range(self.num_workers - 1))]
+        return PlacementGroupFactory(bundles, strategy=self.placement_strategy)
 
     @classmethod
     def from_placement_group_factory(cls, pgf: PlacementGroupFactory) -> ScalingConfig:
@@ -272,14 +273,13 @@ class ScalingConfig(ShortRepr):
             The configuration.
         """
         bundles = pgf.bundles
-        worker = bundles[-1] if len(bundles) > 1 else {}
+        worker = bundles[-1]  # of a single bundle, all is the worker's
         head = {name: amount - worker.get(name, 0) for name, amount in bundles[0].items()}
         head = {name: amount for name, amount in head.items() if not math.isclose(amount, 0)}
-        use_gpu = any("GPU" in bundle for bundle in bundles)
         return cls(
-            trainer_resources=head if worker else bundles[0],
-            num_workers=len(bundles) if worker else 0,
-            use_gpu=use_gpu,
+            trainer_resources=head,
+            num_workers=len(bundles),
+            use_gpu=bool(worker.get("GPU")),
             resources_per_worker=worker,
             placement_strategy=pgf.strategy,
         )

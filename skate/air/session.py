@@ -96,7 +96,7 @@ def present(name: str) -> Session:
     """
     if (session := get_session()) is None:
         raise RuntimeError(
-            f"`{name}` cannot be used outside of a training function: call it in a function that a trainer or "
+            f"`{name}` cannot be used outside of a Ray Train training function: call it in a function that a trainer or "
             "a Tuner runs."
         )
     return session

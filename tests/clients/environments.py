@@ -67,6 +67,8 @@ CLIENTS |= {
     "delta_sharing": Client((*_DATA, "delta-sharing==1.4.2")),
     "lightning": Client(("torch==2.13.0", "lightning==2.6.6", *_DATA)),
     "transformers": Client(("torch==2.13.0", "transformers==5.24.0", "accelerate==1.15.0", *_DATA)),
+    "accelerate": Client(("torch==2.13.0", "accelerate==1.15.0", *_DATA)),
+    "deepspeed": Client(("torch==2.13.0", "deepspeed", "setuptools", *_DATA)),
     "tensorflow": Client(("tensorflow-cpu==2.21.0", *_DATA)),
     "jax": Client(("jax==0.10.2", *_DATA)),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,6 +93,31 @@ def test_a_rank_that_fails_ends_the_others_collective(run_config: train.RunConfi
 
     with pytest.raises(train.WorkerGroupError, match="Rank 1 Error Snippet[^$]*ValueError: boom"):
         _fit(function, run_config)
+
+
+def _waits_for_nobody() -> None:
+    import torch.distributed as dist
+
+    if dist.get_rank() == 0:
+        dist.all_reduce(torch.ones(1))
+    else:
+        train.report({})
+
+
+def test_ranks_that_wait_for_one_another_are_named(
+    run_config: train.RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKATE_TRAIN_HANG_S", "0.5")
+    with pytest.raises(train.NCCLHangError) as caught:
+        _fit(_waits_for_nobody, run_config)
+    begin = _waits_for_nobody.__code__.co_firstlineno
+    found = re.search(
+        r"rank 0 has waited for \d+ s in all_reduce\(\) at (\S+):(\d+); rank 1 waits for the others in report\(\) at \1:(\d+)",
+        str(caught.value),
+    )
+    assert found is not None and found[1] == __file__, caught.value
+    assert (int(found[2]), int(found[3])) == (begin + 4, begin + 6)
+    assert list(caught.value.worker_failures) == [0]
 
 
 def test_a_group_is_made_again_after_a_failure(run_config: train.RunConfig, tmp_path: Any) -> None:

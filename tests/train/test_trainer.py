@@ -211,6 +211,7 @@ def _is_deaf(config: dict[str, str]) -> None:
     import threading
 
     mark = Path(config["mark"])
+    collective.barrier()  # all have been started, and are listened to
     if train.get_context().get_world_rank() == 1:
         mark.touch()
         ctypes.PyDLL(None).sleep(40)  # keeps the interpreter: this process answers nothing meanwhile

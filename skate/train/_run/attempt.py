@@ -32,6 +32,8 @@ __all__ = [
 _GRACE = 0.2
 """Seconds in which other workers that fail for the same reason are heard, too."""
 _LOOK_EVERY = 5.0
+_STORAGE_LOOK = 0.02
+"""Seconds between two looks at whether slow storage is ready; so long may a worker wait for it, whoever it belongs to."""
 _HANG_PATIENCE = 20.0
 _HANG_WARNING = 60.0
 
@@ -55,7 +57,7 @@ class WorkersFailed(Exception):
         for rank, (_, text) in sorted(self.failures.items()):
             ranks_of.setdefault(text, []).append(str(rank))
         texts = [f"[Rank {','.join(ranks)} Error Snippet]:\n{text}" for text, ranks in ranks_of.items()]
-        message = "Training failed due to worker errors:\n" + "\n\n".join(texts)
+        message = "\n\n".join(texts)
         kind = NCCLHangError if self.hang else WorkerGroupError
         return kind(message, {rank: error for rank, (error, _) in sorted(self.failures.items())})
 
@@ -139,6 +141,8 @@ class Attempt:
             if self._growth is not None:
                 times.append(self._growth.next_look)
             times += [question.deadline for question in self._questions]
+            if self._kept.busy:
+                times.append(time.monotonic() + _STORAGE_LOOK)
             timeout = max(0.0, min(each for each in times if each is not None) - time.monotonic())
             waits_for = [*self._pending, *self._validations.refs, *self._unseen]
             ready, _ = skate.wait(waits_for, num_returns=1, timeout=timeout)
@@ -154,6 +158,8 @@ class Attempt:
                 else:
                     self._validations.ended(ref)
             self._validations.expire()
+            if self._kept.busy:
+                self._announce()
             now = time.monotonic()
             if self._failures and give_up is None:
                 give_up = now + _GRACE
@@ -166,7 +172,9 @@ class Attempt:
                     self._unseen = list(self._looks)
             if self._growth is not None and now >= self._growth.next_look and not self._failures:
                 if self._growth.look(self._listener.room(), now):
+                    self._announce(patience_s=None)
                     raise Outgrown
+        self._announce(patience_s=None)
         if self._failures:
             raise WorkersFailed(self._failures)
 
@@ -185,7 +193,9 @@ class Attempt:
         if error is not None:
             text = f"the workers wait for one another without end: {error}."
             stuck = [rank for rank, look in enumerate(looks) if look.state == "collective"]
-            raise WorkersFailed({rank: (TimeoutError(text), text) for rank in stuck}, hang=True)
+            self._failures.update({rank: (TimeoutError(text), text) for rank in stuck})
+            self._announce(patience_s=None)
+            raise WorkersFailed(self._failures, hang=True)
 
     def _hear(self, rank: int, ref: Any) -> None:
         try:
@@ -236,9 +246,9 @@ class Attempt:
             self._reply(rank, answer)
         self._announce()
 
-    def _announce(self) -> None:
+    def _announce(self, patience_s: float | None = _STORAGE_LOOK) -> None:
         kept = False
-        for report in self._kept.take_committed():
+        for report in self._kept.take_committed(patience_s):
             for rank in self._awaiting.pop(report.name, ()):
                 self._reply(rank, None)
             self._listener.reported(report)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from skate.air.checkpoint_manager import CheckpointManager, TrainingResult
+from skate.train._run.storage import Background
 from skate.train.v2.api.reported_checkpoint import ReportedCheckpoint, ReportedCheckpointStatus
 from skate.train.v2.api.result import Result
 
@@ -34,6 +36,7 @@ class Report:
         checkpoint: The checkpoint, once it is whole.
         validation: Whether, or how, it is to be validated.
         result: The checkpoint with the metrics of rank 0, once it is kept.
+        work: What the storage does to keep it.
     """
 
     metrics: list[dict[str, Any]]
@@ -42,10 +45,13 @@ class Report:
     checkpoint: Checkpoint | None = None
     validation: bool | ValidationTaskConfig = False
     result: TrainingResult | None = None
+    work: Future[None] | None = None
 
 
 class KeptCheckpoints:
     """Follows reports in their order. A checkpoint counts when all workers have brought their files.
+
+    What takes its time on the storage is done in a thread of its own, so that no worker waits for it in a report of its own.
 
     Args:
         storage: Where the run is kept.
@@ -57,6 +63,7 @@ class KeptCheckpoints:
         self._manager = CheckpointManager(config)
         self._reports: list[Report] = []
         self._status: dict[int, ReportedCheckpointStatus] = {}
+        self._background = Background()
         self.history: list[dict[str, Any]] = []
 
     @property
@@ -69,6 +76,11 @@ class KeptCheckpoints:
     def pending(self) -> bool:
         """Whether files of a report are still to come."""
         return bool(self._reports)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the storage is at work on a report, which `take_committed` gives afterwards."""
+        return bool(self._reports) and self._reports[0].work is not None
 
     def load(self) -> None:
         """Go on from what an earlier run of the same name has kept."""
@@ -86,6 +98,7 @@ class KeptCheckpoints:
 
     def forget_pending(self) -> None:
         """A new attempt begins: what the last one left half done will not come."""
+        self._background.finish()
         self._reports.clear()
         self._storage.discard_partial()
 
@@ -127,29 +140,45 @@ class KeptCheckpoints:
         if checkpoint is not None:
             report.checkpoint = checkpoint
 
-    def take_committed(self) -> list[Report]:
+    def take_committed(self, patience_s: float | None = None) -> list[Report]:
         """Keep what is whole, in the order of reports.
 
+        Args:
+            patience_s: Seconds to wait for the storage at most; None: as long as it takes.
+
         Returns:
-            The reports that are complete.
+            The reports that are complete, and kept.
         """
         done = []
         while self._reports and not self._reports[0].missing:
-            report = self._reports.pop(0)
+            report = self._reports[0]
+            if report.name is not None and report.work is None:
+                report.work = self._keep(report, report.name)
+            if report.work is not None:
+                if wait([report.work], patience_s).not_done:
+                    break
+                report.work.result()
+            self._reports.pop(0)
             self.history.append(report.metrics[0])
-            if report.name is not None:
-                self._keep(report, report.name)
             done.append(report)
         return done
 
-    def _keep(self, report: Report, name: str) -> None:
-        if report.checkpoint is None:
-            self._storage.commit(name)
-            report.checkpoint = self._storage.checkpoint(name)
+    def _keep(self, report: Report, name: str) -> Future[None]:
+        is_here = report.checkpoint is None
+        report.checkpoint = report.checkpoint or self._storage.checkpoint(name)
         report.result = TrainingResult(report.checkpoint, dict(report.metrics[0]))
         dropped = self._register(report.result, hold=bool(report.validation))
-        self._write()
-        self._delete(dropped)
+        return self._background.do(
+            self._record, name if is_here else None, self._snapshot(), self._gone(dropped)
+        )
+
+    def _record(self, name: str | None, snapshot: dict[str, Any], gone: list[Checkpoint]) -> None:
+        """In the thread: give a checkpoint its name, write the list, and only then delete."""
+        if name is not None:
+            self._storage.commit(name)
+        self._storage.write_snapshot(snapshot)
+        for checkpoint in gone:
+            checkpoint._store.delete(checkpoint.path)
 
     def _register(self, result: TrainingResult, hold: bool = False) -> list[TrainingResult]:
         status = ReportedCheckpointStatus.PENDING_VALIDATION if hold else ReportedCheckpointStatus.COMMITTED
@@ -169,30 +198,35 @@ class KeptCheckpoints:
         result.metrics.update(metrics)
         self._status[id(result)] = status
         dropped = self._manager.release(result)
-        self._write()
-        self._delete(dropped)
+        self._background.do(self._record, None, self._snapshot(), self._gone(dropped))
 
-    def _delete(self, dropped: list[TrainingResult]) -> None:
+    def _gone(self, dropped: list[TrainingResult]) -> list[Checkpoint]:
+        """What is to be deleted of what is no longer kept: not a directory that was reported again."""
         still = [kept.checkpoint for kept in self._manager.kept]
         for result in dropped:
-            assert result.checkpoint is not None
             del self._status[id(result)]
-            if result.checkpoint not in still:  # else its directory was reported again
-                result.checkpoint._store.delete(result.checkpoint.path)
+        checkpoints = [result.checkpoint for result in dropped if result.checkpoint not in still]
+        return [checkpoint for checkpoint in checkpoints if checkpoint is not None]
 
-    def _write(self) -> None:
+    def _snapshot(self) -> dict[str, Any]:
         def entry(result: TrainingResult) -> dict[str, Any]:
             assert result.checkpoint is not None
             name = result.checkpoint.path.removeprefix(self._storage.path + "/")
-            return {"version": 0, "checkpoint_dir_name": name, "metrics": result.metrics}
+            return {"version": 0, "checkpoint_dir_name": name, "metrics": dict(result.metrics)}
 
         newest = self._manager.newest
-        self._storage.write_snapshot(
-            {
-                "checkpoint_results": [entry(result) for result in self._manager.kept],
-                "latest_checkpoint_result": entry(newest) if newest is not None else None,
-            }
-        )
+        return {
+            "checkpoint_results": [entry(result) for result in self._manager.kept],
+            "latest_checkpoint_result": entry(newest) if newest is not None else None,
+        }
+
+    def settle(self) -> None:
+        """Wait for the storage, and raise what it has failed with."""
+        self._background.finish()
+
+    def close(self) -> None:
+        """Wait for the storage, and end its thread."""
+        self._background.close()
 
     def listed(self) -> list[ReportedCheckpoint]:
         """What `get_all_reported_checkpoints` answers: all that are kept, the worst first; without a score, the oldest."""

@@ -14,8 +14,9 @@ import skate
 from skate.train._run.attempt import Attempt, Outgrown, WorkersFailed
 from skate.train._run.checkpoints import KeptCheckpoints, Report
 from skate.train._run.group import NoRoom, WorkerGroup
+from skate.train._run.progress import ProgressLine
 from skate.train._run.scaling import GrowthWatch, fitting
-from skate.train._run.session import WorkerFacts
+from skate.train._run.session import TrialNames, WorkerFacts
 from skate.train._run.validation import Validations
 from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError
 
@@ -69,7 +70,10 @@ class Controller:
         storage: Where the run is kept.
         resume: The checkpoint of another run to begin with.
         validation: How checkpoints are validated.
+        kept: The run's checkpoints; default: those that `storage` knows.
     """
+
+    _trial: TrialNames | None = None
 
     def __init__(
         self,
@@ -78,17 +82,19 @@ class Controller:
         storage: RunStorage,
         resume: Checkpoint | None = None,
         validation: ValidationConfig | None = None,
+        kept: KeptCheckpoints | None = None,
     ) -> None:
         self._context = context
         self._function = function
         self._storage = storage
         self._resume = resume
-        self._kept = KeptCheckpoints(storage, context.run_config.checkpoint_config)
+        self._kept = kept or KeptCheckpoints(storage, context.run_config.checkpoint_config)
         self._validates = validation is not None
         self._validations = Validations(validation, self._kept)
         self._return_value: Any = None
         self._backend = context.backend_config.backend_cls()
         self._size = 0
+        self._progress = ProgressLine(str(context.run_config.name))
 
     def run(self) -> Any:
         """Train, as often as failures are allowed.
@@ -107,12 +113,27 @@ class Controller:
         try:
             self._train()
             self._validations.finish()
+            self._settle()
         finally:
             self._validations.cancel()
+            self._end()
         return self._kept.result(self._return_value)
+
+    def _end(self) -> None:
+        self._kept.close()
+        self._progress.close()
+        for callback in self._context.run_config.callbacks or []:
+            callback.at_end(self._context)
+
+    def _settle(self) -> None:
+        try:
+            self._kept.settle()
+        except Exception as failure:
+            raise ControllerError(failure) from failure
 
     def _train(self) -> None:
         failures = 0
+        lost = 0  # of these, the ones for which a host was taken away, which is nobody's fault
         while True:
             try:
                 self._attempt()
@@ -125,11 +146,16 @@ class Controller:
             except WorkersFailed as failed:
                 error = failed.as_error()
             self._call_back("after_exception", error.worker_failures)
-            limit = self._context.run_config.failure_config.max_failures
-            failures += 1
-            if 0 <= limit < failures:
+            config = self._context.run_config.failure_config
+            if any(getattr(each, "preempted", False) for each in error.worker_failures.values()):
+                limit, lost = getattr(config, "max_preemption_failures", -1), lost + 1
+                number = lost
+            else:
+                limit, failures = config.max_failures, failures + 1
+                number = failures
+            if 0 <= limit < number:
                 raise error from next(iter(error.worker_failures.values()))
-            _logger.warning("%s\nThe workers start again (failure %d of %s).", error, failures, _count(limit))
+            _logger.warning("%s\nThe workers start again (failure %d of %s).", error, number, _count(limit))
 
     def _attempt(self) -> None:
         self._kept.forget_pending()
@@ -140,6 +166,7 @@ class Controller:
         except Exception as error:
             raise ControllerError(error) from error
         self._size = len(group)
+        self._progress.begin(self._size)
         scaling = self._context.scaling_config
         growth = None
         if scaling.elasticity_enabled and len(group) < scaling.max_workers:
@@ -192,6 +219,7 @@ class Controller:
                 checkpoint=checkpoint,
                 shards=shards[rank],
                 validates=self._validates,
+                trial=self._trial,
             )
             starts.append(member.actor.start.remote(facts, function))
         group.wait(starts)
@@ -215,6 +243,7 @@ class Controller:
         """A report is complete: validate its checkpoint if that is asked for, and tell callbacks."""
         if report.result is not None and report.validation:
             self._validations.start(report.result, report.validation)
+        self._progress.reported(report.metrics[0])
         self._call_back("after_report", report.metrics, report.checkpoint)
 
     def returned(self, value: Any) -> None:

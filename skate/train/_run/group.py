@@ -10,7 +10,7 @@ from typing import Any
 
 import skate
 from skate.train._run.worker import TrainWorker
-from skate.util.placement_group import placement_group, remove_placement_group
+from skate.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from skate.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 __all__ = [
@@ -71,6 +71,7 @@ class WorkerGroup:
         runtime_env: Their environment, if they have one of their own.
         label_selector: Labels of the hosts on which they run; or a list with those for each worker.
         patience: Seconds after which `NoRoom` is raised; None: wait for others to give back what they hold.
+        place: A placement group with room for the workers, which is not theirs; default: they get one of their own.
 
     Raises:
         ValueError: the session has not as much as they need.
@@ -85,13 +86,17 @@ class WorkerGroup:
         runtime_env: Any = None,
         label_selector: dict[str, str] | list[dict[str, str]] | None = None,
         patience: float | None = None,
+        place: PlacementGroup | None = None,
     ) -> None:
         self.members: list[Member] = []
-        _check_feasible(size, resources)
-        labels = [label_selector] * size if isinstance(label_selector, dict) else label_selector
-        self._placement = placement_group(
-            [dict(resources) for _ in range(size)], strategy=strategy, bundle_label_selector=labels
-        )
+        self._is_own = place is None
+        if place is None:
+            _check_feasible(size, resources)
+            labels = [label_selector] * size if isinstance(label_selector, dict) else label_selector
+            place = placement_group(
+                [dict(resources) for _ in range(size)], strategy=strategy, bundle_label_selector=labels
+            )
+        self._placement = place
         try:
             self._wait_for_room(size, resources, patience)
             self._start(size, resources, runtime_env)
@@ -126,7 +131,7 @@ class WorkerGroup:
             remote.options(
                 **options,
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    self._placement, placement_group_bundle_index=index
+                    self._placement, placement_group_bundle_index=index if self._is_own else -1
                 ),
             ).remote()
             for index in range(size)
@@ -210,7 +215,8 @@ class WorkerGroup:
         for member in self.members:
             skate.kill(member.actor)
         self.members = []
-        remove_placement_group(self._placement)
+        if self._is_own:
+            remove_placement_group(self._placement)
 
 
 def _see_gpus(visible: str) -> None:

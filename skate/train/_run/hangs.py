@@ -59,10 +59,15 @@ def look_at(frame: FrameType | None, cpu_s: float) -> Look:
     while each is not None:
         name = each.f_code.co_filename
         if _is_collective(name):
-            state, call = "collective", each.f_code.co_name.lstrip("_")
-        elif name.startswith(_OWN) and each.f_code.co_name == "meet":
-            state = "meeting"
-        elif not (name.startswith((_STDLIB, _OWN, "<")) or "site-packages" in name):
+            state = "collective"
+            if each.f_code.co_name != "wrapper":  # of the decorator by which PyTorch logs
+                call = each.f_code.co_name.lstrip("_")
+        elif name.startswith(_OWN):
+            if each.f_code.co_name == "meet":
+                state = "meeting"
+            if state == "meeting":
+                call = each.f_code.co_name  # in the end the one that the user has called
+        elif not (name.startswith((_STDLIB, "<")) or "site-packages" in name):
             return Look(state, f"{name}:{each.f_lineno}", call or each.f_code.co_name, cpu_s)
         each = each.f_back
     return Look(state, f"{frame.f_code.co_filename}:{frame.f_lineno}", call, cpu_s)

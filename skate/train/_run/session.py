@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ReportValue",
     "TrainingSession",
+    "TrialNames",
     "WorkerFacts",
     "WorkerSession",
     "present_worker",
@@ -55,6 +57,18 @@ class ReportValue:
     validation: bool | ValidationTaskConfig = False
 
 
+@dataclass(frozen=True)
+class TrialNames:
+    """What the workers of a trial can ask about it."""
+
+    experiment_name: str | None
+    trial_name: str | None
+    trial_id: str | None
+    trial_dir: str | None
+    trial_resources: Any
+    metadata: dict[str, Any]
+
+
 @dataclass
 class WorkerFacts:
     """What a worker is told about itself and its run."""
@@ -68,11 +82,14 @@ class WorkerFacts:
     checkpoint: Checkpoint | None
     shards: dict[str, Any] = field(default_factory=dict)
     validates: bool = False
+    trial: TrialNames | None = None
 
 
 class TrainingSession(Session):
     """What the training function of a trainer talks to."""
 
+    is_trial = False
+    """Whether the run is a trial of Tune, and can be asked about it."""
     _shards: dict[str, Any]
 
     @abstractmethod
@@ -89,12 +106,18 @@ class TrainingSession(Session):
 
         Raises:
             TypeError: the metrics are no dictionary, or the checkpoint is none.
+            ValueError: the metrics hold tensors or modules of PyTorch.
             FileNotFoundError: the checkpoint's directory does not exist.
         """
         if not isinstance(metrics, dict):
             raise TypeError(
                 f"report() takes a dictionary of metrics, not {type(metrics).__name__}: {metrics!r}. Write "
                 'report({"loss": value}).'
+            )
+        if "torch" in sys.modules and _holds_tensor(metrics):
+            raise ValueError(
+                "Passing objects containing Torch tensors as metrics is not supported: pass numbers (`.item()`, `.tolist()`), or "
+                "save tensors in the files of a checkpoint."
             )
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             raise TypeError(
@@ -139,6 +162,9 @@ class WorkerSession(TrainingSession):
         self.storage = facts.storage
         self.experiment_name = self.trial_name = self.trial_id = facts.storage.name
         self.trial_dir = facts.storage.path
+        self.is_trial = facts.trial is not None
+        if facts.trial is not None:
+            vars(self).update(vars(facts.trial))
         self._shards = facts.shards
         self._checkpoint = facts.checkpoint
         self._validates = facts.validates
@@ -185,10 +211,16 @@ class WorkerSession(TrainingSession):
             raise ValueError("Validation requires a checkpoint: report(metrics, checkpoint=…, validation=…).")
         if validation and not self._validates:
             raise ValueError(
-                "report(validation=…) needs a trainer that knows how to validate: pass it "
+                "`validation_config` was not set on the trainer, but a validation was requested: pass it "
                 "validation_config=ValidationConfig(fn=…)."
             )
+        if checkpoint is not None and delete_local_checkpoint_after_upload:
+            self._check_deletion(checkpoint)
         stays = checkpoint is not None and checkpoint_upload_mode is CheckpointUploadMode.NO_UPLOAD
+        if checkpoint is not None and stays:
+            self._check_inside(
+                checkpoint, "Your `ray.train.report(checkpoint)` is outside the experiment directory"
+            )
         value = ReportValue(
             cloudpickle.dumps(metrics),
             checkpoint is not None,
@@ -212,6 +244,29 @@ class WorkerSession(TrainingSession):
         else:
             with self._one_at_a_time:
                 self._upload(*work, waits=True)
+
+    def _check_inside(self, checkpoint: Checkpoint, what: str) -> None:
+        store, other = self.storage.store, checkpoint._store
+        same = store.is_local and other.is_local
+        normal = os.path.realpath if same else os.path.normpath
+        inside = PurePath(normal(checkpoint.path)).is_relative_to(normal(self.storage.path))
+        if not (inside and (same or store.filesystem == other.filesystem)):
+            raise ValueError(
+                f"{what}: it is at {checkpoint.path!r} on a {other.type_name} file system, and the run is kept at "
+                f"{self.storage.path!r} on a {store.type_name} one. Write it below ray.train.get_context().get_storage()"
+                ".experiment_fs_path, or report files that say where it is."
+            )
+
+    def _check_deletion(self, checkpoint: Checkpoint) -> None:
+        local = self.storage.store.is_local and checkpoint._store.is_local
+        if local and PurePath(os.path.realpath(self.storage.path)).is_relative_to(
+            os.path.realpath(checkpoint.path)
+        ):
+            raise ValueError(
+                f"Ray Train's experiment directory ({self.storage.path}) is contained within the checkpoint path "
+                f"({checkpoint.path}), which delete_local_checkpoint_after_upload=True would remove: write checkpoints to a "
+                "directory of their own."
+            )
 
     def _upload_aside(
         self,
@@ -238,8 +293,12 @@ class WorkerSession(TrainingSession):
         if upload_fn is not None:
             kept = upload_fn(checkpoint, name)
             if not isinstance(kept, Checkpoint):
-                raise TypeError(
-                    f"checkpoint_upload_fn must return the Checkpoint that it has made, not {type(kept).__name__}."
+                raise ValueError(
+                    f"checkpoint_upload_fn must return a `ray.train.Checkpoint`. Actual type is {type(kept)}"
+                )
+            if waits:
+                self._check_inside(
+                    kept, "Your `checkpoint_upload_fn` returned a checkpoint outside the experiment directory"
                 )
         else:
             with checkpoint.as_directory() as directory:
@@ -278,9 +337,18 @@ def present_worker(name: str) -> TrainingSession:
     session = get_session()
     if not isinstance(session, TrainingSession):
         raise RuntimeError(
-            f"`{name}` cannot be used outside of a training function: call it in the function that a trainer runs."
+            f"`{name}` cannot be used outside of a Ray Train training function: call it in the function that a trainer runs."
         )
     return session
+
+
+def _holds_tensor(value: Any) -> bool:
+    torch = sys.modules["torch"]
+    if isinstance(value, (torch.Tensor, torch.nn.Module)):
+        return True
+    if isinstance(value, dict):
+        return any(_holds_tensor(each) for item in value.items() for each in item)
+    return isinstance(value, (list, tuple, set)) and any(map(_holds_tensor, value))
 
 
 def _where() -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ from skate.air.storage import Store, resolve
 
 __all__ = [
     "SNAPSHOT",
+    "Background",
     "RunStorage",
 ]
 
@@ -129,3 +132,38 @@ def _plain(value: Any) -> Any:
         except (ValueError, RuntimeError):  # NumPy and torch say so of what has several elements
             pass
     return repr(value)
+
+
+class Background:
+    """Does what takes its time on the storage: in one thread, in the order in which it was asked for."""
+
+    def __init__(self) -> None:
+        self._thread: ThreadPoolExecutor | None = None
+        self._open: list[Future[None]] = []
+
+    def do(self, function: Callable[..., None], *args: Any) -> Future[None]:
+        """Call a function after all that was asked for before.
+
+        Args:
+            function: The function.
+            *args: Its arguments.
+
+        Returns:
+            What becomes of it.
+        """
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="train-storage")
+        self._open = [each for each in self._open if not each.done() or each.exception() is not None]
+        self._open.append(self._thread.submit(function, *args))
+        return self._open[-1]
+
+    def finish(self) -> None:
+        """Wait until all is done, and raise what the first of it has failed with."""
+        while self._open:
+            self._open.pop(0).result()
+
+    def close(self) -> None:
+        """Wait until all is done, and end the thread."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = None

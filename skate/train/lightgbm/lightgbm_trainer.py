@@ -1,49 +1,84 @@
-"""Runs a training function that calls LightGBM, on several workers."""
+"""A trainer of the first generation whose workers are one group of LightGBM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from skate.train._boosting import BoostingTrainer as _BoostingTrainer
+from skate.train._legacy_boosting import LegacyBoostingTrainer as _LegacyBoostingTrainer
+from skate.train._legacy_boosting import frames_of as _frames_of
+from skate.train._legacy_boosting import model_so_far as _model_so_far
 from skate.train.lightgbm.callback import RayTrainReportCallback as _RayTrainReportCallback
 from skate.train.lightgbm.config import LightGBMConfig
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
-    from skate.train._config import RunConfig, ScalingConfig
+    from skate.air.config import RunConfig, ScalingConfig
     from skate.train._data_config import DataConfig
-    from skate.train.v2.api.validation_config import ValidationConfig
 
-__all__ = [
-    "LightGBMTrainer",
-]
+__all__ = ["LightGBMTrainer"]
 
 
-class LightGBMTrainer(_BoostingTrainer):
-    """A `DataParallelTrainer` whose workers are one group of LightGBM: each trains on its own rows, all get one model.
+def _learn(
+    config: dict[str, Any],
+    label_column: str,
+    rounds: int,
+    names: tuple[str, ...],
+    train_kwargs: dict[str, Any],
+) -> None:
+    """Train on this worker's rows, for as many rounds as the model lacks."""
+    import lightgbm
+
+    from skate.train.lightgbm._frames import normalize_pandas_for_lightgbm
+    from skate.train.lightgbm.config import get_network_params
+
+    model, done = _model_so_far(_RayTrainReportCallback.get_model, lambda found: found.current_iteration())
+    sets = {
+        name: lightgbm.Dataset(
+            normalize_pandas_for_lightgbm(features),
+            label=normalize_pandas_for_lightgbm(labels.to_frame())[label_column],
+        )
+        for name, (features, labels) in _frames_of(names, label_column).items()
+    }
+    lightgbm.train(
+        {"tree_learner": "data_parallel", "pre_partition": True, **config, **get_network_params()},
+        train_set=next(iter(sets.values())),
+        num_boost_round=rounds - done,
+        valid_sets=list(sets.values()),
+        valid_names=list(sets),
+        init_model=model,
+        **train_kwargs,
+    )
+
+
+class LightGBMTrainer(_LegacyBoostingTrainer):
+    """A `DataParallelTrainer` of the first generation whose workers are one group of LightGBM.
 
     Args:
-        train_loop_per_worker: The training function; it makes a `Dataset` of its rows and calls `lightgbm.train`, with
-            `get_network_params()` among the parameters.
+        train_loop_per_worker: The training function. It takes nothing, or `train_loop_config`. None: LightGBM learns
+            `label_column` of the data sets.
         train_loop_config: What it is given.
         lightgbm_config: How the workers find one another.
         scaling_config: How many workers there are, and what each holds.
         run_config: What the run is called, where it is kept, and what happens when it fails.
-        datasets: Data sets by name.
+        datasets: Data sets by name, or functions that make them.
         dataset_config: How they are split.
-        validation_config: How checkpoints are validated beside the training.
-        metadata: No longer accepted: pass it in `train_loop_config`.
-        resume_from_checkpoint: No longer accepted: pass the checkpoint in `train_loop_config`.
-        label_column, params, num_boost_round: No longer accepted.
+        resume_from_checkpoint: What `train.get_checkpoint()` gives at first.
+        metadata: Kept with every checkpoint; `train.get_context().get_metadata()` gives it.
+        label_column, params, num_boost_round: What to learn, and how, where there is no training function.
+        **train_kwargs: Further arguments of `lightgbm.train`, where there is no training function.
 
     Raises:
-        DeprecationWarning: an argument that is no longer accepted was given.
+        DeprecationWarning: the second generation is enabled.
+        ValueError, TypeError: an argument is of the wrong kind, or missing.
     """
+
+    _callback = _RayTrainReportCallback
+    _learn = staticmethod(_learn)
 
     def __init__(
         self,
-        train_loop_per_worker: Callable[[], Any] | Callable[[dict[str, Any]], Any],
+        train_loop_per_worker: Callable[[], Any] | Callable[[dict[str, Any]], Any] | None = None,
         *,
         train_loop_config: dict[str, Any] | None = None,
         lightgbm_config: LightGBMConfig | None = None,
@@ -51,12 +86,12 @@ class LightGBMTrainer(_BoostingTrainer):
         run_config: RunConfig | None = None,
         datasets: dict[str, Any] | None = None,
         dataset_config: DataConfig | None = None,
-        validation_config: ValidationConfig | None = None,
-        metadata: dict[str, Any] | None = None,
         resume_from_checkpoint: Checkpoint | None = None,
+        metadata: dict[str, Any] | None = None,
         label_column: str | None = None,
         params: dict[str, Any] | None = None,
         num_boost_round: int | None = None,
+        **train_kwargs: Any,
     ) -> None:
         super().__init__(
             train_loop_per_worker,
@@ -66,12 +101,12 @@ class LightGBMTrainer(_BoostingTrainer):
             run_config=run_config,
             datasets=datasets,
             dataset_config=dataset_config,
-            validation_config=validation_config,
-            metadata=metadata,
             resume_from_checkpoint=resume_from_checkpoint,
+            metadata=metadata,
             label_column=label_column,
             params=params,
             num_boost_round=num_boost_round,
+            train_kwargs=train_kwargs,
         )
 
     @classmethod
@@ -80,8 +115,5 @@ class LightGBMTrainer(_BoostingTrainer):
 
         Args:
             checkpoint: The checkpoint.
-
-        Returns:
-            A LightGBM booster.
         """
         return _RayTrainReportCallback.get_model(checkpoint)

@@ -1,38 +1,38 @@
-"""Runs a training function of TensorFlow on several workers."""
+"""A trainer of the first generation whose workers are one group of TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from skate.train.data_parallel_trainer import DataParallelTrainer
 from skate.train.tensorflow.config import TensorflowConfig
-from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
-    from skate.train._config import RunConfig, ScalingConfig
+    from skate.air.config import RunConfig, ScalingConfig
     from skate.train._data_config import DataConfig
-    from skate.train.v2.api.validation_config import ValidationConfig
 
-__all__ = [
-    "TensorflowTrainer",
-]
+__all__ = ["TensorflowTrainer"]
 
 
 class TensorflowTrainer(DataParallelTrainer):
-    """A `DataParallelTrainer` whose workers are one cluster of TensorFlow, for `MultiWorkerMirroredStrategy`.
+    """A `DataParallelTrainer` of the first generation whose workers are one group of TensorFlow.
 
     Args:
         train_loop_per_worker: The training function. It takes nothing, or `train_loop_config`.
         train_loop_config: What it is given.
-        tensorflow_config: How the workers find one another.
+        tensorflow_config: How the group is made.
         scaling_config: How many workers there are, and what each holds.
-        dataset_config: How data sets are split.
         run_config: What the run is called, where it is kept, and what happens when it fails.
-        datasets: Data sets by name.
-        validation_config: How checkpoints are validated beside the training.
-        metadata: No longer accepted: pass it in `train_loop_config`.
-        resume_from_checkpoint: No longer accepted: pass the checkpoint in `train_loop_config`.
+        datasets: Data sets by name, or functions that make them.
+        dataset_config: How they are split.
+        metadata: Kept with every checkpoint; `train.get_context().get_metadata()` gives it.
+        resume_from_checkpoint: What `train.get_checkpoint()` gives at first.
+
+    Raises:
+        DeprecationWarning: the second generation is enabled.
+        ValueError, TypeError: an argument is of the wrong kind.
     """
 
     def __init__(
@@ -42,10 +42,9 @@ class TensorflowTrainer(DataParallelTrainer):
         train_loop_config: dict[str, Any] | None = None,
         tensorflow_config: TensorflowConfig | None = None,
         scaling_config: ScalingConfig | None = None,
-        dataset_config: DataConfig | None = None,
         run_config: RunConfig | None = None,
         datasets: dict[str, Any] | None = None,
-        validation_config: ValidationConfig | None = None,
+        dataset_config: DataConfig | None = None,
         metadata: dict[str, Any] | None = None,
         resume_from_checkpoint: Checkpoint | None = None,
     ) -> None:
@@ -57,7 +56,6 @@ class TensorflowTrainer(DataParallelTrainer):
             dataset_config=dataset_config,
             run_config=run_config,
             datasets=datasets,
-            resume_from_checkpoint=resume_from_checkpoint,
             metadata=metadata,
-            validation_config=validation_config,
+            resume_from_checkpoint=resume_from_checkpoint,
         )

@@ -1,38 +1,38 @@
-"""Runs a training loop of PyTorch on several workers."""
+"""A trainer of the first generation whose workers are one group of PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from skate.train.data_parallel_trainer import DataParallelTrainer
 from skate.train.torch.config import TorchConfig
-from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
-    from skate.train._config import RunConfig, ScalingConfig
+    from skate.air.config import RunConfig, ScalingConfig
     from skate.train._data_config import DataConfig
-    from skate.train.v2.api.validation_config import ValidationConfig
 
-__all__ = [
-    "TorchTrainer",
-]
+__all__ = ["TorchTrainer"]
 
 
 class TorchTrainer(DataParallelTrainer):
-    """A `DataParallelTrainer` whose workers are a process group of PyTorch.
+    """A `DataParallelTrainer` of the first generation whose workers are one group of PyTorch.
 
     Args:
         train_loop_per_worker: The training function. It takes nothing, or `train_loop_config`.
         train_loop_config: What it is given.
-        torch_config: How the process group is made.
+        torch_config: How the group is made.
         scaling_config: How many workers there are, and what each holds.
         run_config: What the run is called, where it is kept, and what happens when it fails.
-        datasets: Data sets by name.
+        datasets: Data sets by name, or functions that make them.
         dataset_config: How they are split.
-        validation_config: How checkpoints are validated beside the training.
-        metadata: No longer accepted: pass it in `train_loop_config`.
-        resume_from_checkpoint: No longer accepted: pass the checkpoint in `train_loop_config`.
+        metadata: Kept with every checkpoint; `train.get_context().get_metadata()` gives it.
+        resume_from_checkpoint: What `train.get_checkpoint()` gives at first.
+
+    Raises:
+        DeprecationWarning: the second generation is enabled.
+        ValueError, TypeError: an argument is of the wrong kind.
     """
 
     def __init__(
@@ -45,7 +45,6 @@ class TorchTrainer(DataParallelTrainer):
         run_config: RunConfig | None = None,
         datasets: dict[str, Any] | None = None,
         dataset_config: DataConfig | None = None,
-        validation_config: ValidationConfig | None = None,
         metadata: dict[str, Any] | None = None,
         resume_from_checkpoint: Checkpoint | None = None,
     ) -> None:
@@ -54,10 +53,9 @@ class TorchTrainer(DataParallelTrainer):
             train_loop_config=train_loop_config,
             backend_config=torch_config or TorchConfig(),
             scaling_config=scaling_config,
+            dataset_config=dataset_config,
             run_config=run_config,
             datasets=datasets,
-            dataset_config=dataset_config,
-            resume_from_checkpoint=resume_from_checkpoint,
             metadata=metadata,
-            validation_config=validation_config,
+            resume_from_checkpoint=resume_from_checkpoint,
         )

@@ -9,9 +9,10 @@ from typing import Any
 
 import cloudpickle
 
-from skate.air.config import FailureConfig, RunConfig
+from skate.air.config import CheckpointConfig, FailureConfig, RunConfig
 from skate.air.storage import resolve
 from skate.tune.analysis import ExperimentAnalysis
+from skate.tune.callback import Callback
 from skate.tune.error import TuneError
 from skate.tune.execution.experiment_state import find_newest
 from skate.tune.execution.runner import SearchSettings, run_search
@@ -70,18 +71,26 @@ class TunerInternal:
             self._restore(restore_path, trainable, param_space, storage_filesystem)
             return
         self._tune_config = tune_config or TuneConfig()
-        self._run_config = self._as_run_config(run_config)
+        self._run_config = self._as_run_config(self._chosen(run_config, trainable, param_space))
         self._trainable = self._from_trainer(trainable)
         self._param_space = self._check_space(param_space)
         self._name = self._run_config.name or f"{self._trainable_name()}_{date_str()}"
         self._check_config()
 
     def _from_trainer(self, trainable: Any) -> Any:
-        """A trainer knows how to become a trainable, and brings its own run configuration."""
-        convert = getattr(trainable, "as_trainable", None)
-        if convert is not None and not inspect.isclass(trainable):
-            return convert()
-        return trainable
+        """A trainer knows how to become a trainable."""
+        return trainable.as_trainable() if _is_trainer(trainable) else trainable
+
+    def _chosen(self, run_config: Any, trainable: Any, param_space: Any) -> Any:
+        """A trainer brings its own run configuration, which counts if the Tuner is given none."""
+        if not _is_trainer(trainable):
+            return run_config
+        if isinstance(param_space, dict) and "run_config" in param_space:
+            raise ValueError(
+                "`RunConfig` cannot be tuned as part of the `param_space`! Move the run config to be a parameter of the `Tuner`: "
+                "Tuner(..., run_config=RunConfig(...))"
+            )
+        return trainable.run_config if run_config is None else run_config
 
     def _check_space(self, param_space: Any) -> dict[str, Any]:
         if param_space is not None and hasattr(param_space, "to_dict"):
@@ -106,7 +115,11 @@ class TunerInternal:
             "callbacks",
         )
         if all(hasattr(run_config, name) for name in names):  # Train's, which knows less
-            return RunConfig(**{name: getattr(run_config, name) for name in names})
+            known = {name: getattr(run_config, name) for name in names}
+            known["callbacks"] = [each for each in known["callbacks"] or () if isinstance(each, Callback)]
+            known["checkpoint_config"] = _shared_checkpoints(known["checkpoint_config"])
+            known["failure_config"] = FailureConfig(max_failures=known["failure_config"].max_failures)
+            return RunConfig(**known)
         raise ValueError(f"run_config={run_config!r} is no RunConfig: pass tune.RunConfig(…).")
 
     def _check_config(self) -> None:
@@ -276,6 +289,15 @@ def _check_same_keys(given: dict[str, Any], before: dict[str, Any]) -> None:
             "Invalid `param_space` input to `Tuner.restore()`. To fix this error, pass in the same `param_space` that was used "
             f"to initialize the Tuner; only what can't be kept may be other objects.\nGot: {names[0]}\nExpected: {names[1]}"
         )
+
+
+def _is_trainer(trainable: Any) -> bool:
+    return hasattr(trainable, "as_trainable") and not inspect.isclass(trainable)
+
+
+def _shared_checkpoints(config: Any) -> CheckpointConfig:
+    names = ("num_to_keep", "checkpoint_score_attribute", "checkpoint_score_order")
+    return CheckpointConfig(**{name: getattr(config, name) for name in names})
 
 
 def _pickles(value: Any) -> bool:

@@ -66,10 +66,14 @@ class TrialStorage:
         os.rename(directory, target)
         return Checkpoint(target)
 
-    def _next(self) -> str:
+    def next_name(self) -> str:
+        """Give the next checkpoint a name."""
         self.last_name = f"checkpoint_{self.next_checkpoint:06d}"
         self.next_checkpoint += 1
-        return f"{self.path}/{self.last_name}"
+        return self.last_name
+
+    def _next(self) -> str:
+        return f"{self.path}/{self.next_name()}"
 
     def persist(self, checkpoint: Checkpoint) -> Checkpoint:
         """Copy a checkpoint into the trial's directory.

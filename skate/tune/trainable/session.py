@@ -68,16 +68,29 @@ class TrialSession(Session):
                 f"report(checkpoint=…) takes a Checkpoint, not {type(checkpoint).__name__}: make one with "
                 "Checkpoint.from_directory(path)."
             )
+        kept = checkpoint
+        if checkpoint is not None and self._storage is not None:
+            kept = self._storage.persist(checkpoint)
+            if self.metadata:
+                kept.set_metadata({**self.metadata, **kept.get_metadata()})
+        self.report_kept(metrics, kept)
+
+    def report_kept(self, metrics: dict[str, Any], checkpoint: Checkpoint | None) -> None:
+        """Hand over metrics, and a checkpoint that is where the trial keeps it, under the name that was given last.
+
+        Args:
+            metrics: Values by name.
+            checkpoint: The checkpoint.
+        """
         result = dict(metrics)
         result["timestamp"] = int(time.time())
         result["checkpoint_dir_name"] = None
         if checkpoint is not None:
-            kept = self._storage.persist(checkpoint) if self._storage is not None else checkpoint
-            self._checkpoint = kept
+            self._checkpoint = checkpoint
             if self._storage is not None:
                 result["checkpoint_dir_name"] = self._storage.last_name
             result["should_checkpoint"] = True
-            self.saved = TrainingResult(kept, result)
+            self.saved = TrainingResult(checkpoint, result)
         self._hand_over(result)
 
     def get_checkpoint(self) -> Checkpoint | None:

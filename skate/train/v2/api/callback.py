@@ -16,6 +16,13 @@ __all__ = [
 class RayTrainCallback:
     """The base of all callbacks of a run."""
 
+    def at_end(self, run_context: Any) -> None:
+        """The run has ended, well or not.
+
+        Args:
+            run_context: What is known about the run.
+        """
+
 
 class UserCallback(RayTrainCallback):
     """Called in the process that called `fit`. Pass instances as `RunConfig(callbacks=[…])`."""

@@ -136,4 +136,5 @@ def context_of(session: Session) -> TrainContext:
             session.local_world_size,
             session.node_rank,
         )
-    return DistributedTrainContext() if isinstance(session, TrainingSession) else TrainContext()
+    alone = isinstance(session, TrainingSession) and not session.is_trial
+    return DistributedTrainContext() if alone else TrainContext()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
     from skate.train.v2.api.result import Result
     from skate.train.v2.api.validation_config import ValidationConfig
+    from skate.tune.trainable import Trainable
 
 __all__ = [
     "DataParallelTrainer",
@@ -138,6 +139,26 @@ class DataParallelTrainer:
         )
         result: Result = controller.run()
         return result
+
+    def as_trainable(self) -> type[Trainable]:
+        """This trainer as a class that Tune runs, `Tuner(trainer, param_space={"train_loop_config": {…}})`.
+
+        Each trial is a run whose workers are in the trial's resources. Its reports are the trial's, its checkpoints too, and so
+        `Result`s are those of trials.
+        """
+        from skate.train._run.trainable import trainable_of
+        from skate.train.data_parallel_trainer import DataParallelTrainer as Earlier
+
+        given = {
+            "train_loop_per_worker": self.train_loop_per_worker,
+            "train_loop_config": self.train_loop_config or {},
+            "backend_config": self.backend_config,
+            "scaling_config": self.scaling_config,
+            "dataset_config": self.data_config,
+            "run_config": self.run_config,
+            "datasets": self.datasets,
+        }
+        return trainable_of(Earlier, given, self.scaling_config, name=type(self).__name__)
 
     @classmethod
     def restore(cls, *args: Any, **kwargs: Any) -> NoReturn:

@@ -29,7 +29,7 @@ class WorkerGroupError(TrainingFailedError):
     """
 
     def __init__(self, error_message: str, worker_failures: dict[int, Exception]) -> None:
-        super().__init__(error_message)
+        super().__init__(f"Training failed due to worker errors:\n{error_message}")
         self.error_message = error_message
         self.worker_failures = worker_failures
 
@@ -69,7 +69,7 @@ class PreemptionError(TrainingFailedError):
 
     def __init__(self, preemption_info: PreemptionInfo, drain_timed_out: bool = False) -> None:
         super().__init__(
-            "The run has lost hosts that were taken away "
+            "Training was interrupted by node preemption "
             f"(preempted_ranks={preemption_info.preempted_ranks}, drain_timed_out={drain_timed_out})."
         )
         self.preemption_info = preemption_info

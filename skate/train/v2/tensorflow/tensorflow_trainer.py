@@ -1,7 +1,65 @@
-"""`TensorflowTrainer`, under another module path."""
+"""Runs a training function of TensorFlow on several workers."""
 
 from __future__ import annotations
 
-from skate.train.tensorflow.tensorflow_trainer import TensorflowTrainer
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["TensorflowTrainer"]
+from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+if TYPE_CHECKING:
+    from skate.air._checkpoint import Checkpoint
+    from skate.train._config import RunConfig, ScalingConfig
+    from skate.train._data_config import DataConfig
+    from skate.train.tensorflow.config import TensorflowConfig
+    from skate.train.v2.api.validation_config import ValidationConfig
+
+__all__ = [
+    "TensorflowTrainer",
+]
+
+
+class TensorflowTrainer(DataParallelTrainer):
+    """A `DataParallelTrainer` whose workers are one cluster of TensorFlow, for `MultiWorkerMirroredStrategy`.
+
+    Args:
+        train_loop_per_worker: The training function. It takes nothing, or `train_loop_config`.
+        train_loop_config: What it is given.
+        tensorflow_config: How the workers find one another.
+        scaling_config: How many workers there are, and what each holds.
+        dataset_config: How data sets are split.
+        run_config: What the run is called, where it is kept, and what happens when it fails.
+        datasets: Data sets by name.
+        validation_config: How checkpoints are validated beside the training.
+        metadata: No longer accepted: pass it in `train_loop_config`.
+        resume_from_checkpoint: No longer accepted: pass the checkpoint in `train_loop_config`.
+    """
+
+    def __init__(
+        self,
+        train_loop_per_worker: Callable[[], Any] | Callable[[dict[str, Any]], Any],
+        *,
+        train_loop_config: dict[str, Any] | None = None,
+        tensorflow_config: TensorflowConfig | None = None,
+        scaling_config: ScalingConfig | None = None,
+        dataset_config: DataConfig | None = None,
+        run_config: RunConfig | None = None,
+        datasets: dict[str, Any] | None = None,
+        validation_config: ValidationConfig | None = None,
+        metadata: dict[str, Any] | None = None,
+        resume_from_checkpoint: Checkpoint | None = None,
+    ) -> None:
+        from skate.train.tensorflow.config import TensorflowConfig
+
+        super().__init__(
+            train_loop_per_worker,
+            train_loop_config=train_loop_config,
+            backend_config=tensorflow_config or TensorflowConfig(),
+            scaling_config=scaling_config,
+            dataset_config=dataset_config,
+            run_config=run_config,
+            datasets=datasets,
+            resume_from_checkpoint=resume_from_checkpoint,
+            metadata=metadata,
+            validation_config=validation_config,
+        )
