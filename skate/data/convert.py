@@ -89,7 +89,10 @@ def _from_list(values: list[Any], name: str, pandas: bool = False) -> pa.Array:
     sample = next((item for item in values if item is not None), None)
     if sample is not None and _is_tensor(sample):
         try:
-            return ArrowTensorArray.from_numpy(_as_arrays(values), name)
+            rows = _as_arrays(values)
+            if rows.dtype != object and rows.ndim == 1:
+                return _from_plain_array(rows)  # tensors without dimensions are numbers
+            return ArrowTensorArray.from_numpy(rows, name)
         except (ValueError, TypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return ArrowPythonObjectArray.from_objects(values)
     try:
@@ -445,6 +448,8 @@ def _common(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     if is_tensor_type(left) and is_tensor_type(right):
         from skate.data.extensions.tensor import ArrowVariableShapedTensorType
 
+        if len(left.shape) != len(right.shape):
+            return ArrowPythonObjectType()
         scalar = _common(_scalar(left), _scalar(right))
         return ArrowVariableShapedTensorType(scalar, len(left.shape))
     try:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from skate.data import convert
+from skate.data.block import BatchFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,15 +151,17 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         self._require_fitted(
             "`fit` must be called before `transform`, or simply use fit_transform() to run both steps"
         )
-        self._require_transform()
-        return ds.map_batches(
-            _Apply(self),
-            batch_format="numpy" if self._is_for_numpy else "pyarrow",
-            batch_size=batch_size,
-            num_cpus=num_cpus,
-            memory=memory,
-            concurrency=concurrency,
-        )
+        kind = self._determine_transform_to_use()
+        given = {
+            "batch_size": batch_size,
+            "num_cpus": num_cpus,
+            "memory": memory,
+            "concurrency": concurrency,
+        }
+        options: dict[str, Any] = {"batch_size": None, **self._get_transform_config()}
+        options.update({name: value for name, value in given.items() if value is not None})
+        batch_format = "numpy" if kind is BatchFormat.NUMPY else "pyarrow"
+        return ds.map_batches(_Apply(self, kind), batch_format=batch_format, **options)
 
     def transform_batch(self, data: Any) -> Any:
         """Apply it to a batch, as when a model is served.
@@ -177,18 +180,21 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         self._require_fitted("`fit` must be called before `transform_batch`.")
         import pandas
 
-        self._require_transform()
+        kind = self._determine_transform_to_use()
         if not convert.is_batch(data) and not isinstance(data, np.ndarray):
             raise ValueError(
                 "`transform_batch` is currently only implemented for Pandas DataFrames, pyarrow Tables, NumPy ndarray and "
                 f"dictionary of ndarray. Got {type(data)}."
             )
-        if isinstance(data, pandas.DataFrame) and not self._is_for_numpy:
+        if isinstance(data, pandas.DataFrame) and kind is BatchFormat.PANDAS:
             return self._transform_pandas(data.copy(deep=False))
         if isinstance(data, np.ndarray):
             data = {"data": data}
         table = convert.table_from_batch(data)
-        if self._is_for_numpy:
+        if kind is BatchFormat.ARROW:
+            made = self._transform_arrow(table)
+            return _plain_frame(made) if isinstance(data, pandas.DataFrame) else made
+        if kind is BatchFormat.NUMPY:
             arrays = self._transform_numpy(convert.table_to_batch(table, "numpy", copy=True))
             return arrays if isinstance(data, dict) else convert.table_from_batch(arrays)
         frame = self._transform_pandas(_plain_frame(table))
@@ -198,13 +204,19 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         if self.fit_status() in (Preprocessor.FitStatus.NOT_FITTED, Preprocessor.FitStatus.PARTIALLY_FITTED):
             raise PreprocessorNotFittedException(message)
 
-    def _require_transform(self) -> None:
-        kind = type(self)
-        if kind._transform_pandas is Preprocessor._transform_pandas and not self._is_for_numpy:
+    def _determine_transform_to_use(self) -> BatchFormat:
+        """The format of batches that there is a transform for; of several, the preferred one."""
+        kinds = [kind for kind, name in _TRANSFORMS.items() if name in _overridden(type(self))]
+        if not kinds:
             raise NotImplementedError(
-                "None of `_transform_numpy` or `_transform_pandas` are implemented. At least one of these transform functions must be "
-                "implemented for Preprocessor transforms."
+                "None of `_transform_numpy`, `_transform_pandas` or `_transform_arrow` are implemented. At least one of these "
+                "transform functions must be implemented for Preprocessor transforms."
             )
+        return kinds[0] if len(kinds) == 1 else BatchFormat(self.preferred_batch_format())
+
+    def _get_transform_config(self) -> dict[str, Any]:
+        """Arguments of `map_batches` for applying it to a dataset."""
+        return {}
 
     def _fit(self, ds: Dataset) -> Preprocessor:
         """Learn from a dataset: set `stats_`."""
@@ -215,16 +227,12 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         raise NotImplementedError
 
     def _transform_numpy(self, data: Any) -> Any:
-        """Apply it to a dict of arrays: for subclasses that have no `_transform_pandas`."""
+        """Apply it to a dict of arrays."""
         raise NotImplementedError
 
-    @property
-    def _is_for_numpy(self) -> bool:
-        kind = type(self)
-        return (
-            kind._transform_pandas is Preprocessor._transform_pandas
-            and kind._transform_numpy is not Preprocessor._transform_numpy
-        )
+    def _transform_arrow(self, table: pa.Table) -> pa.Table:
+        """Apply it to an Arrow table."""
+        raise NotImplementedError
 
     def get_input_columns(self) -> list[str]:
         """The columns that it reads."""
@@ -235,9 +243,9 @@ class Preprocessor(abc.ABC):  # noqa: B024 - a subclass has a transform for pand
         return list(getattr(self, "output_columns", None) or self.get_input_columns())
 
     @classmethod
-    def preferred_batch_format(cls) -> str:
-        """The format in which batches reach it."""
-        return "pandas"
+    def preferred_batch_format(cls) -> BatchFormat:
+        """The format in which batches reach it, if it has a transform for several."""
+        return BatchFormat.PANDAS
 
     def serialize(self) -> Any:
         """Itself as text, to be kept with a model; those that come with Skate give bytes."""
@@ -314,6 +322,18 @@ class SerializablePreprocessorBase(Preprocessor):
         cls._version = version
 
 
+_TRANSFORMS = {
+    BatchFormat.PANDAS: "_transform_pandas",
+    BatchFormat.NUMPY: "_transform_numpy",
+    BatchFormat.ARROW: "_transform_arrow",
+}
+
+
+def _overridden(kind: type[Preprocessor]) -> set[str]:
+    """Which of the transforms a subclass has."""
+    return {n for n in _TRANSFORMS.values() if getattr(kind, n) is not getattr(Preprocessor, n)}
+
+
 def _shown(value: Any) -> str:
     return value.__name__ if callable(value) and not isinstance(value, type) else repr(value)
 
@@ -329,13 +349,15 @@ def _plain_frame(table: Any) -> Any:
 class _Apply:
     """What `transform` gives to `map_batches`."""
 
-    def __init__(self, preprocessor: Preprocessor) -> None:
-        self._preprocessor = preprocessor
+    def __init__(self, preprocessor: Preprocessor, kind: BatchFormat) -> None:
+        self._preprocessor, self._kind = preprocessor, kind
         self.__name__ = type(preprocessor).__name__
 
     def __call__(self, batch: Any) -> Any:
-        if isinstance(batch, dict):
+        if self._kind is BatchFormat.NUMPY:
             return self._preprocessor._transform_numpy(batch)
+        if self._kind is BatchFormat.ARROW:
+            return self._preprocessor._transform_arrow(batch)
         return self._preprocessor._transform_pandas(_plain_frame(batch))
 
 

@@ -10,6 +10,7 @@ import pytest
 import skate.data
 from skate.data import preprocessors as pp
 from skate.data.aggregate import Mean
+from skate.data.block import BatchFormat
 from skate.data.preprocessor import Preprocessor, PreprocessorNotFittedException
 from skate.data.preprocessors import serialization_handlers as handlers
 
@@ -51,6 +52,7 @@ def applied(preprocessor: Preprocessor, column: str) -> list[Any]:
         (pp.MultiHotEncoder(["l"]), "l", [[1, 1], [0, 1], [0, 0]]),
         (pp.LabelEncoder("c"), "c", [0, 1, 0]),
         (pp.Categorizer(["c"]), "c", ["x", "y", "x"]),
+        (pp.Concatenator(["a", "a"]), "concat_out", [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]),
         (pp.Concatenator(["a", "b"]), "concat_out", [[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]),
         (pp.UniformKBinsDiscretizer(["a"], bins=2), "a", [0, 0, 1]),
         (pp.CustomKBinsDiscretizer(["a"], bins=[0, 1.5, 4]), "a", [0, 1, 1]),
@@ -130,7 +132,6 @@ def test_labels_come_back() -> None:
         (lambda: pp.SimpleImputer(["a"], strategy="constant"), "fill_value"),
         (lambda: pp.Normalizer(["a"], norm="l7"), "not supported"),
         (lambda: pp.PowerTransformer(["a"], 1, method="other"), "not supported"),
-        (lambda: pp.Concatenator(["a", "a"]), "named twice"),
     ],
 )
 def test_wrong_arguments_are_told(make: Any, words: str) -> None:
@@ -270,3 +271,34 @@ def test_handlers_write_what_they_read() -> None:
     for wrong in (b"zzz", "text"):
         with pytest.raises(ValueError, match="CloudPickle"):
             binary.deserialize(wrong)  # type: ignore[arg-type]
+
+
+class InArrow(Preprocessor):
+    _is_fittable = False
+
+    def _transform_arrow(self, table: pa.Table) -> pa.Table:
+        return table.select(["a"])
+
+    def _get_transform_config(self) -> dict[str, Any]:
+        return {"batch_size": 1}
+
+
+class InBoth(InArrow):
+    def _transform_numpy(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {"a": data["a"] * 2}
+
+    @classmethod
+    def preferred_batch_format(cls) -> BatchFormat:
+        return BatchFormat.NUMPY
+
+
+def test_a_preprocessor_may_work_on_arrow_tables_or_on_what_it_prefers() -> None:
+    assert applied(InArrow(), "a") == [1.0, 2.0, 3.0] and applied(InBoth(), "a") == [2.0, 4.0, 6.0]
+    assert isinstance(InArrow().transform_batch(pa.Table.from_pandas(FRAME)), pa.Table)
+    assert list(InArrow().transform_batch(FRAME).columns) == ["a"]
+    assert InBoth().transform_batch({"a": np.array([1.0])}) == {"a": [2.0]}
+
+
+def test_rows_of_zeros_have_no_direction() -> None:
+    zeros = skate.data.from_pandas(pd.DataFrame({"z": [0.0, 2.0]}))
+    assert pp.Normalizer(["z"]).transform(zeros).take_all() == [{"z": None}, {"z": 1.0}]

@@ -174,7 +174,7 @@ def _grid(array: ZarrArray, tile: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _check_overlap(overlap: int, aligned: bool) -> None:
-    if not isinstance(overlap, int) or isinstance(overlap, bool) or overlap < 0:
+    if not isinstance(overlap, int) or overlap < 0:
         raise ValueError(f"overlap must be a non-negative integer, got {overlap!r}")
     if overlap and not aligned:
         raise ValueError(

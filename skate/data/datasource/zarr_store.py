@@ -93,7 +93,8 @@ def _fill_value(value: Any, dtype: np.dtype[Any]) -> Any:
     if value is None:
         return np.zeros((), dtype)[()] if dtype.kind != "O" else None
     if dtype.kind in "SV":
-        return np.frombuffer(base64.standard_b64decode(value), dtype)[0]
+        data = base64.standard_b64decode(value)
+        return np.frombuffer(data.ljust(dtype.itemsize, b"\0"), dtype)[0]
     if dtype.kind == "f":
         return float(value)  # NaN and the infinities are text
     if dtype.kind == "c":
@@ -138,7 +139,7 @@ class ZarrStore:
         Raises:
             ValueError: the store has no list, and neither argument helps; or there is no such array.
         """
-        wanted = None if paths is None else [path.strip("/") for path in paths]
+        wanted = [path.strip("/") for path in paths or ()] or None
         alone = self._json(".zarray")
         if alone is not None:
             if wanted not in (None, [""]):
@@ -159,9 +160,13 @@ class ZarrStore:
         if wanted is not None:
             return {path: self._array(path) for path in wanted}
         if not scan:
+            if self._json(".zgroup") is None:
+                raise ValueError(
+                    f"nothing found at path {self.root!r}: there is no Zarr store of version 2. One of version 3 can't be read."
+                )
             raise ValueError(
                 f"No array_paths were provided and the Zarr store at {self.root!r} does not contain .zmetadata. Pass "
-                "array_paths=[...] or set allow_full_metadata_scan=True; a Zarr store of version 3 can't be read."
+                "array_paths=[...] or set allow_full_metadata_scan=True."
             )
         return {path: self._array(path) for path in self._scan()}
 

@@ -21,9 +21,6 @@ class Concatenator(SerializablePreprocessorBase):
         dtype: The type of their elements; default: one that holds all.
         raise_if_missing: Whether a column that is not there is an error.
         flatten: Whether columns of vectors are joined, item by item.
-
-    Raises:
-        ValueError: a column is named twice.
     """
 
     output_column_name: str
@@ -42,8 +39,6 @@ class Concatenator(SerializablePreprocessorBase):
         raise_if_missing: bool = False,
         flatten: bool = False,
     ) -> None:
-        if len(set(columns)) != len(columns):
-            raise ValueError(f"columns={columns}: a column is named twice.")
         self.output_column_name = output_column_name
         self.columns = columns
         self.dtype = dtype
@@ -59,6 +54,10 @@ class Concatenator(SerializablePreprocessorBase):
         }
         names = ["output_column_name", "columns", "dtype", "raise_if_missing", "flatten"]
         return [name for name in names if name not in plain or getattr(self, name) != plain[name]]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)}" for name in self._shown_fields())
+        return f"Concatenator({shown})"
 
     def get_output_columns(self) -> list[str]:
         """The column of vectors."""
@@ -83,7 +82,7 @@ class Concatenator(SerializablePreprocessorBase):
             )
         if self.dtype is not None:
             matrix = matrix.astype(self.dtype)
-        df = df.drop(columns=present)
+        df = df.drop(columns=list(dict.fromkeys(present)))
         df[self.output_column_name] = list(matrix)
         return df
 

@@ -48,7 +48,8 @@ class Normalizer(SerializablePreprocessorBase):
     def _transform_pandas(self, df: pandas.DataFrame) -> pandas.DataFrame:
         values = df[self.columns].to_numpy(dtype=float)
         lengths = _NORMS[self.norm](values)
-        scaled = values / np.where(lengths == 0, 1, lengths)[:, None]
+        with np.errstate(invalid="ignore", divide="ignore"):  # a row of zeros has no direction: NaN
+            scaled = values / lengths[:, None]
         for place, out in enumerate(self.output_columns):
             df[out] = scaled[:, place]
         return df

@@ -131,6 +131,13 @@ def test_chunks_that_are_missing_are_filled_and_others_read_as_they_were_written
     assert np.isnan(found["a", (1, 0)]).all()
     np.testing.assert_array_equal(np.hstack([found["f", (0, 0)], found["f", (0, 1)]]), values)
     assert found["s", ()] == 7
+    assert skate.data.read_zarr(str(tmp_path), allow_full_metadata_scan=True).unique("array") == [
+        "a",
+        "f",
+        "s",
+    ]
+    with pytest.raises(ValueError, match="nothing found at path .*none"):
+        skate.data.read_zarr(f"{tmp_path}/none")
 
 
 @pytest.mark.parametrize(
