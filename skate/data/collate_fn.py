@@ -101,13 +101,11 @@ def torch_finisher(
             return {k: v.pin_memory() for k, v in tensors.items()} if pin_memory else tensors
 
         return "numpy", finish
-    kinds = ((ArrowBatchCollateFn, "pyarrow"), (PandasBatchCollateFn, "pandas"))
-    kind = next((name for base, name in kinds if isinstance(collate_fn, base)), "numpy")
 
     def collate(batch: Any) -> Any:
         return _moved(collate_fn(batch), where)
 
-    return kind, collate
+    return _format_of(collate_fn), collate
 
 
 def _own_device() -> Any:
@@ -157,36 +155,58 @@ def tf_finisher(dtypes: Any) -> Callable[[Any], Any]:
         for name, values in batch.items():
             kind = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
             ragged = values.dtype == object and len(values) and isinstance(values[0], np.ndarray)
-            out[name] = tf.ragged.stack(list(values)) if ragged else tf.convert_to_tensor(values, dtype=kind)
+            out[name] = _ragged(tf, values) if ragged else tf.convert_to_tensor(values, dtype=kind)
         return out
 
     return finish
 
 
-def jax_finisher(dtypes: Any, paddings: Any) -> Callable[[Any], Any]:
-    """What makes JAX arrays of a batch."""
+def _ragged(tf: Any, rows: np.ndarray[Any, Any]) -> Any:
+    stacked = tf.ragged.stack(list(rows))
+    if isinstance(stacked, tf.RaggedTensor):
+        return stacked.with_row_splits_dtype(tf.int64)
+    return tf.RaggedTensor.from_tensor(stacked, ragged_rank=rows[0].ndim)  # of one row
+
+
+def jax_finisher(
+    dtypes: Any, paddings: Any, collate_fn: Any, batch_size: int
+) -> tuple[str, Callable[[Any], Any]]:
+    """The format of batches, and what makes of one what `iter_jax_batches` gives."""
     jnp = require_module("jax.numpy", "jax")
 
-    def finish(batch: dict[str, Any]) -> Any:
-        out = {}
-        for name, values in batch.items():
-            kind = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
-            fill = paddings.get(name) if isinstance(paddings, dict) else paddings
-            out[name] = jnp.asarray(values if fill is None else _padded(values, fill), dtype=kind)
-        return out
+    def array(values: np.ndarray[Any, Any], kind: Any, fill: Any) -> Any:
+        if values.dtype.kind in "OUSM":
+            raise TypeError(
+                f"Dtype {values.dtype} is not a valid JAX array type: leave the column out with drop_columns, make numbers of "
+                "it, or pass collate_fn."
+            )
+        missing = batch_size - len(values)
+        if fill is not None and missing > 0:
+            values = np.concatenate([values, np.full((missing, *values.shape[1:]), fill, values.dtype)])
+        return jnp.asarray(values, dtype=kind)
 
-    return finish
+    def finish(batch: Any) -> Any:
+        if collate_fn is not None:
+            batch = collate_fn(batch)
+        if not isinstance(batch, dict):
+            return array(np.asarray(batch), dtypes, paddings)
+        return {
+            name: array(np.asarray(values), _of_column(dtypes, name), _of_column(paddings, name))
+            for name, values in batch.items()
+        }
+
+    return _format_of(collate_fn), finish
 
 
-def _padded(values: np.ndarray[Any, Any], fill: Any) -> np.ndarray[Any, Any]:
-    if values.dtype != object:
-        return values
-    rows = [np.asarray(row) for row in values]
-    longest = max((len(row) for row in rows), default=0)
-    out = np.full((len(rows), longest), fill, dtype=np.result_type(*rows) if rows else float)
-    for index, row in enumerate(rows):
-        out[index, : len(row)] = row
-    return out
+def _of_column(given: Any, name: str) -> Any:
+    """What holds for a column, of what was given for all or by name."""
+    return given.get(name) if isinstance(given, dict) else given
+
+
+def _format_of(collate_fn: Any) -> str:
+    """The format of batches that a collate function takes."""
+    kinds = ((ArrowBatchCollateFn, "pyarrow"), (PandasBatchCollateFn, "pandas"))
+    return next((name for base, name in kinds if isinstance(collate_fn, base)), "numpy")
 
 
 __all__ = [

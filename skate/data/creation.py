@@ -339,7 +339,10 @@ def from_spark(
         parallelism: The old name of `override_num_blocks`.
         override_num_blocks: How many blocks to make.
     """
-    return from_pandas(df.toPandas(), override_num_blocks or parallelism)
+    asked = override_num_blocks or parallelism
+    if hasattr(df, "toArrow"):  # from PySpark 4 on: lists stay lists
+        return from_arrow(convert.normalise(df.toArrow()), override_num_blocks=asked)
+    return from_pandas(df.toPandas(), asked)
 
 
 def from_torch(dataset: Any, local_read: bool = False) -> Dataset:

@@ -259,23 +259,23 @@ class DataIterator(abc.ABC):
             prefetch_batches: Batches that are made ready beforehand.
             batch_size: Rows of a batch.
             dtypes: The type of all arrays, or one for each column.
-            collate_fn: Makes what is yielded of a batch, in place of arrays.
+            collate_fn: Makes arrays of a batch, or a dict of them, which become JAX's.
             drop_last: Whether to leave out a last batch that is smaller.
             local_shuffle_buffer_size: Rows from which the next is drawn at random.
             local_shuffle_seed: Makes that the same each time.
             synchronize_batches: Accepted for Ray's programs.
-            paddings: A value, or one for each column, that fills up rows of different lengths.
+            paddings: A value, or one for each column, with which a last batch that is smaller is filled up.
 
         Raises:
             ImportError: JAX is missing.
         """
         from skate.data.collate_fn import jax_finisher
 
-        finish = collate_fn or jax_finisher(dtypes, paddings)
+        kind, finish = jax_finisher(dtypes, paddings, collate_fn, batch_size)
         return self._iter(
             prefetch_batches,
             batch_size,
-            "numpy",
+            kind,
             drop_last,
             local_shuffle_buffer_size,
             local_shuffle_seed,

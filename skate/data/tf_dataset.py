@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from skate.data.extensions.tensor import is_tensor_type
+from skate.data.extensions.tensor import ArrowVariableShapedTensorType, is_tensor_type
 from skate.data.interop import require_module
 
 if TYPE_CHECKING:
@@ -62,10 +62,21 @@ def to_tf(
     for group in groups:
         for name in [group] if isinstance(group, str) else group:
             if name not in schema.names:
-                raise ValueError(f"to_tf: no column {name!r}; the dataset has columns: {schema.names}.")
+                raise ValueError(
+                    f"You specified '{name}' in `feature_columns`, `label_columns`, or `additional_columns`, but there's no "
+                    f"column named '{name}' in the dataset. Valid column names are: {schema.names}."
+                )
+
+    # Columns whose rows differ in shape, with their numbers of dimensions.
+    ragged = {field.name: _ragged_dimensions(field.type) for field in schema}
+    ragged = {name: dimensions for name, dimensions in ragged.items() if dimensions}
 
     def spec(name: str) -> Any:
         kind = schema.field(name).type
+        if name in ragged:
+            item = kind.scalar_type if is_tensor_type(kind) else kind.value_type
+            sizes = (None,) * (1 + ragged[name])
+            return tf.RaggedTensorSpec(sizes, tf.as_dtype(item.to_pandas_dtype()), ragged[name])
         if is_tensor_type(kind):
             return tf.TensorSpec((None, *kind.shape), tf.as_dtype(kind.scalar_type.to_pandas_dtype()), name)
         if pa.types.is_string(kind):
@@ -75,8 +86,18 @@ def to_tf(
     def specs(group: Any) -> Any:
         return spec(group) if isinstance(group, str) else {name: spec(name) for name in group}
 
+    def tensor(batch: dict[str, Any], name: str) -> Any:
+        found = batch[name]
+        if name in ragged and not isinstance(found, tf.RaggedTensor):
+            return tf.RaggedTensor.from_tensor(
+                found, ragged_rank=ragged[name]
+            )  # rows that happen to have one shape
+        return found
+
     def part(batch: dict[str, Any], group: Any) -> Any:
-        return batch[group] if isinstance(group, str) else {name: batch[name] for name in group}
+        if isinstance(group, str):
+            return tensor(batch, group)
+        return {name: tensor(batch, name) for name in group}
 
     def items() -> Iterator[Any]:
         batches = iterator.iter_tf_batches(
@@ -91,6 +112,13 @@ def to_tf(
 
     signature = tuple(own if own is not None else specs(g) for own, g in zip(given, groups, strict=False))
     return tf.data.Dataset.from_generator(items, output_signature=signature)
+
+
+def _ragged_dimensions(kind: pa.DataType) -> int:
+    """The number of dimensions of rows that may differ in shape; 0 if they do not."""
+    if isinstance(kind, ArrowVariableShapedTensorType):
+        return kind.ndim
+    return int(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 __all__ = ["to_tf"]

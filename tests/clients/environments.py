@@ -71,6 +71,10 @@ CLIENTS |= {
     "deepspeed": Client(("torch==2.13.0", "deepspeed", "setuptools", *_DATA)),
     "tensorflow": Client(("tensorflow-cpu==2.21.0", *_DATA)),
     "jax": Client(("jax==0.10.2", *_DATA)),
+    "conversions": Client(
+        ("daft==0.7.26", "jax==0.10.2", "pyspark==4.3.0", "tensorflow-cpu==2.21.0", *_DATA), ()
+    ),
+    "zarr": Client((*_DATA, "zarr==2.18.7", "numcodecs<0.16")),
 }
 _TESTS_NEED = ("hypothesis", "numpy", "optuna", "pandas", "psutil", "pyarrow", "pytest", "pytest-timeout")
 SEARCHERS = {
