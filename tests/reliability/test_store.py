@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,33 @@ def test_objects_held_in_turn_by_many_tasks_are_right(small_store: Path) -> None
     while len(refs) > 1:
         refs = [both.remote(refs[at], refs[at + 1]) for at in range(0, len(refs), 2)]
     assert (skate.get(refs[0], timeout=50) == sum(range(32))).all()
+
+
+def test_refs_that_many_threads_read_at_once_are_counted_right(small_store: Path) -> None:
+    def free() -> float:
+        return skate.available_resources().get("object_store_memory", 0.0)
+
+    @skate.remote
+    def make() -> list[Any]:
+        return [skate.put(_block(number, _MB)) for number in range(40)]
+
+    @skate.remote
+    def total(refs: list[Any]) -> int:
+        return sum(int(value[0]) for value in skate.get(refs))
+
+    def read(holder: Any, turn: int) -> bool:
+        refs = skate.get(holder)
+        same = skate.get(holder)
+        return refs == same and bool(skate.get(refs[turn % 40])[-1] == turn % 40)
+
+    whole = free()
+    holder = make.remote()
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(read, [holder] * 400, range(400)))
+    assert skate.get(total.remote(skate.get(holder)), timeout=30) == sum(range(40))
+    assert free() < whole
+    del holder
+    wait_until(lambda: free() == whole, what="the objects to be released")
 
 
 @pytest.fixture

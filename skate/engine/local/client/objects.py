@@ -77,7 +77,6 @@ class Objects:
         self._read_now: dict[int, memoryview] = {}
         """In a worker: the stored arguments of the task before, and of the one that runs."""
         # Looked up once: `restore` runs for each of the thousands of refs that an object may hold.
-        self._mutex = engine.loop.mutex
         self._lost_sight = self.lost_sight
 
     # -- making ----------------------------------------
@@ -223,18 +222,33 @@ class Objects:
     # -- coming in ----------------------------------------
 
     def restore(self, key: int) -> ObjectRef[Any]:
-        """The ref for a key that was unpickled here."""
-        known = self.known
-        with self._mutex:
-            found = known.get(key)
-            if found is not None:
-                ref = found()
-                if ref is not None:
-                    return ref
-            ref = ObjectRef(key)
-            ref._kind = REMOTE
-            known[key] = sent = Sent(ref, self._lost_sight)
-            sent.key = key
+        """The ref for a key that was unpickled here.
+
+        It takes no lock: an entry is only added where there is none, and nobody but who holds the mutex replaces or deletes one.
+        """
+        found = self.known.get(key)
+        if found is not None:
+            ref = found()
+            if ref is not None:
+                return ref
+        ref = ObjectRef(key)
+        ref._kind = REMOTE
+        sent = Sent(ref, self._lost_sight)
+        sent.key = key
+        if self.known.setdefault(key, sent) is not sent:
+            return self._restore_again(ref, sent)
+        self.came.append(sent)
+        return ref
+
+    def _restore_again(self, ref: ObjectRef[Any], sent: Sent) -> ObjectRef[Any]:
+        """`restore` for a key whose earlier ref is gone, or that another thread has just unpickled."""
+        with self.engine.loop.mutex:
+            found = self.known.get(sent.key)
+            other = None if found is None else found()
+            if other is not None:
+                sent.key = ~sent.key  # nobody was told of this one
+                return other
+            self.known[sent.key] = sent
             self.came.append(sent)
             return ref
 
@@ -283,7 +297,7 @@ class Objects:
 
     def borrowed(self) -> bool:
         """Whether refs of others are held here that the node has not been told of."""
-        with self._mutex:
+        with self.engine.loop.mutex:
             self.count()
             return any(change > 0 for change in self.changes.values())
 
