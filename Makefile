@@ -1,6 +1,7 @@
 # The same commands for people and for CI. Each sets up what it needs in .venv first.
 #
-#   make demo    run the flights study with Skate, next to serial Python, and a data pipeline over them, next to DuckDB
+#   make demo    run the flights study with Skate, next to serial Python, a data pipeline over them, next to DuckDB,
+#                and the whole way from the flights to a service: prepared, tuned, trained, served, asked
 #   make test    check, then run the tests
 #   make clients run published libraries that were written for Ray on Skate, each in an environment of its own
 #   make heavy-clients   the same for libraries that need large packages, or much time
@@ -34,6 +35,7 @@ CODE := $(wildcard skate tests benchmarks examples)
 demo: $(DEMO)
 	$(PY) examples/flights.py
 	$(PY) examples/flights_data.py
+	$(PY) examples/delays.py
 
 test: check
 	$(PY) -m pytest

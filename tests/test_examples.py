@@ -62,6 +62,18 @@ def test_a_served_delay_model_answers_in_batches() -> None:
     assert re.search(r"in batches +\d+ a second, \d+\.\d in a batch", finished.stdout)
 
 
+@pytest.mark.timeout(240)
+def test_flights_become_a_service() -> None:
+    arguments = ("--rows", "4000", "--trials", "2", "--rounds", "10", "--questions", "64")
+    finished = run_python(_EXAMPLES / "delays.py", *arguments, timeout=220)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    table = finished.stdout[finished.stdout.index("\n\n") :]
+    for stage in ("prepare", "tune", "train", "serve", "ask", "in all"):
+        assert re.search(rf"^{stage} +\d+\.\d s", table, re.MULTILINE), table
+    assert "64 questions of 16 clients" in table
+    assert "Every answer is the model's own." in table
+
+
 @pytest.mark.timeout(150)
 def test_the_data_pipeline_agrees_with_duckdb() -> None:
     finished = run_python(_EXAMPLES / "flights_data.py", "--rows", "20000", timeout=120)
@@ -72,6 +84,7 @@ def test_the_data_pipeline_agrees_with_duckdb() -> None:
 
 def test_every_example_is_tested_here() -> None:
     assert sorted(path.name for path in _EXAMPLES.glob("*.py")) == [
+        "delays.py",
         "flights.py",
         "flights_data.py",
         "serve_delays.py",
