@@ -29,6 +29,12 @@ from skate.serve._private.common import (
     RequestProtocol,
 )
 from skate.serve._private.constants import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, SERVE_DEFAULT_APP_NAME
+from skate.serve._private.task_models import (
+    CeleryAdapterConfig,
+    TaskProcessorAdapter,
+    TaskProcessorConfig,
+    TaskResult,
+)
 from skate.serve._private.utils import DEFAULT
 from skate.serve.config import (
     AutoscalingConfig,
@@ -47,6 +53,7 @@ __all__ = [
     "ApplicationStatusOverview",
     "AutoscalingMetricsHealth",
     "AutoscalingStatus",
+    "CeleryAdapterConfig",
     "DEFAULT_GRPC_PORT",
     "DEFAULT_HTTP_PORT",
     "DeploymentAutoscalingDetail",
@@ -73,6 +80,9 @@ __all__ = [
     "ServeStatus",
     "Target",
     "TargetGroup",
+    "TaskProcessorAdapter",
+    "TaskProcessorConfig",
+    "TaskResult",
     "TracingConfig",
     "gRPCOptionsSchema",
 ]
