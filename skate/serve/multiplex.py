@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
@@ -33,10 +33,17 @@ class ModelCache:
     Args:
         load: Loads a model by its id.
         limit: How many are kept; -1: any number.
+        unload: Lets go of a model; default: its own destructor does, if that is a coroutine function.
     """
 
-    def __init__(self, load: Callable[[str], Any], limit: int) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], Awaitable[Any]],
+        limit: int,
+        unload: Callable[[Any], Awaitable[None]] | None = None,
+    ) -> None:
         self._load = load
+        self._unload = _destroy if unload is None else unload
         self._limit = limit
         self.models: OrderedDict[str, Any] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Any]] = {}
@@ -64,13 +71,13 @@ class ModelCache:
     async def _drop_oldest(self) -> None:
         _id, model = self.models.popitem(last=False)
         _tell()
-        await _destroy(model)
+        await self._unload(model)
 
     async def clear(self) -> None:
         """Let go of every model."""
         while self.models:
             _id, model = self.models.popitem(last=False)
-            await _destroy(model)
+            await self._unload(model)
 
 
 async def _destroy(model: Any) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import struct
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,15 @@ import pytest
 
 import skate
 from skate import serve
-from skate.serve.llm import LLMConfig, ModelLoadingConfig, build_llm_deployment, build_openai_app
+from skate.serve.llm import (
+    LLMConfig,
+    ModelLoadingConfig,
+    build_dp_deployment,
+    build_dp_openai_app,
+    build_llm_deployment,
+    build_openai_app,
+    build_pd_openai_app,
+)
 from skate.serve.llm.openai_api_models import CompletionRequest
 from tests.leaks import guard
 from tests.serve.conftest import address
@@ -171,12 +181,88 @@ def test_a_model_without_http_and_requests_that_begin_alike(client: Any, models:
     assert len(set(seen)) == 1
 
 
+def ask(base: str, model: str, **more: Any) -> str:
+    given = {"prompt": "abc", "max_tokens": 12, "temperature": 0, **more}
+    with openai.OpenAI(base_url=base, api_key="none", max_retries=0) as one:
+        text: str = one.completions.create(model=model, **given).choices[0].text
+    return text
+
+
+def test_a_prompt_is_read_by_one_replica_and_gone_on_with_by_another(client: Any, models: Path) -> None:
+    causal = config(models, "causal", engine_kwargs={"kv_transfer_config": {}})
+    app = build_pd_openai_app({"prefill_config": causal, "decode_config": causal})
+    serve.run(app, name="pd", route_prefix="/pd")
+    base = f"{address()}/pd/v1"
+    for more in ({}, {"temperature": 1, "seed": 3}, {"max_tokens": 1}):
+        assert ask(base, "my/causal", **more) == ask(f"{address()}/v1", "my/causal", **more)
+    with pytest.raises(openai.BadRequestError, match="context is 64 tokens"):
+        ask(base, "my/causal", prompt="x" * 100)
+    names = serve.status().applications["pd"].deployments
+    assert set(names) == {"Prefill:my--causal", "Decode:my--causal", "OpenAiIngress"}
+    serve.delete("pd")
+
+
+def test_replicas_of_a_group_start_together(client: Any, models: Path) -> None:
+    causal = config(models, "causal", engine_kwargs={"data_parallel_size": 2})
+    serve.run(build_dp_openai_app({"llm_config": causal}), name="dp", route_prefix="/dp")
+    assert ask(f"{address()}/dp/v1", "my/causal") == ask(f"{address()}/v1", "my/causal")
+    states = serve.status().applications["dp"].deployments["LLMServer:my--causal"].replica_states
+    assert states == {"RUNNING": 2}
+    serve.delete("dp")
+    with pytest.raises(ValueError, match="Invalid data_parallel_size: 0"):
+        build_dp_deployment(config(models, "causal", engine_kwargs={"data_parallel_size": 0}))
+
+
+@pytest.fixture(scope="module")
+def adapters(models: Path) -> Path:
+    """Two adapters of the causal model, which change what it says."""
+    peft = pytest.importorskip("peft")
+    import torch
+
+    folder = models / "adapters"
+    for seed, name in ((1, "one"), (2, "two")):
+        torch.manual_seed(seed)
+        model = transformers.GPT2LMHeadModel.from_pretrained(models / "causal")
+        lora = peft.LoraConfig(
+            r=4,
+            lora_alpha=64,
+            target_modules=["c_attn", "c_fc"],
+            init_lora_weights=False,
+            fan_in_fan_out=True,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft calls transformers by names that will go
+            peft.get_peft_model(model, lora).save_pretrained(folder / name)
+    return folder
+
+
+def test_adapters_are_loaded_when_they_are_asked_for(client: Any, models: Path, adapters: Path) -> None:
+    lora = {"dynamic_lora_loading_path": str(adapters), "max_num_adapters_per_replica": 1}
+    app = build_openai_app({"llm_configs": [config(models, "causal", lora_config=lora)]})
+    serve.run(app, name="lora", route_prefix="/lora")
+    base = f"{address()}/lora/v1"
+    with openai.OpenAI(base_url=base, api_key="none") as one:
+        assert [m.id for m in one.models.list()] == ["my/causal", "my/causal:one", "my/causal:two"]
+    plain = ask(f"{address()}/v1", "my/causal")
+    said = {name: ask(base, f"my/causal:{name}") for name in ("one", "two", "one")}  # each makes room
+    assert len({plain, *said.values()}) == 3
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:  # side by side: none takes another's adapter
+        names = ["my/causal", "my/causal:one", "my/causal:two"] * 4
+        answers = list(pool.map(lambda name: ask(base, name), names))
+    assert answers == [plain, said["one"], said["two"]] * 4
+    for name in ("three", "../causal"):
+        with pytest.raises(openai.NotFoundError, match="no adapter"):
+            ask(base, f"my/causal:{name}")
+    with pytest.raises(openai.NotFoundError, match="does not exist"):
+        ask(f"{address()}/v1", "my/causal:one")
+    serve.delete("lora")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"llm_engine": "other"}, "Unsupported engine"),
-        ({"llm_engine": "transformers", "lora_config": {}}, "neither engine loads adapters"),
-        ({"lora_config": {}}, "neither engine loads adapters"),
+        ({"lora_config": {"max_num_adapters_per_replica": 0}}, "max_num_adapters"),
         ({"deployment_config": {"num_replicas": 0}}, "num_replicas"),
         ({"bogus": 1}, "bogus"),
     ],

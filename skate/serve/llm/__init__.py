@@ -3,7 +3,8 @@
 _config.py             LLMConfig and its parts
 openai_api_models.py   what clients send and get
 ingress.py             the paths
-deployment.py          LLMServer: a model in a replica
+deployment.py          LLMServer: a model in a replica; _adapters.py: the adapters that it loads
+_patterns.py           replicas that start together, and prompts read by other replicas than those that go on
 _engine.py             the contract of an engine; _transformers.py, _vllm.py: engines
 request_router.py      requests that begin alike go to the same replica
 """
@@ -18,6 +19,7 @@ from skate.serve.llm._config import (
     LoraConfig,
     ModelLoadingConfig,
 )
+from skate.serve.llm._patterns import build_dp_deployment, build_dp_openai_app, build_pd_openai_app
 from skate.serve.llm.deployment import LLMServer
 
 __all__ = [
@@ -27,6 +29,9 @@ __all__ = [
     "LLMServingArgs",
     "LoraConfig",
     "ModelLoadingConfig",
+    "build_dp_deployment",
+    "build_dp_openai_app",
     "build_llm_deployment",
     "build_openai_app",
+    "build_pd_openai_app",
 ]

@@ -40,7 +40,9 @@ def build_llm_deployment(
     cls = deployment_cls or config.server_cls or LLMServer
     if isinstance(cls, str):
         cls = import_attr(cls)
-    options = {**config.get_serve_options(name_prefix=name_prefix), **(override_serve_options or {})}
+    options = cls.get_deployment_options(config)
+    options["name"] = config.get_serve_options(name_prefix=name_prefix)["name"]
+    options.update(override_serve_options or {})
     made: Application = serve.deployment(cls).options(**options).bind(config, **(bind_kwargs or {}))
     return made
 
@@ -61,11 +63,22 @@ def build_openai_app(llm_serving_args: LLMServingArgs | dict[str, Any]) -> Appli
     args = llm_serving_args
     given = args if isinstance(args, LLMServingArgs) else LLMServingArgs(**args)
     models = [build_llm_deployment(config) for config in given.llm_configs]
-    options = {"max_ongoing_requests": 1024, "ray_actor_options": {"num_cpus": 1}}
-    options.update(given.ingress_deployment_config)
+    return bind_ingress(models, given.llm_configs, given.ingress_deployment_config)
+
+
+def bind_ingress(
+    models: list[Application], configs: list[LLMConfig], deployment_config: dict[str, Any]
+) -> Application:
+    """OpenAI's paths over the deployments of models."""
+    options = {"max_ongoing_requests": 1024, "ray_actor_options": {"num_cpus": 1}, **deployment_config}
+    folders = {
+        config.model_id: config.lora_config.dynamic_lora_loading_path
+        for config in configs
+        if config.lora_config is not None and config.lora_config.dynamic_lora_loading_path is not None
+    }
     made: Application = (
         serve.deployment(OpenAiIngress)
         .options(name="OpenAiIngress", **options)
-        .bind(models, [config.model_id for config in given.llm_configs])
+        .bind(models, [config.model_id for config in configs], folders)
     )
     return made

@@ -43,7 +43,7 @@ class LoraConfig(BaseModel):
     """Adapters that are loaded for single requests.
 
     Args:
-        dynamic_lora_loading_path: The folder that has one folder an adapter.
+        dynamic_lora_loading_path: The folder that has one folder an adapter: of this machine, or such as "s3://bucket/adapters".
         max_num_adapters_per_replica: How many a replica keeps.
         download_timeout_s: Seconds that a download may take.
         max_download_tries: How often it is tried.
@@ -54,7 +54,13 @@ class LoraConfig(BaseModel):
     dynamic_lora_loading_path: str | None = None
     max_num_adapters_per_replica: PositiveInt = 16
     download_timeout_s: float | None = 30.0
-    max_download_tries: int = 3
+    max_download_tries: PositiveInt = 3
+
+    @field_validator("dynamic_lora_loading_path")
+    @classmethod
+    def validate_dynamic_lora_loading_path(cls, value: str | None) -> str | None:
+        """Take a path with a slash at its end too."""
+        return value if value is None else value.rstrip("/")
 
 
 class LLMConfig(BaseModel):
@@ -68,7 +74,7 @@ class LLMConfig(BaseModel):
         placement_group_config: `{"bundles": […], "strategy": …}` for each replica.
         deployment_config: Options of `serve.deployment`.
         runtime_env: The environment of replicas.
-        lora_config: Adapters; refused, as no engine loads them yet.
+        lora_config: Adapters, which clients name as "model:adapter".
         server_cls: Another class than `LLMServer`, or its import path.
 
     Example:
@@ -109,8 +115,6 @@ class LLMConfig(BaseModel):
         from skate.serve import deployment
 
         deployment(**{key: value for key, value in self.deployment_config.items() if key != "name"})
-        if self.lora_config is not None:
-            raise ValueError("lora_config: neither engine loads adapters. Leave it out.")
         return self
 
     @classmethod

@@ -34,6 +34,16 @@ class Piece:
 class InvalidRequest(ValueError):
     """The client asked for what the model can't do."""
 
+    code = 400
+    type = "invalid_request_error"
+
+
+class UnknownModel(InvalidRequest):
+    """The client asked for a model or an adapter that there is not."""
+
+    code = 404
+    type = "NotFoundError"
+
 
 class Engine(ABC):
     """Runs one model. Its methods are called in the replica's loop, many at a time.
@@ -50,12 +60,43 @@ class Engine(ABC):
         """Load the model."""
 
     @abstractmethod
-    def generate(self, prompt: str | list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+    def generate(
+        self, prompt: str | list[int], sampling: Sampling, adapter: str = "", begun: Any = None
+    ) -> AsyncIterator[Piece]:
         """Go on with a text or tokens. Closing the iterator ends the work.
+
+        Args:
+            prompt: The text, or its tokens.
+            sampling: How tokens are chosen.
+            adapter: The adapter that is used, which has been loaded; empty: none.
+            begun: What `prefill` of an engine of the same model has returned for this prompt: the work goes on from there.
 
         Raises:
             InvalidRequest: the prompt is longer than the model's context.
         """
+
+    async def prefill(self, prompt: str | list[int], sampling: Sampling, adapter: str = "") -> Any:
+        """Read a prompt, and choose the first token: what another engine of the same model needs to go on, which can be pickled.
+
+        Raises:
+            InvalidRequest: as `generate`.
+            NotImplementedError: the engine can't do that.
+        """
+        raise NotImplementedError(
+            f"llm_engine={self.config.llm_engine!r} does not separate prefill from decode."
+        )
+
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """Load an adapter from a folder of this machine.
+
+        Raises:
+            NotImplementedError: the engine has no adapters.
+        """
+        raise NotImplementedError(f"llm_engine={self.config.llm_engine!r} loads no adapters.")
+
+    async def unload_adapter(self, name: str) -> None:
+        """Let go of an adapter that nobody uses."""
+        return
 
     @abstractmethod
     def chat_prompt(self, messages: list[dict[str, Any]]) -> str:

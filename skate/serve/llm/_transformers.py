@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+import importlib.util
+import itertools
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from skate.serve.llm._config import LLMConfig
 from skate.serve.llm._engine import Engine, InvalidRequest, Piece, Sampling
 
 _DEFAULT_TOKENS = 128
+_OF_VLLM = ("tensor_parallel_size", "data_parallel_size", "kv_transfer_config", "enable_lora", "max_loras")
+"""Options of the other engine that mean nothing here: one replica is one process, and adapters need no announcement."""
 _UNFINISHED = "\ufffd"
 
 
@@ -32,7 +39,11 @@ class TransformersEngine(Engine):
         kwargs = dict(config.engine_kwargs)
         self._embeds = kwargs.pop("task", "generate") in ("embed", "embedding")
         self._limit: int | None = kwargs.pop("max_model_len", None)
-        kwargs.pop("tensor_parallel_size", None)
+        for name in _OF_VLLM:
+            kwargs.pop(name, None)
+        if config.lora_config is not None and importlib.util.find_spec("peft") is None:
+            raise ImportError("lora_config with llm_engine='transformers' needs a package: pip install peft")
+        self._adapters = _Chosen(config.lora_config is not None)
         self._device = kwargs.pop("device", "cuda" if torch.cuda.is_available() else "cpu")
         self._kwargs = kwargs
 
@@ -49,26 +60,52 @@ class TransformersEngine(Engine):
         if self._limit is None:
             self._limit = getattr(self._model.config, "max_position_embeddings", None) or 2048
 
-    async def generate(self, prompt: str | list[int], sampling: Sampling) -> AsyncIterator[Piece]:
-        """See `Engine.generate`."""
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """See `Engine.load_adapter`."""
+        await asyncio.to_thread(self._adapters.load, self._model, name, folder)
+
+    async def unload_adapter(self, name: str) -> None:
+        """See `Engine.unload_adapter`."""
+        await asyncio.to_thread(self._adapters.unload, name)
+
+    def _ids(self, prompt: str | list[int]) -> list[int]:
+        """The tokens of a prompt that the model can read."""
         if self._embeds:
             raise InvalidRequest(f"The model {self.config.model_id} embeds texts: it generates none.")
         assert self._limit is not None
-        ids = prompt if isinstance(prompt, list) else self._tokenizer(prompt)["input_ids"]
+        ids: list[int] = prompt if isinstance(prompt, list) else self._tokenizer(prompt)["input_ids"]
         if not ids:
             raise InvalidRequest("The prompt is empty.")
-        room = self._limit - len(ids)
-        if room < 1:
+        if len(ids) >= self._limit:
             raise InvalidRequest(
                 f"The prompt has {len(ids)} tokens, and the model's context is {self._limit} tokens long: shorten it."
             )
-        most = min(room, sampling.max_tokens or _DEFAULT_TOKENS)
-        steps = _Steps(self._torch, self._model, self._device, ids, sampling)
+        return ids
+
+    def _steps(self, ids: list[int], sampling: Sampling, adapter: str) -> _Steps:
+        using = functools.partial(self._adapters.use, adapter)
+        return _Steps(self._torch, self._model, self._device, ids, sampling, using)
+
+    async def prefill(self, prompt: str | list[int], sampling: Sampling, adapter: str = "") -> Any:
+        """See `Engine.prefill`."""
+        steps = self._steps(self._ids(prompt), sampling, adapter)
+        return await asyncio.to_thread(steps.first)
+
+    async def generate(
+        self, prompt: str | list[int], sampling: Sampling, adapter: str = "", begun: Any = None
+    ) -> AsyncIterator[Piece]:
+        """See `Engine.generate`."""
+        ids = self._ids(prompt)
+        assert self._limit is not None
+        most = min(self._limit - len(ids), sampling.max_tokens or _DEFAULT_TOKENS)
+        steps = self._steps(ids, sampling, adapter)
+        if begun is not None:
+            steps.go_on(begun, self._transformers)
         ends = _ends(self._model)
         text = ""
         made: list[int] = []
         while True:
-            token = await asyncio.to_thread(steps.next)
+            token = steps.begun.pop() if steps.begun else await asyncio.to_thread(steps.next)
             ended = token in ends
             if not ended:
                 made.append(token)
@@ -121,9 +158,20 @@ class TransformersEngine(Engine):
 class _Steps:
     """The steps of one request; each gives a token."""
 
-    def __init__(self, torch: Any, model: Any, device: str, ids: list[int], sampling: Sampling) -> None:
+    def __init__(
+        self,
+        torch: Any,
+        model: Any,
+        device: str,
+        ids: list[int],
+        sampling: Sampling,
+        using: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._torch = torch
         self._model = model
+        self._using = using
+        self.begun: list[int] = []
+        """A token that another process has chosen, and that is not given yet."""
         self._next = torch.tensor([ids], device=device)
         self._past: Any = None
         self._sampling = sampling
@@ -135,12 +183,29 @@ class _Steps:
 
     def next(self) -> int:
         torch = self._torch
-        with torch.inference_mode():
+        with torch.inference_mode(), self._using():
             out = self._model(input_ids=self._next, past_key_values=self._past, use_cache=True)
             self._past = out.past_key_values
             token = self._choose(out.logits[0, -1].float())
         self._next = torch.tensor([[token]], device=self._next.device)
         return token
+
+    def first(self) -> tuple[int, list[tuple[Any, Any]], Any]:
+        """Do the first step: its token, what the layers remember of the prompt, and how chance goes on."""
+        token = self.next()
+        layers = [(layer.keys.cpu(), layer.values.cpu()) for layer in self._past.layers]
+        return token, layers, self._generator.get_state()
+
+    def go_on(self, begun: tuple[int, list[tuple[Any, Any]], Any], transformers: Any) -> None:
+        """Take over what `first` has given in another process."""
+        torch, device = self._torch, self._next.device
+        token, layers, chance = begun
+        self._past = transformers.DynamicCache()
+        for number, (keys, values) in enumerate(layers):
+            self._past.update(keys.to(device), values.to(device), number)
+        self._generator.set_state(chance)
+        self._next = torch.tensor([[token]], device=device)
+        self.begun = [token]
 
     def _choose(self, logits: Any) -> int:
         torch, sampling = self._torch, self._sampling
@@ -152,6 +217,52 @@ class _Steps:
             ordered[ordered.cumsum(-1) - ordered > sampling.top_p] = 0
             chances = torch.zeros_like(chances).scatter(0, places, ordered)
         return int(torch.multinomial(chances, 1, generator=self._generator))
+
+
+class _Chosen:
+    """The adapters of a model. Which one it uses is a state of the model: if it may have some, only one request computes at a time."""
+
+    def __init__(self, allowed: bool) -> None:
+        self._allowed = allowed
+        self._lock = threading.Lock()
+        self._holder: Any = None
+        """What puts them into the layers of the model, which is then called as before."""
+        self._names: dict[str, str] = {}
+        """What the model calls each: its own names have no dots."""
+        self._numbers = itertools.count(1)
+
+    def load(self, model: Any, name: str, folder: str) -> None:
+        """Load one from a folder."""
+        import peft
+
+        own = f"adapter{next(self._numbers)}"
+        with self._lock:
+            if self._holder is None:
+                self._holder = peft.PeftModel.from_pretrained(model, folder, adapter_name=own)
+            else:
+                self._holder.load_adapter(folder, adapter_name=own)
+            self._names[name] = own
+
+    def unload(self, name: str) -> None:
+        """Let go of one."""
+        with self._lock:
+            self._holder.delete_adapter(self._names.pop(name))
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[None]:
+        """Have a step of the model be made with that adapter; empty: without any."""
+        if not self._allowed:
+            yield
+            return
+        with self._lock:
+            if name:
+                self._holder.set_adapter(self._names[name])
+                yield
+            elif self._holder is None:
+                yield
+            else:
+                with self._holder.disable_adapter():
+                    yield
 
 
 def _ends(model: Any) -> set[int]:

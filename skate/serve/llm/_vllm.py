@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,19 +26,36 @@ class VllmEngine(Engine):
         self._vllm: Any = vllm
         self._engine: Any = None
         self._tokenizer: Any = None
+        self._adapters: dict[str, Any] = {}
+        self._numbers = itertools.count(1)
 
     async def start(self) -> None:
         """Load the model."""
-        loading = self.config.model_loading_config
+        loading, lora = self.config.model_loading_config, self.config.lora_config
+        options = dict(self.config.engine_kwargs)
+        if lora is not None:
+            options = {"enable_lora": True, "max_loras": lora.max_num_adapters_per_replica, **options}
         args = self._vllm.AsyncEngineArgs(
             model=self.config.source,
             tokenizer=loading.tokenizer_source or self.config.source,
-            **self.config.engine_kwargs,
+            **options,
         )
         self._engine = self._vllm.AsyncLLMEngine.from_engine_args(args)
         self._tokenizer = await self._engine.get_tokenizer()
 
-    async def generate(self, prompt: str | list[int], sampling: Sampling) -> AsyncIterator[Piece]:
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """See `Engine.load_adapter`: vLLM reads it with the first request for it."""
+        from vllm.lora.request import LoRARequest
+
+        self._adapters[name] = LoRARequest(name, next(self._numbers), folder)
+
+    async def unload_adapter(self, name: str) -> None:
+        """See `Engine.unload_adapter`."""
+        await self._engine.remove_lora(self._adapters.pop(name).lora_int_id)
+
+    async def generate(
+        self, prompt: str | list[int], sampling: Sampling, adapter: str = "", begun: Any = None
+    ) -> AsyncIterator[Piece]:
         """See `Engine.generate`."""
         given = {"prompt_token_ids": prompt} if isinstance(prompt, list) else prompt
         params = self._vllm.SamplingParams(
@@ -51,7 +69,8 @@ class VllmEngine(Engine):
         text = ""
         done = False
         try:
-            async for output in self._engine.generate(given, params, number):
+            lora = self._adapters.get(adapter)
+            async for output in self._engine.generate(given, params, number, lora_request=lora):
                 answer = output.outputs[0]
                 yield Piece(
                     answer.text[len(text) :],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from skate.serve import ingress
 from skate.serve.handle import DeploymentHandle
+from skate.serve.llm._adapters import adapter_names, split_model_id
 from skate.serve.llm.openai_api_models import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -43,23 +45,37 @@ class _Ingress:
     Args:
         llm_deployments: Handles of the models' deployments.
         model_ids: What clients call each.
+        lora_paths: The folder of each model's adapters, of those that have some.
     """
 
-    def __init__(self, llm_deployments: list[DeploymentHandle[Any]], model_ids: list[str]) -> None:
+    def __init__(
+        self,
+        llm_deployments: list[DeploymentHandle[Any]],
+        model_ids: list[str],
+        lora_paths: dict[str, str] | None = None,
+    ) -> None:
         self._handles = {
             name: handle.options(stream=True) for name, handle in zip(model_ids, llm_deployments, strict=True)
         }
-        self._cards = {name: ModelCard(id=name) for name in model_ids}
+        self._lora_paths = lora_paths or {}
+
+    async def _cards(self) -> dict[str, ModelCard]:
+        """What is said of each model, and of each with an adapter."""
+        cards = {name: ModelCard(id=name) for name in self._handles}
+        for model, folder in self._lora_paths.items():
+            for adapter in await asyncio.to_thread(adapter_names, folder):
+                cards[f"{model}:{adapter}"] = ModelCard(id=f"{model}:{adapter}", parent=model)
+        return cards
 
     @_app.get("/v1/models")
     async def models(self) -> ModelList:
         """The models."""
-        return ModelList(data=list(self._cards.values()))
+        return ModelList(data=list((await self._cards()).values()))
 
     @_app.get("/v1/models/{model:path}")
     async def model_data(self, model: str) -> Any:
         """One model."""
-        return self._cards[model] if model in self._cards else self._unknown(model)
+        return (await self._cards()).get(model) or self._unknown(model)
 
     @_app.post("/v1/chat/completions")
     async def chat(self, body: ChatCompletionRequest) -> Any:
@@ -77,7 +93,7 @@ class _Ingress:
         return await self._answer("embeddings", body)
 
     def _unknown(self, model: str | None) -> JSONResponse:
-        known = ", ".join(self._cards)
+        known = ", ".join(self._handles)
         words = f"The model '{model}' does not exist. There are: {known}."
         return _refusal(ErrorInfo(message=words, type="NotFoundError", param="model", code=404))
 
@@ -86,6 +102,10 @@ class _Ingress:
         if model is None and len(self._handles) == 1:
             model = next(iter(self._handles))
         handle = self._handles.get(model)
+        if handle is None and model is not None:
+            base = split_model_id(model)[0]
+            if base in self._lora_paths:
+                handle = self._handles[base].options(multiplexed_model_id=model)
         if handle is None:
             return self._unknown(model)
         answers = getattr(handle, method).remote(body)

@@ -153,6 +153,8 @@ class ModelCard(_Open):
     object: str = "model"
     created: int = Field(default_factory=_seconds)
     owned_by: str = "skate"
+    parent: str | None = None
+    """The model whose adapter it is."""
 
 
 class ModelList(_Open):
