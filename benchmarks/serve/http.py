@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.session import Session
 
-__all__ = ["batched", "composed", "coroutine", "plain"]
+__all__ = ["answer", "batched", "composed", "coroutine", "plain", "serving", "wrk"]
 
 _BARE = """
 import sys, uvicorn
@@ -33,28 +33,34 @@ uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
 
 
-def _wrk(session: Session, port: int, connections: int) -> float:
-    """Seconds a request."""
+def wrk(port: int, connections: int, seconds: int) -> tuple[int, float]:
+    """Ask for so many seconds; returns how many requests were answered, and the seconds each took of the whole."""
     program = shutil.which("wrk")
     if program is None:
         raise RuntimeError("wrk is needed to drive HTTP: install it with the system's package manager.")
-    seconds = session.size(4, 1)
     command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", f"http://127.0.0.1:{port}/"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    check("Non-2xx" in text or found is None, False)
-    assert found is not None
-    return 1 / float(found[1])
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    count = re.search(r"(\d+) requests in", text)
+    check("Non-2xx" in text or rate is None or count is None, False)
+    assert rate is not None
+    assert count is not None
+    return int(count[1]), 1 / float(rate[1])
 
 
-def _answer(port: int) -> bytes:
+def _wrk(session: Session, port: int, connections: int) -> float:
+    """Seconds a request."""
+    return wrk(port, connections, session.size(4, 1))[1]
+
+
+def answer(port: int) -> bytes:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
         body: bytes = response.read()
         return body
@@ -62,13 +68,13 @@ def _answer(port: int) -> bytes:
 
 @contextlib.contextmanager
 def _uvicorn() -> Iterator[int]:
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen([sys.executable, "-c", _BARE, str(port)])
     try:
         deadline = time.monotonic() + 20
         while True:
             try:
-                check(_answer(port), b"ok")
+                check(answer(port), b"ok")
                 break
             except OSError:
                 if time.monotonic() > deadline:
@@ -81,19 +87,19 @@ def _uvicorn() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _serving(session: Session, make: Any) -> Iterator[tuple[Any, int, float]]:
+def serving(session: Session, make: Any) -> Iterator[tuple[Any, int, float]]:
     """An application that runs: its handle, its port, and the seconds from `run` to the first answer."""
     module = session.load()
     serve = importlib.import_module(f"{module.__name__}.serve")
     more = {"preload": ["skate.serve.preload"]} if module.__name__ == "skate" else {}
-    port = _free_port()
+    port = free_port()
     module.init(num_cpus=4, **more)
     try:
         serve.start(http_options={"port": port})
         app = make(serve)
         began = time.perf_counter()
         handle = serve.run(app)
-        check(_answer(port), b"ok")
+        check(answer(port), b"ok")
         yield handle, port, time.perf_counter() - began
         serve.shutdown()
     finally:
@@ -112,7 +118,7 @@ def coroutine(session: Session) -> dict[str, Measured]:
         made: Any = NoOp
         return made.bind()
 
-    with _serving(session, make) as (_, port, start):
+    with serving(session, make) as (_, port, start):
         ours = {count: _wrk(session, port, count) for count in (1, 32)}
     bare: dict[int, list[float]] = {1: [], 32: []}
     if session.system == "skate":
@@ -137,7 +143,7 @@ def plain(session: Session) -> dict[str, Measured]:
         made: Any = NoOp
         return made.bind()
 
-    with _serving(session, make) as (_, port, _start):
+    with serving(session, make) as (_, port, _start):
         return {"many": Measured([_wrk(session, port, 32)])}
 
 
@@ -162,7 +168,7 @@ def composed(session: Session) -> dict[str, Measured]:
         inner: Any = Inner
         return outer.bind(inner.bind())
 
-    with _serving(session, make) as (_, port, _start):
+    with serving(session, make) as (_, port, _start):
         return {"one": Measured([_wrk(session, port, 1)]), "many": Measured([_wrk(session, port, 32)])}
 
 
@@ -182,5 +188,5 @@ def batched(session: Session) -> dict[str, Measured]:
         made: Any = Batched
         return made.bind()
 
-    with _serving(session, make) as (_, port, _start):
+    with serving(session, make) as (_, port, _start):
         return {"many": Measured([_wrk(session, port, 32)])}
