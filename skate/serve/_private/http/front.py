@@ -42,13 +42,14 @@ _LEAVING_S = 2.0
 class Exchange:
     """One request under way, as the code around it sees it."""
 
-    __slots__ = ("begun", "model_id", "request_id", "send", "session_id", "status", "timeout")
+    __slots__ = ("begun", "ended", "model_id", "request_id", "send", "session_id", "status", "timeout")
 
     def __init__(self, send: Send, request_id: str) -> None:
         self.send = send
         self.request_id = request_id
         self.status = 0
         self.begun = False
+        self.ended = False
         self.model_id = ""
         self.session_id = ""
         self.timeout: float | None = None
@@ -61,6 +62,8 @@ class Exchange:
             self.status = message["status"]
             headers = message.get("headers") or []
             message["headers"] = [*headers, (b"x-request-id", self.request_id.encode("latin-1", "replace"))]
+        elif kind == "http.response.body":
+            self.ended = not message.get("more_body", False)
         elif kind == "websocket.accept":
             self.begun = True
             self.status = 101
@@ -329,13 +332,15 @@ class Front:
         headers: Iterable[tuple[bytes, bytes]] = (),
         kind: bytes = b"text/plain; charset=utf-8",
     ) -> None:
-        """Answer with a few words, unless the answer has begun already: then the connection is cut."""
+        """Answer with a few words. If an answer has begun already, the connection is cut, unless it is whole: frameworks answer errors."""
         if scope["type"] == "websocket":
             if not exchange.begun:
                 await exchange.send({"type": "websocket.close", "code": 1000, "reason": text[:120]})
                 exchange.status = 403
             else:
                 await exchange.send({"type": "websocket.close", "code": 1011, "reason": text[:120]})
+            return
+        if exchange.ended:
             return
         if exchange.begun:
             raise ConnectionAbortedError(text)
