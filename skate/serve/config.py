@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Literal, Self
 
+import cloudpickle
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -27,7 +28,7 @@ from skate.serve._private.constants import (
     DEFAULT_TARGET_ONGOING_REQUESTS,
 )
 from skate.serve._private.scaling_context import AutoscalingContext
-from skate.serve._private.utils import import_attr
+from skate.serve._private.utils import import_attr, pickle_with_code
 
 __all__ = [
     "AggregationFunction",
@@ -73,14 +74,40 @@ class AggregationFunction(str, Enum):
 
 
 class _Pickled(BaseModel):
-    """A model with an attribute that is a class or function, or the path of one; it travels pickled."""
+    """A model with an attribute that is a class or function, or the path of one.
+
+    It travels pickled, with its code: whoever uses it need not be able to import it.
+    """
 
     _definition: bytes = PrivateAttr(default=b"")
+    _loaded: Any = PrivateAttr(default=None)
 
-    def _load(self, named: str | Callable[..., Any]) -> Any:
-        if callable(named):
-            return named
-        return import_attr(named.replace("ray.serve", "skate.serve", 1))
+    def _keep(self, named: str | Callable[..., Any]) -> str:
+        """Import what is given by its path, keep it pickled, and return its path."""
+        if isinstance(named, str):
+            found, path = import_attr(named.replace("ray.serve", "skate.serve", 1)), named
+        else:
+            found, path = named, f"{named.__module__}.{getattr(named, '__qualname__', named)}"
+        self._definition = pickle_with_code(found)
+        return path
+
+    def __eq__(self, other: object) -> bool:
+        # By its fields: the same function may be pickled to other bytes.
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _load(self) -> Any:
+        if self._loaded is None:
+            self._loaded = cloudpickle.loads(self._definition)
+        return self._loaded
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        private = state.get("__pydantic_private__")
+        if private:
+            state["__pydantic_private__"] = {**private, "_loaded": None}
+        return state
 
 
 class AutoscalingPolicy(_Pickled):
@@ -94,6 +121,17 @@ class AutoscalingPolicy(_Pickled):
     policy_function: str | Callable[..., Any] = DEFAULT_AUTOSCALING_POLICY_NAME
     policy_kwargs: dict[str, Any] = Field(default_factory=dict)
 
+    def __init__(self, **options: Any) -> None:
+        definition = options.pop("_serialized_policy_def", None)
+        super().__init__(**options)
+        if definition:
+            self._definition = definition
+        else:
+            self.serialize_policy()
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash((self.policy_function, json.dumps(self.policy_kwargs, sort_keys=True)))
+
     @field_validator("policy_kwargs")
     @classmethod
     def policy_kwargs_json_serializable(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -105,12 +143,40 @@ class AutoscalingPolicy(_Pickled):
         named = self.policy_function
         return isinstance(named, str) and named.endswith("autoscaling_policy:default_autoscaling_policy")
 
+    def serialize_policy(self) -> None:
+        """Keep the function pickled; done when the policy is made.
+
+        Raises:
+            what importing it raises, if it was given by its path.
+        """
+        if not self._definition and not self.is_default_policy_function():
+            self.policy_function = self._keep(self.policy_function)
+
+    def get_serialized_policy_def(self) -> bytes:
+        """The function, pickled; empty for the default one."""
+        return self._definition
+
+    def set_serialized_policy_def(self, serialized_policy_def: bytes) -> None:
+        """Use a function that is pickled."""
+        self._definition, self._loaded = serialized_policy_def, None
+
+    @classmethod
+    def from_serialized_policy_def(
+        cls, policy_config: dict[str, Any], serialized_policy_def: bytes
+    ) -> AutoscalingPolicy:
+        """A policy whose function is pickled, and its other fields."""
+        return cls(**policy_config, _serialized_policy_def=serialized_policy_def)
+
     def get_policy(self) -> Callable[..., Any]:
-        """The function, imported if it was given by its path."""
-        found = self._load(self.policy_function)
-        if isinstance(found, type):
-            return found(**self.policy_kwargs)  # type: ignore[no-any-return]
-        return found  # type: ignore[no-any-return]
+        """The function, or the class whose instances are such."""
+        if not self._definition:
+            return import_attr(DEFAULT_AUTOSCALING_POLICY_NAME)  # type: ignore[no-any-return]
+        return self._load()  # type: ignore[no-any-return]
+
+    def make(self) -> Callable[..., Any]:
+        """The function; a new instance if it is a class."""
+        found = self.get_policy()
+        return found(**self.policy_kwargs) if isinstance(found, type) else found
 
 
 class AutoscalingConfig(BaseModel):
@@ -206,11 +272,28 @@ class RequestRouterConfig(_Pickled):
         """Refuse what can't be written to a config file."""
         return _json_able("request_router_kwargs", value)  # type: ignore[no-any-return]
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Import a class that is given by its path, so that a path that is wrong is noticed where it is written."""
-        super().model_post_init(context)
-        if not self.is_default_request_router():
-            self.get_request_router_class()
+    def __init__(self, **options: Any) -> None:
+        definition = options.pop("_serialized_request_router_cls", None)
+        super().__init__(**options)
+        if definition:
+            self._definition = definition
+        elif not self.is_default_request_router():
+            self.request_router_class = self._keep(self.request_router_class)
+
+    def get_serialized_request_router_cls(self) -> bytes:
+        """The class, pickled; empty for the default one."""
+        return self._definition
+
+    def set_serialized_request_router_cls(self, serialized_request_router_cls: bytes) -> None:
+        """Use a class that is pickled."""
+        self._definition, self._loaded = serialized_request_router_cls, None
+
+    @classmethod
+    def from_serialized_request_router_cls(
+        cls, request_router_config: dict[str, Any], serialized_request_router_cls: bytes
+    ) -> RequestRouterConfig:
+        """A configuration whose class is pickled, and its other fields."""
+        return cls(**request_router_config, _serialized_request_router_cls=serialized_request_router_cls)
 
     def is_default_request_router(self) -> bool:
         """Whether it is the shorter of two queues, chosen at random."""
@@ -218,8 +301,8 @@ class RequestRouterConfig(_Pickled):
         return isinstance(named, str) and named.endswith(":PowerOfTwoChoicesRequestRouter")
 
     def get_request_router_class(self) -> Any:
-        """The class, imported if it was given by its path."""
-        return self._load(self.request_router_class)
+        """The class."""
+        return self._load() if self._definition else import_attr(DEFAULT_REQUEST_ROUTER_PATH)
 
 
 class BackpressureConfig(BaseModel):

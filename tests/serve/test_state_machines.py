@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import pickle
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from skate.serve._private.controller.deployment_state import (
 from skate.serve._private.replica.gate import Gate
 from skate.serve._private.replica.spec import ReplicaFacts
 from skate.serve._private.routing.choice import shorter_of_two
+from skate.serve.autoscaling_policy import default_autoscaling_policy
 from skate.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
 
@@ -281,6 +283,35 @@ def test_a_policy_sees_what_replicas_say() -> None:
     assert context.raw_metrics == {"queue": {one: [(1.0, 2.0), (2.0, 4.0)], two: [(1.0, 6.0)]}}
     scaler.observe(5.0, 0.0, 0.0, {one: {"queue": 8}})
     assert scaler.context(5.0, 1, 1, [one]).aggregated_metrics == {"queue": {one: 8.0}}
+
+
+class Fixed:
+    """A policy that is a class."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
+        return self.number, {}
+
+
+def test_a_policy_travels_with_its_code() -> None:
+    by_path = AutoscalingPolicy(policy_function=f"{__name__}.Fixed", policy_kwargs={"number": 3})
+    given = AutoscalingPolicy(policy_function=Fixed, policy_kwargs={"number": 3})
+    assert (given, hash(given), given.policy_function) == (by_path, hash(by_path), f"{__name__}.Fixed")
+    again = pickle.loads(pickle.dumps(given))
+    assert again == given
+    assert again.make()(None) == (3, {})
+    assert again.get_policy().__name__ == "Fixed"
+    copy = AutoscalingPolicy.from_serialized_policy_def(
+        {"policy_function": "no.such.module", "policy_kwargs": {"number": 4}},
+        given.get_serialized_policy_def(),
+    )
+    assert copy.make()(None) == (4, {})
+    with pytest.raises(ImportError):
+        AutoscalingPolicy(policy_function="no.such.module:policy")
+    assert AutoscalingPolicy().is_default_policy_function()
+    assert AutoscalingPolicy().get_policy() is default_autoscaling_policy
 
 
 def test_any_policy_is_smoothed_delayed_and_bounded() -> None:

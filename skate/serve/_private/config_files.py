@@ -23,7 +23,7 @@ from skate.serve._private import client
 from skate.serve._private.build import build
 from skate.serve._private.controller.actor import AppArgs
 from skate.serve._private.utils import import_attr
-from skate.serve.config import HTTPOptions, gRPCOptions
+from skate.serve.config import AutoscalingPolicy, HTTPOptions, gRPCOptions
 from skate.serve.deployment import Application, Deployment
 from skate.serve.schema import (
     DeploymentSchema,
@@ -186,6 +186,8 @@ def build_app(app: ServeApplicationSchema) -> AppArgs:
     made.config = app
     made.is_declarative = True
     made.external_scaler_enabled = app.external_scaler_enabled
+    if app.autoscaling_policy is not None:
+        made.policy = AutoscalingPolicy(**app.autoscaling_policy)
     return made
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
+import cloudpickle
+
 
 class DEFAULT(Enum):
     """The value of an option that was not given; None is a value of its own for some."""
@@ -48,6 +50,19 @@ def import_attr(path: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part)
     return found
+
+
+def pickle_with_code(found: Any) -> bytes:
+    """Pickle a function or class with the code of its module, which whoever unpickles it need not have."""
+    module = sys.modules.get(getattr(found, "__module__", None) or "")
+    everywhere = module is None or module.__name__.partition(".")[0] in ("skate", "builtins", "__main__")
+    if everywhere or module.__name__ in cloudpickle.list_registry_pickle_by_value():  # type: ignore[union-attr]
+        return bytes(cloudpickle.dumps(found))
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(found))
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def look_in(folders: Sequence[str]) -> None:

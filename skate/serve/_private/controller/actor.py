@@ -7,7 +7,6 @@ import os
 import pickle
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +32,6 @@ from skate.serve._private.constants import (
     SERVE_PROXY_NAME,
 )
 from skate.serve._private.controller import details
-from skate.serve._private.controller.application_scaling import ApplicationScaler
 from skate.serve._private.controller.application_state import ApplicationState, check_route
 from skate.serve._private.controller.autoscaling import at_capacity
 from skate.serve._private.controller.builds import BuildFailed, build
@@ -42,7 +40,6 @@ from skate.serve._private.controller.load import Load
 from skate.serve._private.controller.registry import Registry
 from skate.serve._private.controller.replicas import Replicas
 from skate.serve._private.http.proxy import Proxy
-from skate.serve._private.utils import look_in
 from skate.serve.config import AutoscalingPolicy, HTTPOptions, ProxyLocation, gRPCOptions
 from skate.serve.exceptions import RayServeException
 from skate.serve.schema import (
@@ -77,6 +74,8 @@ class AppArgs:
     config: Any = None
     is_declarative: bool = False
     external_scaler_enabled: bool = False
+    policy: AutoscalingPolicy | None = None
+    """What scales all its deployments."""
 
 
 class Controller:
@@ -173,7 +172,7 @@ class Controller:
             mine = [s for s in self._deployments.values() if s.id.app_name == name]
             if app.deleting and not mine:
                 del self._apps[name]
-                self._load.applications.pop(name, None)
+                self._load.set_policy(name, None)
                 continue
             wanted = [s for s in mine if s.id.name in app.deployments]
             app.update((s.id.name, s.status, s.message) for s in wanted)
@@ -239,8 +238,7 @@ class Controller:
     def _deploy(self, app: AppArgs) -> None:
         now = time.time()
         known = self._apps.get(app.name)
-        path = app.deployments[0].target.path
-        self._set_policy(app.name, app.config, path)
+        self._load.set_policy(app.name, app.policy)  # a policy that can't be made changes nothing
         state = ApplicationState(
             app.name,
             app.route_prefix,
@@ -248,7 +246,7 @@ class Controller:
             [d.name for d in app.deployments],
             now,
             topology=app.topology,
-            path=list(path),
+            policy=app.policy,
         )
         state.config = app.config if app.config is not None else (known.config if known else None)
         state.is_declarative = app.is_declarative
@@ -272,15 +270,6 @@ class Controller:
         for key, deployment in self._deployments.items():
             if key.app_name == app.name and key.name not in state.deployments:
                 deployment.delete()
-
-    def _set_policy(self, app: str, config: Any, path: Sequence[str]) -> None:
-        """Have one policy scale all deployments of an application, if its part of a config file says so."""
-        if isinstance(config, ServeApplicationSchema) and config.autoscaling_policy is not None:
-            look_in(path)
-            policy = AutoscalingPolicy(**config.autoscaling_policy)
-            self._load.applications[app] = ApplicationScaler(app, policy)
-        else:
-            self._load.applications.pop(app, None)
 
     async def deploy_config(self, config: ServeDeploySchema, path: list[str]) -> None:
         """Deploy a config file's applications, which are built first, and delete those of earlier ones that it does not name.
@@ -530,12 +519,7 @@ class Controller:
             apps, deployments, self._address, self._load.capacity = pickle.load(file)
         self._apps.update(apps)
         for app in self._apps.values():
-            try:
-                self._set_policy(app.name, app.config if app.is_declarative else None, app.path)
-            except Exception:  # noqa: BLE001 -- a user's module may raise anything: what runs goes on as it is
-                logs.logger.exception(
-                    "The autoscaling policy of application %s can't be made again.", app.name
-                )
+            self._load.set_policy(app.name, app.policy)
             if app.building and not app.deleting:
                 self._builds[app.name] = asyncio.create_task(self._build(app.config, app.path))
         for key, state in deployments.items():

@@ -20,7 +20,7 @@ class ApplicationScaler:
 
     def __init__(self, app: str, policy: AutoscalingPolicy) -> None:
         self._app = app
-        self._decide = policy.get_policy()
+        self._decide = policy.make()
 
     def decide(
         self, contexts: Mapping[DeploymentID, AutoscalingContext]

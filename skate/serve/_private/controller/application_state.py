@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skate.serve._private.common import ApplicationStatus, DeploymentStatus
+from skate.serve.config import AutoscalingPolicy
 from skate.serve.exceptions import RayServeException
 
 
@@ -30,6 +31,8 @@ class ApplicationState:
     building: bool = False
     """Whether its import path is being imported."""
     build_failed: str = ""
+    policy: AutoscalingPolicy | None = None
+    """What scales all its deployments."""
     topology: dict[str, list[str]] = field(default_factory=dict)
     external_scaler_enabled: bool = False
 

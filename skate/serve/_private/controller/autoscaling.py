@@ -141,7 +141,7 @@ class Autoscaler:
         wanted: float | None = cold_start(context)
         if wanted is None:
             if self._policy is None:
-                self._policy = self.config.policy.get_policy()
+                self._policy = self.config.policy.make()
             wanted, state = self._policy(context)
             self.state = dict(state or {})
         return self.settle(context, wanted)

@@ -14,7 +14,7 @@ from skate.serve._private.controller.autoscaling import Autoscaler
 from skate.serve._private.controller.cold_start import cold_start
 from skate.serve._private.controller.deployment_state import DeploymentState
 from skate.serve._private.controller.replicas import Replicas
-from skate.serve.config import AutoscalingConfig, AutoscalingContext
+from skate.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
 _PERIOD_S = 0.25
 _ANSWER_S = 1.0
@@ -57,8 +57,16 @@ class Load:
             self.scalers.pop(key, None)
             return
         known = self.scalers.get(key)
-        if known is None or known.config != config:
+        code = config.policy.get_serialized_policy_def()
+        if known is None or known.config != config or known.config.policy.get_serialized_policy_def() != code:
             self.scalers[key] = Autoscaler(key, config)
+
+    def set_policy(self, app: str, policy: AutoscalingPolicy | None) -> None:
+        """One policy scales all deployments of an application from now on, or with None each its own."""
+        if policy is None:
+            self.applications.pop(app, None)
+        else:
+            self.applications[app] = ApplicationScaler(app, policy)
 
     def forget(self, key: DeploymentID) -> None:
         """A deployment is gone."""
