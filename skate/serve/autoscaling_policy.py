@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from skate.serve._private.controller.cold_start import cold_start
+from skate.serve._private.prometheus import (
+    PrometheusQueryMixin,
+    PrometheusSample,
+    PrometheusScalar,
+    PrometheusVector,
+)
 from skate.serve.config import AutoscalingContext
 
 
@@ -26,4 +32,11 @@ def replica_queue_length_autoscaling_policy(ctx: AutoscalingContext) -> tuple[in
 
 default_autoscaling_policy = replica_queue_length_autoscaling_policy
 
-__all__ = ["default_autoscaling_policy", "replica_queue_length_autoscaling_policy"]
+__all__ = [
+    "PrometheusQueryMixin",
+    "PrometheusSample",
+    "PrometheusScalar",
+    "PrometheusVector",
+    "default_autoscaling_policy",
+    "replica_queue_length_autoscaling_policy",
+]
