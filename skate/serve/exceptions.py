@@ -105,7 +105,7 @@ class ReplicaUnavailableError(RayServeException):
     @property
     def message(self) -> str:
         """What happened."""
-        return f"Replica {self._replica_id} is gone: choose another."
+        return f"Replica {self._replica_id} is no longer available. Choose another one."
 
     def __str__(self) -> str:
         return self.message

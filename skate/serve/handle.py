@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar, cast
 
 import skate
@@ -15,7 +16,8 @@ from skate.serve._private.common import DeploymentID, RequestMeta
 from skate.serve._private.constants import SERVE_DEFAULT_APP_NAME
 from skate.serve._private.errors import RequestRejected
 from skate.serve._private.routing.request import Request
-from skate.serve._private.routing.router import router_for
+from skate.serve._private.routing.router import Router, router_for
+from skate.serve._private.routing.selection import ReplicaSelection
 from skate.serve._private.utils import DEFAULT, given, in_asyncio_loop
 from skate.serve.context import _serve_request_context
 from skate.serve.exceptions import RayServeException, RequestCancelledError
@@ -392,16 +394,8 @@ class DeploymentHandle(Generic[T]):
         Returns:
             A `DeploymentResponse`, or a `DeploymentResponseGenerator` with `options(stream=True)`.
         """
-        router = self._router
-        if router is None or router._ended is not None:
-            router = self._router = router_for(self._id)
-        parent = _serve_request_context.get()
-        request_id = parent.request_id or str(uuid.uuid4())
-        meta = self._meta._replace(request_id=request_id, route=parent.route)
-        if tracing.is_on():
-            with tracing.span(f"route_to_replica {self._id.name} {meta.method}", None):
-                meta = meta._replace(trace=tracing.carrier())
-        request = Request(router, meta, args, kwargs, self._stream)
+        router = self._followed()
+        request = Request(router, self._made_now(self._meta), args, kwargs, self._stream)
         if any(isinstance(value, _Response) for value in args) or (
             kwargs and any(isinstance(value, _Response) for value in kwargs.values())
         ):
@@ -409,6 +403,74 @@ class DeploymentHandle(Generic[T]):
         else:
             router.submit(request)
         return DeploymentResponseGenerator(request) if self._stream else DeploymentResponse(request)
+
+    def _followed(self) -> Router:
+        """The router of the deployment, which may have been deleted and deployed again."""
+        router: Router | None = self._router
+        if router is None or router._ended is not None:
+            router = self._router = router_for(self._id)
+        return router
+
+    def _made_now(self, meta: RequestMeta) -> RequestMeta:
+        """What travels with a request that is made now: its id and route are those of the request that is answered, if any."""
+        parent = _serve_request_context.get()
+        meta = meta._replace(request_id=parent.request_id or str(uuid.uuid4()), route=parent.route)
+        if tracing.is_on():
+            with tracing.span(f"route_to_replica {self._id.name} {meta.method}", None):
+                meta = meta._replace(trace=tracing.carrier())
+        return meta
+
+    @asynccontextmanager
+    async def choose_replica(self, *args: Any, **kwargs: Any) -> AsyncIterator[ReplicaSelection]:
+        """Choose a replica, as a call would, and keep a place for a request there, until it is dispatched or the context ends.
+
+        Args:
+            args: What the choice may depend on.
+            kwargs: The same by name.
+
+        Example:
+            ```python
+            async with handle.choose_replica(prompt) as selection:
+                answer = await handle.dispatch(selection, prompt)
+            ```
+        """
+        router = self._followed()
+        place = Request(router, self._meta, args, kwargs, self._stream)
+        place.reserves = True
+        router.submit(place)
+        slot = await _Response(place)._sent()
+        node = next((each for each in skate.nodes() if each["NodeID"] == slot.info.node_id), {})
+        selection = ReplicaSelection(
+            slot.info.id, node.get("NodeManagerAddress", ""), None, slot.info.node_id, None, {}, place
+        )
+        try:
+            yield selection
+        finally:
+            if not selection._dispatched:
+                router.give_back(place)
+
+    def dispatch(self, selection: ReplicaSelection, *args: Any, **kwargs: Any) -> Any:
+        """Send a request to the replica that was chosen for it. The method and whether it streams are those of the choice.
+
+        Returns:
+            As `remote`. The answer is a `ReplicaUnavailableError` if the replica is gone, or about to go.
+
+        Raises:
+            ValueError: the choice was made by a handle to another deployment.
+            RuntimeError: it was dispatched already.
+        """
+        place = selection._place
+        if place.router.deployment != self._id:
+            raise ValueError(
+                f"the replica was chosen by a handle to {place.router.deployment}, not to {self._id}."
+            )
+        if selection._dispatched:
+            raise RuntimeError("the place was used already: choose a replica for each request.")
+        selection._dispatched = True
+        meta = self._made_now(place.meta)._replace(must_accept=True)
+        request = Request(place.router, meta, args, kwargs, place.stream)
+        place.router.send_to_place(place, request)
+        return DeploymentResponseGenerator(request) if place.stream else DeploymentResponse(request)
 
     def broadcast(self, method_name: str, *args: Any, **kwargs: Any) -> DeploymentBroadcastResponse:
         """Call a method of every replica that runs."""

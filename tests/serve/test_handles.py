@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from typing import Any
@@ -14,7 +15,12 @@ import skate
 from skate import serve
 from skate.serve._private.common import ReplicaState
 from skate.serve._private.constants import DEFAULT_GRACEFUL_SHUTDOWN_TIMEOUT_S
-from skate.serve.exceptions import BackPressureError, RayServeException, RequestCancelledError
+from skate.serve.exceptions import (
+    BackPressureError,
+    RayServeException,
+    ReplicaUnavailableError,
+    RequestCancelledError,
+)
 from skate.serve.handle import DeploymentHandle
 from tests.serve.conftest import until
 
@@ -340,3 +346,52 @@ def test_shutdown_is_quick_and_a_new_instance_starts(session: None) -> None:
         assert (
             time.monotonic() - began < DEFAULT_GRACEFUL_SHUTDOWN_TIMEOUT_S / 2
         )  # no drain has waited for its time-out
+
+
+def test_a_place_is_kept_on_a_replica_that_was_chosen(instance: None) -> None:
+    @serve.deployment(num_replicas=2, max_ongoing_requests=1)
+    class Named:
+        def __call__(self, word: str) -> tuple[str, str]:
+            return serve.get_replica_context().replica_id.unique_id, word
+
+    serve.run(Named.bind(), name="named", route_prefix=None)
+    serve.run(Adder.bind(1), name="other", route_prefix=None)
+    handle = serve.get_app_handle("named")
+
+    async def scenario() -> None:
+        async with handle.choose_replica("a") as one, handle.choose_replica("b") as two:
+            assert one.replica_id != two.replica_id  # each has room for one
+            assert (one.node_ip, one.port, one.address) == ("127.0.0.1", None, "127.0.0.1")
+            waits = handle.remote("c")
+            assert await handle.dispatch(one, "a") == (one.replica_id, "a")
+            assert (await waits)[1] == "c"
+            with pytest.raises(RuntimeError, match="used already"):
+                handle.dispatch(one, "a")
+            with pytest.raises(ValueError, match="handle to Deployment.name='Named'"):
+                serve.get_app_handle("other").dispatch(two, "b")
+        assert {(await handle.remote(word))[1] for word in "defg"} == set(
+            "defg"
+        )  # the second place was given back
+
+    asyncio.run(scenario())
+
+
+def test_a_place_on_a_replica_that_is_gone_is_none(instance: None) -> None:
+    @serve.deployment
+    class Named:
+        def __call__(self) -> int:
+            return os.getpid()
+
+    handle = serve.run(Named.bind(), route_prefix=None)
+    pid = handle.remote().result()
+
+    async def scenario() -> None:
+        async with handle.choose_replica() as chosen:
+            os.kill(pid, signal.SIGKILL)
+            assert await handle.remote() != pid
+            with pytest.raises(
+                ReplicaUnavailableError, match=f"Replica {chosen.replica_id} is no longer available"
+            ):
+                await handle.dispatch(chosen)
+
+    asyncio.run(scenario())

@@ -26,6 +26,8 @@ class Request:
         "kwargs",
         "meta",
         "number",
+        "pinned",
+        "reserves",
         "router",
         "sent",
         "slot",
@@ -56,6 +58,10 @@ class Request:
         """Which one it is of those that were sent to that replica."""
         self.error: BaseException | None = None
         self.cancelled = False
+        self.reserves = False
+        """Whether it only takes a place: it is with a replica as soon as that has room, and nothing is sent."""
+        self.pinned = False
+        """Whether it is for the replica that it is sent to, and no other."""
         self.attempts = 0
         self.callbacks: list[Callable[[], None]] | None = None
         """Who wants to know when it is sent, or has failed before it was."""

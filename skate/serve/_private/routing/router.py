@@ -22,7 +22,12 @@ from skate.serve._private.routing.choice import shorter_of_two
 from skate.serve._private.routing.request import Request
 from skate.serve._private.routing.watch import Watch
 from skate.serve._private.utils import get_random_string
-from skate.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+from skate.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+    ReplicaUnavailableError,
+)
 
 if TYPE_CHECKING:
     from skate.serve._private.routing.custom import CustomChoice
@@ -251,9 +256,27 @@ class Router:
             shorter_of_two(self._ready, time.monotonic()) if wanted else None
         )
 
+    def send_to_place(self, place: Request, request: Request) -> None:
+        """Send a request where another has kept a place for it; it goes nowhere else."""
+        slot = place.slot
+        assert slot is not None
+        request.pinned = True
+        if slot.gone:
+            self.give_back(place)
+            self.fail(request, ReplicaUnavailableError(slot.info.id))
+        else:
+            self._send(slot, request)
+
+    def give_back(self, place: Request) -> None:
+        """Nobody needs a place that was kept."""
+        assert place.slot is not None
+        with self.lock:
+            place.slot.ongoing -= 1
+        self._pump()
+
     def _send(self, slot: Slot, request: Request) -> None:
         try:
-            sent = slot.send(request)
+            sent: Any = slot if request.reserves else slot.send(request)
         except Exception as error:  # noqa: BLE001 -- arguments that can't be pickled, for one: the caller is told
             with self.lock:
                 slot.ongoing -= 1
@@ -267,6 +290,10 @@ class Router:
             cancelled = request.cancelled
         for callback in callbacks:
             callback()
+        if request.reserves:
+            if cancelled:
+                self.give_back(request)
+            return
         if self._custom is not None:
             self._custom.routed(slot, request, sent)
         if cancelled:
@@ -305,14 +332,21 @@ class Router:
         if request.sent is not sent or slot is None:
             return True  # seen already
         if isinstance(error, RequestRejected):
-            self.rejected(slot, request, sent, error)
-            return True
-        if not slot.has_died(error):
-            return False
-        self.lost(slot)
-        if request.cancelled or not slot.never_began(request):
-            return False
-        self._queue_again(request, sent)
+            if not request.pinned:
+                self.rejected(slot, request, sent, error)
+                return True
+        else:
+            if not slot.has_died(error):
+                return False
+            self.lost(slot)
+            if request.cancelled or not slot.never_began(request):
+                return False
+        if request.pinned:
+            with self.lock:
+                request.sent = None
+            self.fail(request, ReplicaUnavailableError(slot.info.id))
+        else:
+            self._queue_again(request, sent)
         return True
 
     def _queue_again(self, request: Request, sent: Any) -> None:
@@ -372,7 +406,7 @@ class Router:
         if sent is None:
             self.fail(request, error)
             self._queue_changed()
-        else:
+        elif not request.reserves:
             skate.cancel(sent)
 
     def _pump(self) -> None:
