@@ -61,17 +61,18 @@ class ModelCache:
         return await asyncio.shield(task)
 
     async def _add(self, model_id: str) -> Any:
-        while 0 < self._limit <= len(self.models):
-            await self._drop_oldest()
+        await self._make_room()
         model = await self._load(model_id)
+        await self._make_room()  # others may have been loaded meanwhile
         self.models[model_id] = model
         _tell()
         return model
 
-    async def _drop_oldest(self) -> None:
-        _id, model = self.models.popitem(last=False)
-        _tell()
-        await self._unload(model)
+    async def _make_room(self) -> None:
+        while 0 < self._limit <= len(self.models):
+            _id, model = self.models.popitem(last=False)
+            _tell()
+            await self._unload(model)
 
     async def clear(self) -> None:
         """Let go of every model."""

@@ -258,9 +258,11 @@ class _Chosen:
             if name:
                 self._holder.set_adapter(self._names[name])
                 yield
-            elif self._holder is None:
+            elif not self._names:
                 yield
             else:
+                # One that is there, as the one used last may have gone since.
+                self._holder.set_adapter(next(iter(self._names.values())))
                 with self._holder.disable_adapter():
                     yield
 
