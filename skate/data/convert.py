@@ -66,7 +66,7 @@ def column_from_values(values: Any, name: str = "") -> pa.Array | pa.ChunkedArra
 
 
 def _from_plain_array(values: np.ndarray[Any, Any]) -> pa.Array:
-    if values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] in ("M", "Y", "W", "h", "m"):
+    if values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] in ("M", "Y", "W", "D", "h", "m"):
         values = values.astype("datetime64[s]")
     if not values.flags["C_CONTIGUOUS"]:
         values = np.ascontiguousarray(values)

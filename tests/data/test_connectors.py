@@ -52,6 +52,8 @@ def test_a_failed_insert_keeps_nothing(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         skate.data.range(5, override_num_blocks=1).write_sql("insert into t values (?)", connect)
     assert skate.data.read_sql("select * from t", connect).count() == 0
+    with pytest.raises(ValueError, match="shard_keys must be provided when override_num_blocks > 1"):
+        skate.data.read_sql("select * from t", connect, override_num_blocks=2)
 
 
 def test_avro_comes_in(tmp_path: Path) -> None:
@@ -79,15 +81,19 @@ def archive(path: Path, files: dict[str, bytes]) -> None:
 
 def test_webdataset_samples_are_decoded_by_their_endings(tmp_path: Path) -> None:
     archive(tmp_path / "a.tar", {"0/x.cls": b"3", "0/x.txt": b"hi", "0/y.cls": b"4", "0/y.json": b'{"k": 1}'})
+    url = str(tmp_path / "a.tar")
     rows = skate.data.read_webdataset(str(tmp_path)).take_all()
     assert rows == [
-        {"__key__": "0/x", "cls": 3, "txt": "hi", "json": None},
-        {"__key__": "0/y", "cls": 4, "txt": None, "json": {"k": 1}},
+        {"__key__": "0/x", "cls": 3, "txt": "hi", "__url__": url, "json": None},
+        {"__key__": "0/y", "cls": 4, "txt": None, "__url__": url, "json": {"k": 1}},
     ]
     raw = skate.data.read_webdataset(str(tmp_path), decoder=None, suffixes=["cls"]).take_all()
-    assert raw == [{"__key__": "0/x", "cls": b"3"}, {"__key__": "0/y", "cls": b"4"}]
+    assert raw == [
+        {"__key__": "0/x", "cls": b"3", "__url__": url},
+        {"__key__": "0/y", "cls": b"4", "__url__": url},
+    ]
     expanded = skate.data.read_webdataset(str(tmp_path), expand_json=True, fileselect=["0/y.json"]).take_all()
-    assert expanded == [{"__key__": "0/y", "k": 1}]
+    assert expanded == [{"__key__": "0/y", "json": {"k": 1}, "__url__": url, "k": 1}]
 
 
 def test_webdataset_goes_out_and_comes_back(tmp_path: Path) -> None:

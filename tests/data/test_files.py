@@ -160,6 +160,9 @@ def test_numpy_and_images(folder: str, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     Image.fromarray(np.full((4, 6, 3), 7, np.uint8)).save(pictures / "a.png")
+    assert skate.data.read_images(str(pictures), file_extensions=None).count() == len(
+        list(pictures.iterdir())
+    )
     image = skate.data.read_images(str(pictures)).take(1)[0]["image"]
     assert image.shape == (4, 6, 3) and image.dtype == np.uint8 and int(image[0, 0, 0]) == 7
     assert skate.data.read_images(str(pictures), size=(2, 3), mode="L").take(1)[0]["image"].shape == (2, 3)

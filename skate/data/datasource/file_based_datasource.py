@@ -160,6 +160,11 @@ class FileBasedDatasource(Datasource):
             tasks.append(ReadTask(_ReadFiles(self, [p for p, _ in chosen]), meta, None, per_task_row_limit))
         return tasks
 
+    @property
+    def rows(self) -> int | None:
+        """The rows of all files, where that is known without reading them."""
+        return self._rows_of(len(self._files))
+
     def _rows_of(self, files: int) -> int | None:
         return None
 

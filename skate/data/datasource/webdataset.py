@@ -6,6 +6,7 @@ import fnmatch
 import io
 import json
 import tarfile
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def _renamed(rename: Any, name: str) -> str:
 
 
 class WebDatasetDatasource(FileBasedDatasource):
-    """Tar archives of samples.
+    """Tar archives of samples: files of one name make a row, with that name as `__key__` and the archive as `__url__`.
 
     Args:
         paths: As for all files.
@@ -141,7 +142,7 @@ class WebDatasetDatasource(FileBasedDatasource):
     def _read_stream(self, f: Any, path: str) -> Iterator[pa.Table]:
         rows: list[dict[str, Any]] = []
         for sample in self._samples(io.BytesIO(f.read()), path):
-            rows.append(self._finish(sample))
+            rows.append(self._finish({**sample, "__url__": path}))
             if len(rows) == _BLOCK_ROWS:
                 yield convert.table_from_rows(rows)
                 rows = []
@@ -181,7 +182,7 @@ class WebDatasetDatasource(FileBasedDatasource):
             elif callable(step):
                 sample = step(sample)
         if self._expand and "json" in sample:
-            content = sample.pop("json")
+            content = sample["json"]
             sample.update(json.loads(content) if isinstance(content, bytes) else content)
         return sample
 
@@ -203,8 +204,8 @@ class WebDatasetDatasink(BlockBasedFileDatasink):
         """Write a block as one archive."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for number, row in enumerate(block.iter_rows(public_row_format=False)):
-                _add(archive, self._encoded(row), str(row.get("__key__", f"{number:06}")))
+            for row in block.iter_rows(public_row_format=False):
+                _add(archive, self._encoded(row), str(row.get("__key__") or uuid.uuid4().hex))
         file.write(buffer.getvalue())
 
     def _encoded(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate.data.creation import read_source
+from skate.data.datasource.file_based_datasource import FileBasedDatasource
 from skate.data.datasource.partitioning import Partitioning, PartitionStyle
 from skate.data.documentation import documented
 from skate.data.methods.base import options_of
@@ -73,6 +74,8 @@ def read_from(source: Datasource, given: Mapping[str, Any], **known: Any) -> Dat
         given: The reader's arguments.
         known: What is known of the data beforehand, as `read_source` takes it.
     """
+    if isinstance(source, FileBasedDatasource):
+        known.setdefault("rows", source.rows)
     return read_source(
         source,
         parallelism=given.get("parallelism", -1),

@@ -53,12 +53,20 @@ def read_sql(
         shard_keys: Columns whose hash divides the answer among tasks; None reads in one task.
         shard_hash_fn: The database's hash function for that; it must give a number.
 
+    Raises:
+        ValueError: `override_num_blocks` asks for several blocks, and there are no `shard_keys`.
+
     Example:
         >>> import skate.data, sqlite3
         >>> skate.data.read_sql("select 1 as one", lambda: sqlite3.connect(":memory:")).take_all()
         [{'one': 1}]
     """
     given = locals()
+    if not shard_keys and override_num_blocks is not None and override_num_blocks > 1:
+        raise ValueError(
+            f"shard_keys must be provided when override_num_blocks > 1, and it is {override_num_blocks}: name columns whose "
+            "hash divides the answer, or repartition it after reading."
+        )
     source = SQLDatasource(sql, connection_factory, sql_params, shard_keys, shard_hash_fn)
     return read_from(source, given, override_num_blocks=override_num_blocks if shard_keys else 1)
 
