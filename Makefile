@@ -3,6 +3,7 @@
 #   make demo    run the flights study with Skate, next to serial Python, a data pipeline over them, next to DuckDB,
 #                and the whole way from the flights to a service: prepared, tuned, trained, served, asked
 #   make test    check, then run the tests
+#   make slow    run the tests that take long: chaos, gigabytes, hundreds of sessions
 #   make clients run published libraries that were written for Ray on Skate, each in an environment of its own
 #   make heavy-clients   the same for libraries that need large packages, or much time
 #   make check   lint, formatting, types and the layers
@@ -12,7 +13,7 @@
 # PYTHON=... chooses another interpreter (3.11 or newer) for the environment.
 
 .DEFAULT_GOAL := test
-.PHONY: demo test clients heavy-clients check bench docs clean
+.PHONY: demo test slow clients heavy-clients check bench docs clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -40,10 +41,16 @@ demo: $(DEMO)
 test: check
 	$(PY) -m pytest
 
+slow: $(DEV)
+	$(PY) -m pytest -m slow
+
 clients: $(DEV)
 	$(PY) -m pytest -m client tests/clients
 
-heavy-clients: $(DEV)
+heavy-slow: $(DEV)
+	$(PY) -m pytest -m slow
+
+clients: $(DEV)
 	$(PY) -m pytest -m heavy_client tests/clients
 
 check: $(DEV)
