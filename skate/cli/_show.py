@@ -26,12 +26,12 @@ def answering(command: str, work: Callable[[], int]) -> int:
     """Do a command's work; where there is no session, say so and give code 1."""
     try:
         return work()
-    except ConnectionError as error:
-        print(f"skate {command}: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:
         sys.stderr.close()  # who reads us, such as `head`, has seen enough
         return 0
+    except ConnectionError as error:
+        print(f"skate {command}: {error}", file=sys.stderr)
+        return 1
 
 
 def refuse(arguments: argparse.Namespace, why: str) -> NoReturn:

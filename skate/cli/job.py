@@ -130,7 +130,10 @@ def _environment(arguments: argparse.Namespace) -> dict[str, Any]:
         _show.refuse(arguments, "--runtime-env and --runtime-env-json exclude each other")
     env: dict[str, Any] = dict(arguments.runtime_env_json or {})
     if arguments.runtime_env is not None:
-        text = Path(arguments.runtime_env).read_text(encoding="utf-8")
+        try:
+            text = Path(arguments.runtime_env).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"--runtime-env: {error}") from error
         env = json.loads(text) if arguments.runtime_env.endswith(".json") else _yaml(text)
     if arguments.working_dir is not None:
         env["working_dir"] = arguments.working_dir
@@ -144,7 +147,10 @@ def _yaml(text: str) -> Any:
         raise ValueError(
             "to read YAML, PyYAML is needed: pip install pyyaml. A file whose name ends with .json needs nothing."
         ) from None
-    return yaml.safe_load(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--runtime-env: {error}") from error
 
 
 def _follow(client: JobSubmissionClient, id: str) -> int:

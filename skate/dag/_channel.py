@@ -262,7 +262,14 @@ class Connection:
             raise ChannelClosedError(str(error)) from error
 
     def _map(self, number: int) -> None:
-        _data, fds, _flags, _address = socket.recv_fds(self.sock, 16, 1)
+        while True:
+            try:
+                _data, fds, _flags, _address = socket.recv_fds(self.sock, 16, 1)
+                break
+            except BlockingIOError:
+                continue  # `receive` is out of time, but the descriptor is on its way: later it would pass for a message
+            except OSError as error:
+                raise ChannelClosedError(str(error)) from error
         if not fds:
             raise ChannelClosedError("the other side has closed the channel")
         try:

@@ -259,6 +259,10 @@ class JobSubmissionClient:
                 return answers.readline()
             except (ConnectionResetError, BrokenPipeError):
                 return b""
+            except TimeoutError as error:
+                raise ConnectionError(
+                    f"the job service of session {self._entry.name} gave no answer within {_PATIENCE:g} s."
+                ) from error
 
     def _ensure_service(self) -> socket.socket:
         conn = self._connect()
