@@ -12,6 +12,7 @@ from skate.core import arguments, runtime, serialize
 from skate.core import options as _options
 from skate.core.actor import ActorClass, ActorHandle
 from skate.core.function import RemoteFunction
+from skate.core.plain import plain
 from skate.core.ref import ObjectRef, ObjectRefGenerator
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
         )
     if namespace is not None:
         checked_namespace(namespace)
-    return ActorHandle(runtime.current().find_actor(name, namespace))
+    return ActorHandle(runtime.current().find_actor(plain(name), plain(namespace)))
 
 
 def _running(asked: str) -> Engine:
@@ -320,7 +321,7 @@ def _set_tracer(tracer: Any) -> None:
 
 def _kv(action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
     """The session's key-value pairs: see `Engine.kv`."""
-    return runtime.current().kv(action, key, value, namespace, overwrite)
+    return runtime.current().kv(action, plain(key), plain(value), plain(namespace), overwrite)
 
 
 def _pack(value: Any) -> tuple[bytes, list[memoryview]]:
@@ -332,7 +333,7 @@ def _pack(value: Any) -> tuple[bytes, list[memoryview]]:
 
 
 def _create_placement_group(about: Mapping[str, Any]) -> str:
-    return runtime.current().create_group(about)
+    return runtime.current().create_group(plain(dict(about)))
 
 
 def _remove_placement_group(id: str) -> None:
@@ -340,7 +341,7 @@ def _remove_placement_group(id: str) -> None:
 
 
 def _find_placement_group(name: str) -> tuple[str, list[dict[str, float]]] | None:
-    return runtime.current().find_group(name)
+    return runtime.current().find_group(plain(name))
 
 
 def _placement_group_table(id: str) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from skate._addresses import host_in, is_here
 from skate._version import RAY_VERSION
 from skate.core import runtime
 from skate.core.environment import settle
+from skate.core.plain import plain
 from skate.engine.base import Engine, InitConfig
 
 _ENGINES = ("local", "inline", "dask")
@@ -476,7 +477,7 @@ def checked_namespace(value: str | None) -> str | None:
         raise TypeError(f"namespace={value!r}: a string is needed, got a {type(value).__name__}.")
     if not value:
         raise ValueError("namespace='': it can't be empty; leave it out for one of the session's own.")
-    return value
+    return plain(value)  # type: ignore[no-any-return]
 
 
 runtime.auto_init = _auto_init

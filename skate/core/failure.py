@@ -82,3 +82,25 @@ def own_repr(instance: Any) -> str | None:
         return " ".join(repr(instance).split("\n"))[:200]
     except Exception:  # noqa: BLE001 -- users' code, which is only asked for a name
         return None
+
+
+def story(error: BaseException) -> tuple[str, str]:
+    """What the state API tells of an error: its type, in the API's words, and what it says, cut to its last 2,000 characters."""
+    kind = _KINDS.get(type(error).__name__, "TASK_EXECUTION_EXCEPTION")
+    return kind, str(error)[-_TEXT:]
+
+
+_TEXT = 2000
+_KINDS = {
+    "WorkerCrashedError": "WORKER_DIED",
+    "TaskCancelledError": "TASK_CANCELLED",
+    "ActorDiedError": "ACTOR_DIED",
+    "ActorUnavailableError": "ACTOR_UNAVAILABLE",
+    "TaskUnschedulableError": "TASK_UNSCHEDULABLE_ERROR",
+    "ActorUnschedulableError": "ACTOR_UNSCHEDULABLE_ERROR",
+    "OutOfMemoryError": "OUT_OF_MEMORY",
+    "OwnerDiedError": "OWNER_DIED",
+    "ObjectLostError": "OBJECT_LOST",
+    "RuntimeEnvSetupError": "RUNTIME_ENV_SETUP_FAILED",
+}
+"""Ray's names of what can go wrong, by our exceptions."""

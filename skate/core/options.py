@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 from skate.core import option_rules as rules
+from skate.core.plain import plain
 
 O = TypeVar("O", bound="_Options")  # noqa: E741 -- an options class
 
@@ -374,7 +375,7 @@ def _check(
         rule = table.get(name)
         if rule is None:
             raise _unknown(name, kind, table)
-        checked = rule(name, value)
+        checked = plain(rule(name, value))
         if in_options and name in _ONLY_WHERE_DEFINED:
             raise ValueError(
                 f"{name} cannot be set in .options(): it belongs to the {_ONLY_WHERE_DEFINED[name]}. "

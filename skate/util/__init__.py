@@ -19,6 +19,7 @@
     get_node_ip_address          where this machine is                              node.py
     annotations.PublicAPI        say how stable a function of your library is       annotations.py
     accelerators                 names for `options(accelerator_type=…)`            accelerators/
+    iter, actor_group            older tools: iterators over shards, sets of actors  iter/, actor_group.py
 
 Everything here uses the public API of `skate` alone, so it runs on every engine.
 """

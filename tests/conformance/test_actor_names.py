@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import uuid
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -241,3 +242,21 @@ def test_a_detached_actor_ends_with_the_session_it_started(engine: str, tmp_path
         print("ended")
     """
     assert "ended" in run_script(engine, tmp_path, body)
+
+
+class Name(StrEnum):
+    """Names as a program may keep them."""
+
+    FIRST = "first of its kind"
+
+
+def test_a_name_may_be_a_member_of_an_enumeration() -> None:
+    @ray.remote
+    class Named:
+        def here(self) -> str:
+            return "here"
+
+    actor = Named.options(name=Name.FIRST).remote()
+    assert get(actor.here.remote()) == "here"
+    assert get(ray.get_actor(Name.FIRST).here.remote()) == "here"
+    assert get(ray.get_actor(Name.FIRST.value).here.remote()) == "here"

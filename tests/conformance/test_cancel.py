@@ -11,7 +11,7 @@ import pytest
 
 from .api import ray
 from .helpers import PATIENCE, Gate, Tally, get, wait_until
-from .support import blocks_its_thread, differs_from_ray, kills_its_process, todo
+from .support import blocks_its_thread, differs_from_ray, kills_its_process
 
 
 @ray.remote
@@ -479,7 +479,6 @@ def test_an_ended_task_of_another_process_stays_as_it_is() -> None:
     assert get(ref) == 1
 
 
-@todo("dask", "such a call is never answered", run=False)
 def test_a_cancelled_actor_call_whose_actor_restarts() -> None:
     gate, actor = Gate.remote(), Holder.options(max_restarts=1, max_task_retries=1).remote()
     ref = actor.hold.remote(gate)

@@ -9,7 +9,7 @@ import pytest
 
 from .api import ray, submodule
 from .helpers import PATIENCE, Gate, get, wait_until
-from .support import differs_from_ray, todo
+from .support import differs_from_ray
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 pg = submodule("util.placement_group")
 strategies = submodule("util.scheduling_strategies")
 Inside = strategies.PlacementGroupSchedulingStrategy
-
-pytestmark = todo(
-    "dask", "placement groups are refused with a clear error: Dask reserves nothing ahead", run=False
-)
 
 
 @ray.remote

@@ -41,6 +41,10 @@ class Blob:
         buffers = [pickle.PickleBuffer(buffer) for buffer in self.buffers]
         return Blob, (self.kind, self.data, buffers, tuple(self.nested))
 
+    def is_error(self) -> bool:
+        """Whether it stands for an exception, or one among several results does."""
+        return self.kind == ERROR or (self.kind == MANY and any(part.kind == ERROR for part in self.data))
+
     def inside(self) -> list[Name]:
         """The refs and actors inside, in all parts."""
         if self.kind == MANY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from skate.core import arguments
 from skate.core.ref import BYTES, INDEX_BITS, ObjectRef
@@ -17,7 +17,23 @@ LARGE = 32 * 1024
 UNIT = 10_000
 """Dask counts our resources in ten-thousandths: whole numbers, so that fractions add up exactly."""
 
+MARK = UNIT // 1000
+"""What everything that runs in a placement group holds of the resource `bundle` of its bundle: so that it is placed there."""
+MARKS = UNIT * 1000
+"""How much of it a bundle has."""
+
 NO_FORCE = "force=True is not supported for actor tasks: use skate.kill(actor) to end the actor itself."
+
+
+class Placed(NamedTuple):
+    """That a task or an actor runs in a placement group."""
+
+    group: str
+    """The group's id in hex."""
+    bundle: int
+    """Which bundle; -1 for any."""
+    captures: bool
+    """Whether what it calls runs there too."""
 
 
 @dataclass(slots=True)
@@ -58,6 +74,11 @@ class Call:
     parent: int = 0
     nodes: tuple[str, ...] = ()
     """Ids of the nodes that it must run on; empty for any."""
+    placed: Placed | None = None
+    created: float = 0.0
+    """When it was called: seconds since the epoch."""
+    attempt: int = 0
+    """How often it was tried before."""
     slots: int = 0
     """How many blobs come beside it: the values of the refs at top level; then the function's and the arguments', if stored."""
     stored_function: bool = False
@@ -99,6 +120,8 @@ class ActorSpec:
     is_asyncio: bool
     ordered: bool
     nodes: tuple[str, ...] = ()
+    placed: Placed | None = None
+    created: float = 0.0
     deps: tuple[int, ...] = ()
     nested: tuple[tuple[str, int], ...] = ()
     slots: int = 0
@@ -108,6 +131,11 @@ class ActorSpec:
 def node_id_of(address: str) -> str:
     """The id of the node that the Dask worker at `address` is."""
     return hashlib.sha224(address.encode()).hexdigest()
+
+
+def job_id_of(number: int) -> str:
+    """The id of the driver with that number."""
+    return f"{number:02x}000000"
 
 
 def base_key(key: int) -> int:
@@ -123,6 +151,44 @@ def scaled(amounts: Mapping[str, float]) -> dict[str, int]:
 def unscaled(amounts: Mapping[str, float]) -> dict[str, float]:
     """The inverse of `scaled`; zeros are left out."""
     return {name: amount / UNIT for name, amount in amounts.items() if amount}
+
+
+def group_names(name: str, group: str, bundle: int) -> list[str]:
+    """How a resource of a placement group's bundle is named: in the group, and in the bundle (unless that is -1, for any)."""
+    whole = f"{name}_group_{group}"
+    return [whole] if bundle < 0 else [whole, f"{name}_group_{bundle}_{group}"]
+
+
+def inside(demand: Mapping[str, int], placed: Placed | None) -> dict[str, int]:
+    """A demand as it is named where the work runs."""
+    if placed is None:
+        return dict(demand)
+    marked = {**demand, "bundle": MARK}
+    return {
+        shown: amount
+        for name, amount in marked.items()
+        for shown in group_names(name, placed.group, placed.bundle)
+    }
+
+
+def outside(demand: Mapping[str, int], placed: Placed | None) -> dict[str, int]:
+    """The inverse of `inside`."""
+    if placed is None:
+        return dict(demand)
+    end = f"_group_{placed.group}"
+    found = {name.removesuffix(end): amount for name, amount in demand.items() if name.endswith(end)}
+    found.pop("bundle", None)
+    return found
+
+
+def cpus_of(demand: Mapping[str, int]) -> dict[str, int]:
+    """The CPUs in a demand, by the names that they have in it."""
+    return {name: amount for name, amount in demand.items() if name == "CPU" or name.startswith("CPU_group_")}
+
+
+def whole_cpu(demand: Mapping[str, int]) -> bool:
+    """Whether a demand is for a CPU or more."""
+    return max(cpus_of(demand).values(), default=0) >= UNIT
 
 
 def pack_args(

@@ -34,8 +34,11 @@ class Cancels:
         self.cancelled(call.key)
 
     def cancelled(self, key: int) -> None:
-        """A task was cancelled that had not started: it never will, nor will what waits for it."""
-        error = exceptions.TaskCancelledError(ObjectRef(key).task_id())
+        """A task was cancelled that had not started."""
+        self.failed(key, exceptions.TaskCancelledError(ObjectRef(key).task_id()))
+
+    def failed(self, key: int, error: exceptions.RayError) -> None:
+        """A task that had not started never will, nor will what waits for it."""
         entry = self.hub.holdings.entries.get(key)
         if entry is None or entry.done:
             return

@@ -29,6 +29,9 @@ class Child:
         self.host = host
         self.number = number
         self.env = env
+        self.since = time.time()
+        self.what = "idle"
+        """What it runs, or ran last, in words."""
         self.pid = 0
         self.dead = asyncio.Event()
         self.hosted: asyncio.Future[Blob | None] = asyncio.get_running_loop().create_future()
@@ -112,10 +115,11 @@ class Child:
         if op == "done":
             future = self.calls.get(message[1])
             if future is not None and not future.done():
-                self.host.hold(message[1], message[2])
+                self.host.results.hold(message[1], message[2])
                 future.set_result((message[2], message[3]))
         elif op == "started":
             self.started.add(message[1])
+            self.host.started(message[1], self)
         elif op == "hello":
             self.pid = message[1]
             if self._kill_when_known:
@@ -129,10 +133,12 @@ class Child:
             self.ending = message[1]
         elif op in ("blocked", "unblocked"):
             self.host.lend(message[1], self, op == "blocked")
+        elif op == "span":
+            self.host.history.span(message[1])
         elif op == "print":
             self.host.printed(*message[1:])
         elif op == "item":
-            self.host.item(*message[1:])
+            self.host.results.item(*message[1:])
         else:
             self.host.hub.handle(self, message)
 

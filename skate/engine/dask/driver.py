@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from skate.core import serialize
 from skate.engine.dask import output
-from skate.engine.dask.calls import Job, node_id_of
+from skate.engine.dask.calls import Job, job_id_of, node_id_of
 from skate.engine.dask.engine import DaskEngine
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ from skate.engine.dask.host import Host
 from skate.engine.dask.hub import Hub
 from skate.engine.dask.loop import LoopThread
 from skate.engine.dask.registry import Registry
-from skate.engine.dask.remote import CONNECTIONS
+from skate.engine.dask.remote import CONNECTIONS, host_of
 
 _JOIN = 10.0  # seconds that the scheduler may take to answer
 _CLOSE = 10.0  # seconds that the end may take
@@ -44,6 +45,7 @@ class DriverEngine(DaskEngine):
         self._directory = tempfile.mkdtemp(prefix="skate-dask-")
         self._queue: deque[tuple[Any, ...]] = deque()
         self._scheduled = False
+        self._number = int.from_bytes(os.urandom(8), "big") >> 1
         self._loop = LoopThread()
         try:
             self._loop.run(self._open(config, address))
@@ -51,12 +53,11 @@ class DriverEngine(DaskEngine):
             self._close()
             raise
         assert self.hub is not None and self._client is not None
-        job_id = f"{self._number:02x}000000"
+        job_id = job_id_of(self._job)
         job = Job(
             self._client.id, job_id, namespace, dict(config.runtime_env), os.path.basename(self._directory)
         )
-        number = int.from_bytes(os.urandom(8), "big") >> 1
-        super().__init__(self._send, number, job, self._client.scheduler.address)
+        super().__init__(self._send, self._number, job, self._client.scheduler.address)
         self.config = config
         self.config.spill_directory = self._directory
         serialize.warm_up()
@@ -86,8 +87,16 @@ class DriverEngine(DaskEngine):
         if config.log_to_driver:
             self.hub.on_print = output.show
         await self.hub.listen()
-        self._number = await self.hub.registry("job")
         self._node_id = node_id_of(worker.address) if worker is not None else ""
+        about = {
+            "number": self._number,
+            "node": self._node_id or node_id_of(client.scheduler.address),
+            "pid": os.getpid(),
+            "ip": host_of(client.scheduler.address),
+            "command": " ".join(["python", *sys.argv]),
+            "env": dict(config.runtime_env),
+        }
+        self._job = await self.hub.registry("job", about)
 
     def node_id(self) -> str:
         return self._node_id or node_id_of(self.address)

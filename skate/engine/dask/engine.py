@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
+import secrets
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core.actor import ActorState, ClassSpec
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, REMOTE, ObjectRef, Stream
-from skate.engine.base import Engine, InitConfig
+from skate.engine.base import Engine, InitConfig, StateAnswer
 from skate.engine.dask import calls, streams
 from skate.engine.dask.blob import Blob, blob_of, error_blob, names_of
 from skate.engine.dask.calls import NO_FORCE, Job, base_key
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from skate.core.task_info import TaskInfo
 
 _PREFIX_BITS = 64
+_SPANS = 10_000
 
 
 class DaskEngine(Engine):
@@ -50,6 +55,9 @@ class DaskEngine(Engine):
         """Calls that have not ended, by actor."""
         self.ended = ""
         self.pinned: list[Any] = []
+        self.spans: deque[dict[str, Any]] = deque(maxlen=_SPANS)
+        """Blocks that the user has marked in this process; one that runs user code gives them to its Dask worker."""
+        self.keep_span: Callable[[dict[str, Any]], None] = self.spans.append
         self.before_block: Callable[[], Any] | None = None
         self.after_block: Callable[[Any], None] = lambda _token: None
         self._asked: dict[int, tuple[Latch, list[Any]]] = {}
@@ -296,6 +304,62 @@ class DaskEngine(Engine):
     def available_resources(self) -> dict[str, float]:
         found: dict[str, float] = self.ask("available")
         return found
+
+    def state(self, what: str, timeout: float) -> StateAnswer:
+        from skate.engine.dask import state
+
+        return state.read(self, what)
+
+    def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
+        running = current_task.get()
+        wall = time.time() - time.monotonic()
+        span = {
+            "event": event,
+            "task": 0 if running is None else running.key,
+            "started": wall + started,
+            "ended": wall + ended,
+            "extra": extra,
+            "worker": self.number,
+            "pid": os.getpid(),
+        }
+        self.keep_span(span)
+
+    # -- placement groups ----------------------------------------
+
+    def create_group(self, about: Mapping[str, Any]) -> str:
+        self.check_open()
+        id = secrets.token_hex(14) + "01000000"
+        described = {
+            **about,
+            "namespace": self.job.namespace,
+            "client": self.job.client,
+            "job_id": self.job.job_id,
+        }
+        if not self.ask("create_group", id, described):
+            raise exceptions.RaySystemError(
+                f"Failed to create placement group {id!r} because name {about['name']!r} already exists: use another name, or "
+                "get_placement_group() to reach the one that has it."
+            )
+        return id
+
+    def remove_group(self, id: str) -> None:
+        self.ask("remove_group", id)
+
+    def find_group(self, name: str) -> tuple[str, list[dict[str, float]]] | None:
+        found: tuple[str, list[dict[str, float]]] | None = self.ask("find_group", name, self.job.namespace)
+        return found
+
+    def group_table(self, id: str) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.ask("group_table", id)
+        return found
+
+    def group_ready(self, id: str, value: Any) -> ObjectRef[Any]:
+        self.check_open()
+        ref = self.refs.new(next(self.keys))
+        self.send(("put_inside", ref._key, blob_of(value), id))
+        return ref
+
+    # -- the shared dictionary ----------------------------------------
 
     def kv(self, action: str, key: bytes, value: bytes | None, namespace: bytes, overwrite: bool) -> Any:
         return self.ask("kv", action, key, value, namespace, overwrite)

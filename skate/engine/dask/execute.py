@@ -45,6 +45,9 @@ class Running:
         info.cancelled = self.cancelled
         info.resources = unscaled(executor.resources)
         info.gpu_ids = list(executor.gpus)
+        if executor.placed is not None:
+            info.placement_group_id = executor.placed.group
+            info.captures_children = executor.placed.captures
         if executor.actor is not None:
             info.actor = executor.actor
             info.actor_name = executor.actor_name

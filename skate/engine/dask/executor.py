@@ -24,7 +24,7 @@ from skate.core.actor import ActorExit, ActorState
 from skate.core.ref import ERROR, ObjectRef
 from skate.engine.dask import output, wire
 from skate.engine.dask.blob import Blob, error_blob, raised
-from skate.engine.dask.calls import ActorSpec, Call, Job
+from skate.engine.dask.calls import ActorSpec, Call, Job, Placed, outside
 from skate.engine.dask.engine import DaskEngine
 from skate.engine.dask.execute import Execution, Running, arguments, task_error
 from skate.engine.dask.submit import current_task
@@ -92,10 +92,12 @@ class Executor:
         self.engine.config.spill_directory = hello["directory"]
         self.engine.before_block = self.before_block
         self.engine.after_block = self.after_block
+        self.engine.keep_span = lambda span: self.out.put(("span", span))
         runtime.engine = self.engine
         self.functions: dict[int, Callable[..., Any]] = {}
         self.resources: dict[str, int] = {}
         self.gpus: list[int] = []
+        self.placed: Placed | None = None
         self.actor: ActorState | None = None
         self.actor_name = ""
         self.class_name = ""
@@ -201,6 +203,7 @@ class Executor:
 
     def _start(self, call: Call, deps: list[Blob], resources: dict[str, int], gpus: list[int]) -> None:
         if self.actor is None:
+            self.placed = call.placed
             self._become(call.job, call.env, resources, gpus)
         elif not self.check_group(call):
             return
@@ -220,9 +223,9 @@ class Executor:
             # What a task starts inherits its variables.
             job.env = json.loads(env)
         self.engine.job = job
-        self.resources = resources
+        self.resources = outside(resources, self.placed)
         self.gpus = gpus
-        if gpus or "GPU" in resources:
+        if gpus or "GPU" in self.resources:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
 
     def function(self, call: Call, deps: list[Blob]) -> Callable[..., Any]:
@@ -358,6 +361,7 @@ class Executor:
     def _host(
         self, spec: ActorSpec, deps: list[Blob], incarnation: int, resources: dict[str, int], gpus: list[int]
     ) -> None:
+        self.placed = spec.placed
         self._become(spec.job, spec.env, resources, gpus)
         self.class_name, self.actor_name = spec.class_name, spec.name
         self.incarnation = incarnation
@@ -388,7 +392,7 @@ class Executor:
         finally:
             self.leave(running)
         current_task.reset(token)
-        self.resources = spec.running
+        self.resources = outside(spec.running, self.placed)
         self.out.put(("hosted", error))
         if error is not None:
             return

@@ -27,11 +27,13 @@ from distributed import Client, Future
 from skate import exceptions
 from skate.engine.dask import remote
 from skate.engine.dask.blob import Blob, Name, error_blob, infrastructure
+from skate.engine.dask.calls import Placed, inside
 from skate.engine.dask.cancels import Cancels
 from skate.engine.dask.generators import Generators
 from skate.engine.dask.graph import Graph
 from skate.engine.dask.holdings import Holdings
 from skate.engine.dask.outcomes import Outcomes
+from skate.engine.dask.stock import removed
 
 if TYPE_CHECKING:
     from skate.engine.dask.calls import ActorSpec, Call
@@ -63,6 +65,7 @@ class Hub:
             "task": self._submit,
             "call": self._submit,
             "put": self._put,
+            "put_inside": self._put_inside,
             "want": self.outcomes.want,
             "drop": self.holdings.drop,
             "adopt": self.holdings.adopt,
@@ -181,6 +184,18 @@ class Hub:
         self.holdings.adopting()
         self.start(self._scatter(entry, blob))
 
+    def _put_inside(self, port: Port, key: int, blob: Blob, group: str) -> None:
+        """A value that is there once a placement group is: Dask keeps it where the group's bundles are."""
+        entry = self.holdings.entry(key)
+        entry.ports[port] += 1
+        entry.needed += 1
+        if self.ended:
+            self.outcomes.fail(entry, exceptions.RaySystemError(f"the session has ended: {self.ended}"))
+            return
+        demand = inside({}, Placed(group, -1, False))
+        name = remote.name_of(key)
+        self.graph.add(tuple(demand.items()), name, Task(name, remote.keep, blob))
+
     async def _scatter(self, entry: Entry, blob: Blob) -> None:
         """Store a large value on a Dask worker, and say what is inside."""
         name = remote.name_of(entry.key)
@@ -235,6 +250,8 @@ class Hub:
             self.generators.on_item(*args)
         elif op == "cancelled":
             self.cancels.cancelled(int(args[0], 16))
+        elif op == "unplaced":
+            self.cancels.failed(int(args[0], 16), removed(args[1]))
         elif op == "print":
             self.on_print(*args)
         elif op == "warn":

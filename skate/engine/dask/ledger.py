@@ -7,7 +7,7 @@ that need less or something else, for ever if an actor holds what the first one 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class Ledger:
@@ -23,7 +23,7 @@ class Ledger:
         Raises:
             Exception: what `send_away` was given.
         """
-        if self._fits(demand):
+        if self.fits(demand):
             self.take(demand)
             return
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -32,7 +32,7 @@ class Ledger:
         try:
             await granted
         except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled():
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
                 self.give(demand)
             raise
         finally:
@@ -41,15 +41,32 @@ class Ledger:
 
     def take(self, demand: Mapping[str, int]) -> None:
         """Take what may not be free: it was lent, and is wanted back."""
-        for name, amount in demand.items():
-            self.free[name] = self.free.get(name, 0) - amount
+        for name in self.free.keys() & demand:
+            self.free[name] -= demand[name]
 
     def give(self, demand: Mapping[str, int]) -> None:
         """Give back, and let go on those for whom there is enough now."""
-        for name, amount in demand.items():
-            self.free[name] = self.free.get(name, 0) + amount
+        for name in self.free.keys() & demand:  # what has been removed stays so
+            self.free[name] += demand[name]
+        self._let_go()
+
+    def add(self, name: str, amount: int) -> None:
+        """There is so much more of something, which may be new."""
+        self.free[name] = self.free.get(name, 0) + amount
+        self._let_go()
+
+    def remove(self, names: Sequence[str], reason: Exception) -> None:
+        """There is nothing of these any more: those who wait for them raise `reason`."""
+        gone = set(names)
+        for name in gone:
+            self.free.pop(name, None)
+        for demand, granted in list(self._waiting):
+            if not gone.isdisjoint(demand) and not granted.done():
+                granted.set_exception(reason)
+
+    def _let_go(self) -> None:
         for entry in list(self._waiting):
-            if self._fits(entry[0]) and not entry[1].done():
+            if self.fits(entry[0]) and not entry[1].done():
                 self._waiting.remove(entry)
                 self.take(entry[0])
                 entry[1].set_result(None)
@@ -61,5 +78,6 @@ class Ledger:
             if not granted.done():
                 granted.set_exception(reason)
 
-    def _fits(self, demand: Mapping[str, int]) -> bool:
+    def fits(self, demand: Mapping[str, int]) -> bool:
+        """Whether all of it is free."""
         return all(self.free.get(name, 0) >= amount for name, amount in demand.items())

@@ -15,8 +15,10 @@ from distributed import Client
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from skate.engine.dask import remote
-from skate.engine.dask.calls import NO_FORCE, ActorSpec, Call, node_id_of, unscaled
-from skate.engine.dask.supervise import DEAD, Actor
+from skate.engine.dask.calls import NO_FORCE, ActorSpec, Call, job_id_of, node_id_of, unscaled
+from skate.engine.dask.facts import Facts
+from skate.engine.dask.groups import PlacementGroups, group_in, group_mark
+from skate.engine.dask.supervise import ALIVE, DEAD, Actor
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _GRACE = 2.0  # seconds that a question may be ahead of the stream of what it is about
 _NEVER = 10**9
+_NOT_PLACED = ("released", "waiting", "no-worker", "queued")
 
 
 class Registry(SchedulerPlugin):  # type: ignore[misc]
@@ -44,6 +47,8 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
     async def start(self, scheduler: Scheduler) -> None:
         """Dask hook: the plugin has been installed."""
         self.scheduler = scheduler
+        self.groups = PlacementGroups(self)
+        self.facts = Facts(self)
         self._client: Client | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._warned: set[str] = set()
@@ -83,7 +88,8 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
         """A hub asks."""
         op, client, args = pickle.loads(payload)
         try:
-            value = await getattr(self, f"on_{op}")(client, *args)
+            part = next(part for part in (self, self.groups, self.facts) if hasattr(part, f"on_{op}"))
+            value = await getattr(part, f"on_{op}")(client, *args)
             return pickle.dumps((True, value), protocol=5)
         except Exception as error:
             return pickle.dumps((False, error), protocol=5)
@@ -99,7 +105,11 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
             )
             if retries is not None:
                 state.suspicious = scheduler.allowed_failures - retries if retries >= 0 else -_NEVER
-                self._check_feasible(state)
+                group = group_in(state.resource_restrictions)
+                if group is None:
+                    self._check_feasible(state)
+                elif self.groups.gone(group):
+                    self._fail_unplaced(state, group)
 
     def _check_feasible(self, state: Any) -> None:
         """Tell a driver, once, of a demand that exceeds all there is."""
@@ -123,6 +133,42 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
             self._warned.add(text)
             self.scheduler.log_event(remote.topic_of(what.job.client), ["warn", text])
 
+    def _fail_unplaced(self, state: Any, group: str) -> None:
+        """A task has no place, as its placement group is gone: tell whoever called it."""
+        if remote.is_ref(state.key):
+            topics = [remote.topic_of(client) for client in self.scheduler.clients]
+            self.scheduler.log_event(topics, ["unplaced", f"{remote.key_of(state.key):x}", group])
+
+    def end_in_group(self, group: str) -> None:
+        """A placement group is gone: end its actors, and fail the tasks that no Dask worker has."""
+        for actor in list(self.actors.values()):
+            if actor.spec.placed is not None and actor.spec.placed.group == group:
+                self.end_unplaced(actor)
+        for state in list(self.scheduler.tasks.values()):
+            if group_mark(group) in (state.resource_restrictions or ()) and state.state in _NOT_PLACED:
+                self._fail_unplaced(state, group)
+
+    def end_unplaced(self, actor: Actor) -> None:
+        """An actor's placement group is gone."""
+        if actor.state == ALIVE:
+            self.end(actor, "its placement group was removed.")
+        elif actor.state != DEAD:
+            actor.die_removed()
+            self.begin(actor.stop(False))
+
+    def place_waiting(self, address: str) -> None:
+        """A Dask worker has something that it had not: Dask looks for a place once, so have it look again."""
+        worker = self.scheduler.workers.get(address)
+        if worker is not None:
+            waiting = self.scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
+            self.scheduler.transitions(waiting, f"skate-place-{address}")
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:
+        """Dask hook: a Dask worker has gone."""
+        self.facts.worker_left(worker)
+        self.labels.pop(worker, None)
+        self.begin(self.groups.worker_left(worker))
+
     def transition(self, key: Any, start: str, finish: str, *_args: Any, **_kwargs: Any) -> None:
         """Dask hook: a task's state has changed."""
         if finish == "memory":
@@ -134,6 +180,8 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Dask hook: a driver or a Dask worker has gone."""
+        self.facts.client_left(client)
+        self.begin(self.groups.creator_left(client))
         for actor in list(self.actors.values()):
             actor.holders.discard(client)
             if actor.spec.job.client == client and not actor.spec.detached:
@@ -243,6 +291,9 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
         if unplaced:
             actor.die_unplaced(unplaced)
             return None
+        if spec.placed is not None and self.groups.gone(spec.placed.group):
+            actor.die_removed()
+            return None
         names = [remote.name_of(key) for key in spec.deps if key not in literals]
         names += [remote.name_of(key) for kind, key in spec.nested if kind == "ref"]
         missing = await self._known(names)
@@ -346,28 +397,27 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
 
     # -- the cluster ----------------------------------------
 
-    async def on_job(self, _client: str) -> int:
-        """A number for a driver."""
+    async def on_job(self, client: str, about: dict[str, Any]) -> int:
+        """A driver has come: a number for it."""
         self.jobs += 1
+        self.facts.driver(client, {**about, "job_id": job_id_of(self.jobs)})
         return self.jobs
 
     async def on_host(self, _client: str, address: str, labels: dict[str, str]) -> None:
         """Our part of a Dask worker is ready."""
         self.labels[address] = labels
-        worker = self.scheduler.workers.get(address)
-        if worker is not None:
-            # Dask looks for a place once, when a worker joins: now it has what our tasks ask for.
-            waiting = self.scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
-            self.scheduler.transitions(waiting, f"skate-host-{address}")
+        self.facts.worker_came(address)
+        self.place_waiting(address)
         for other in list(self.scheduler.workers):
             if other != address:
                 self.begin(self.tell(other, "rebalance"))
 
     async def on_nodes(self, _client: str) -> list[dict[str, Any]]:
         """The Dask workers, as `skate.nodes()` shows them."""
-        return [self._node(worker) for worker in self.scheduler.workers.values()]
+        return [self.node(worker) for worker in self.scheduler.workers.values()]
 
-    def _node(self, worker: Any) -> dict[str, Any]:
+    def node(self, worker: Any) -> dict[str, Any]:
+        """A Dask worker, as `skate.nodes()` shows it."""
         node_id = node_id_of(worker.address)
         labels = self.labels.get(worker.address, {})
         return {

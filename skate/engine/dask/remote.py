@@ -76,17 +76,17 @@ async def _host() -> Host:
 
 async def run_task(call: Call, *deps: Blob) -> Blob:
     """Run a task in a process of this Dask worker."""
-    return await (await _host()).run_task(call, list(deps))
+    return await (await _host()).tasks.run_task(call, list(deps))
 
 
 async def call_actor(call: Call, *deps: Blob) -> Blob:
     """Call an actor, wherever it lives."""
-    return await (await _host()).call_actor(call, list(deps))
+    return await (await _host()).actors.call_actor(call, list(deps))
 
 
 async def host_actor(spec: ActorSpec, incarnation: int, *deps: Blob) -> tuple[str, bool, Blob | None]:
     """Be an actor's place: returns when it has ended, with the cause, whether it may restart, and an error of its constructor."""
-    return await (await _host()).host_actor(spec, incarnation, list(deps))
+    return await (await _host()).actors.host_actor(spec, incarnation, list(deps))
 
 
 async def keep(blob: Blob) -> Blob:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import pickle
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,18 @@ from skate.core.environment import merge_env
 from skate.core.function import FunctionSpec
 from skate.core.ref import ERROR, ObjectRef, ObjectRefGenerator
 from skate.engine.dask.blob import Blob, error_blob, names_of
-from skate.engine.dask.calls import LARGE, ActorSpec, Call, base_key, pack_args, pack_code, scaled
+from skate.engine.dask.calls import (
+    LARGE,
+    ActorSpec,
+    Call,
+    Placed,
+    base_key,
+    inside,
+    pack_args,
+    pack_code,
+    scaled,
+)
+from skate.engine.placement.where import GROUP, check_fits, group_of, where
 
 if TYPE_CHECKING:
     from skate.core.actor import MethodSpec
@@ -61,8 +73,9 @@ class Submit:
         self, spec: FunctionSpec, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         self.engine.check_open()
-        _engine, function_key, code, inside, stored = self._prepare(spec)
+        _engine, function_key, code, within, stored = self._prepare(spec)
         blob, slots, nested = pack_args(args, kwargs, spec.name)
+        placed = self._placed(options, options.demand(), spec.name)
         call = Call(
             key=next(self.engine.keys),
             name=spec.name,
@@ -73,7 +86,9 @@ class Submit:
             module=spec.module,
             function=code,
             function_key=function_key,
-            demand=scaled(options.demand()),
+            demand=inside(scaled(options.demand()), placed),
+            placed=placed,
+            created=time.time(),
             env=merge_env(self.engine.job.env, options.runtime_env),
             retries=options.max_retries,
             retry_exceptions=_retryable(options.retry_exceptions),
@@ -87,7 +102,26 @@ class Submit:
         call.nodes = placement
         if stored is not None:
             call.function, call.stored_function = None, True
-        return self._submit("task", call, slots, stored, nested + inside)
+        return self._submit("task", call, slots, stored, nested + within)
+
+    def _placed(self, options: Any, demand: Mapping[str, float], name: str) -> Placed | None:
+        """The placement group that something is to run in.
+
+        Raises:
+            ValueError: the group can never hold the demand, or has no such bundle.
+        """
+        running = current_task.get()
+        parent = None if running is None else running.executor.placed
+        place = where(options, parent.group if parent is not None and parent.captures else None)
+        if place[0] != GROUP:
+            return None
+        _kind, _alternatives, id, index, captures = place
+        group = group_of(options)[0]
+        bundles = (
+            [*self.engine.group_table(id)[id]["bundles"].values()] if group is None else group.bundle_specs
+        )
+        check_fits(demand, bundles, name)
+        return Placed(id, index, captures)
 
     def _place(self, options: Any) -> tuple[str, ...] | str:
         """The nodes that a task may run on, all if empty; or why there is none."""
@@ -178,6 +212,7 @@ class Submit:
             retries=retries,
             retry_exceptions=_retryable(options.retry_exceptions),
             backpressure=options.generator_backpressure,
+            created=time.time(),
             actor=actor.key,
             method=method.name,
             group=options.concurrency_group,
@@ -193,13 +228,14 @@ class Submit:
         self, spec: ClassSpec, options: ActorOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> ActorState:
         self.engine.check_open()
-        _engine, _key, code, inside, _stored = self._prepare(spec)
+        _engine, _key, code, within, _stored = self._prepare(spec)
         blob, slots, nested = pack_args(args, kwargs, spec.name)
         groups = dict(options.concurrency_groups or {})
         ordered = not spec.is_asyncio and (options.max_concurrency or 1) == 1 and not groups
         meta = ActorMeta(
             spec.name, spec.module, spec.methods, options.max_task_retries, options.max_pending_calls, ordered
         )
+        placed = self._placed(options, options.creation_demand(), spec.name)
         placement = self._place(options)
         stored_args = blob.size() > LARGE
         if stored_args:
@@ -219,8 +255,10 @@ class Submit:
             namespace=namespace,
             detached=options.lifetime == "detached",
             max_restarts=options.max_restarts,
-            creation=scaled(options.creation_demand()),
-            running=scaled(options.running_demand()),
+            creation=inside(scaled(options.creation_demand()), placed),
+            running=inside(scaled(options.running_demand()), placed),
+            placed=placed,
+            created=time.time(),
             env=merge_env(self.engine.job.env, options.runtime_env),
             concurrency=options.max_concurrency or (1000 if spec.is_asyncio else 1),
             groups=groups,
@@ -228,7 +266,7 @@ class Submit:
             ordered=ordered,
             nodes=() if isinstance(placement, str) else placement,
             deps=tuple(ref._key for ref in slots),
-            nested=names_of(nested + inside),
+            nested=names_of(nested + within),
             slots=len(slots) - stored_args,
             stored_args=stored_args,
         )

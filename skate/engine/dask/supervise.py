@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -32,6 +33,11 @@ class Actor:
         self.holders: set[str] = set()
         """Clients that have a handle, and objects that hold one."""
         self.death: Blob | None = None
+        self.cause = ""
+        """Why it is dead, in words."""
+        self.born = 0.0
+        """When it was last constructed, and below when it ended: seconds since the epoch."""
+        self.ended = 0.0
         self._changed = asyncio.Condition()
         self._future: Any = None
 
@@ -98,7 +104,7 @@ class Actor:
         """It has been constructed there."""
         if self.state == DEAD or incarnation != self.incarnation:
             return False
-        self.state, self.address = ALIVE, address
+        self.state, self.address, self.born = ALIVE, address, time.time()
         if self.spec.max_restarts == 0:
             self.registry.forget_arguments(self)
         self.registry.begin(self._notify())
@@ -107,7 +113,7 @@ class Actor:
     def die(self, cause: str, error: Blob | None) -> None:
         """It is dead for good."""
         spec = self.spec
-        self.state = DEAD
+        self.state, self.cause, self.ended = DEAD, cause, time.time()
         if error is None:
             restarts = f" It had been restarted {self.incarnation} times." if self.incarnation else ""
             context = exceptions.ActorDiedErrorContext(
@@ -126,6 +132,12 @@ class Actor:
     def die_unplaced(self, why: str) -> None:
         """There is no node for it."""
         self.die(why, error_blob(exceptions.ActorUnschedulableError(why)))
+
+    def die_removed(self) -> None:
+        """Its placement group is gone, and it has no place."""
+        assert self.spec.placed is not None
+        why = f"its placement group {self.spec.placed.group} was removed before it was created."
+        self.die(why, error_blob(exceptions.ActorPlacementGroupRemoved(why)))
 
     async def stop(self, gently: bool) -> None:
         """End its process; or take it back from Dask, if it has none yet."""

@@ -40,7 +40,7 @@ class StateReader:
         if what not in _ROWS:
             raise NotImplementedError(f"the local engine keeps no record of {what}.")
         source = "tasks" if what == "events" else what
-        payload, reports, silent = self._ask(protocol.ASK_ALL, source, None, min(timeout, _PATIENCE))
+        payload, reports, silent = self._ask(protocol.ASK_ALL, source, None, float(min(timeout, _PATIENCE)))
         facts = marshal.loads(payload)
         told = [marshal.loads(report) for report in reports]
         if self._own is not None and source in ("tasks", "objects", "stacks"):

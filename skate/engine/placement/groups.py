@@ -16,9 +16,9 @@ from skate.engine.placement.packing import pack
 from skate.engine.placement.resources import UNIT, Holding, Resources, scale, unscale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from skate.engine.placement.machines import Machine, Machines
+    from skate.engine.placement.machines import Machine
     from skate.engine.placement.where import Conditions
 
 PENDING = "PENDING"
@@ -108,7 +108,7 @@ class Group:
 class Groups:
     """All placement groups of a session."""
 
-    def __init__(self, machines: Machines) -> None:
+    def __init__(self, machines: Iterable[Machine]) -> None:
         self.machines = machines
         self.by_id: dict[str, Group] = {}
         self.names: dict[tuple[str, str], Group] = {}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate.core import serialize
 from skate.core.actor import ActorState
+from skate.core.failure import story
 from skate.core.ref import BYTES, ERROR, PENDING, REMOTE, VALUE, ObjectRef
 from skate.engine.local import protocol
 from skate.engine.local.client.calls import NESTED, Call
@@ -27,7 +28,6 @@ LIMIT = 100_000
 """Ended calls that one process remembers, unless `_system_config={"task_history": …}` says otherwise."""
 _FAILURES = 1000
 _FAILURE_BYTES = 16 << 20
-_TEXT = 2000
 _SPANS = 10_000
 
 
@@ -193,23 +193,6 @@ def _size(value: Any) -> int:
 def _story(payload: Any) -> tuple[str, str]:
     """The type of error, in Ray's words, and what it says."""
     try:
-        error = serialize.unpack(payload)
+        return story(serialize.unpack(payload))
     except Exception as failure:
         return "TASK_EXECUTION_EXCEPTION", f"its exception can't be rebuilt here: {failure}"
-    kind = _KINDS.get(type(error).__name__, "TASK_EXECUTION_EXCEPTION")
-    return kind, str(error)[-_TEXT:]
-
-
-_KINDS = {
-    "WorkerCrashedError": "WORKER_DIED",
-    "TaskCancelledError": "TASK_CANCELLED",
-    "ActorDiedError": "ACTOR_DIED",
-    "ActorUnavailableError": "ACTOR_UNAVAILABLE",
-    "TaskUnschedulableError": "TASK_UNSCHEDULABLE_ERROR",
-    "ActorUnschedulableError": "ACTOR_UNSCHEDULABLE_ERROR",
-    "OutOfMemoryError": "OUT_OF_MEMORY",
-    "OwnerDiedError": "OWNER_DIED",
-    "ObjectLostError": "OBJECT_LOST",
-    "RuntimeEnvSetupError": "RUNTIME_ENV_SETUP_FAILED",
-}
-"""Ray's names of what can go wrong, by our exceptions."""
