@@ -155,6 +155,8 @@ class RuntimeEnv(dict[str, Any]):
             _fields.check_together(self)
             for name, value in list(self.items()):
                 self[name] = value
+                if name in ("pip", "uv") and not self[name].get("packages"):
+                    del self[name]  # nothing to install
 
     def __setitem__(self, key: str, value: Any) -> None:
         check = _fields.CHECKS.get(key)
@@ -248,9 +250,33 @@ class RuntimeEnv(dict[str, Any]):
         conda = self.get("conda")
         return json.dumps(conda, sort_keys=True) if isinstance(conda, dict) else None
 
-    def image_uri(self) -> str:
-        """The image to run workers in; "" for none."""
-        return str(self.get("image_uri", ""))
+    def image_uri(self) -> str | None:
+        """The image to run workers in; None for none."""
+        return self.get("image_uri")  # type: ignore[no-any-return]
+
+    def working_dir_uri(self) -> str | None:
+        """Always None: what is packed goes into the user's cache, and has no URI."""
+        return None
+
+    def py_modules_uris(self) -> list[str]:
+        """Always []: as for `working_dir_uri`."""
+        return []
+
+    def conda_uri(self) -> str | None:
+        """Always None: as for `working_dir_uri`."""
+        return None
+
+    def pip_uri(self) -> str | None:
+        """Always None: as for `working_dir_uri`."""
+        return None
+
+    def uv_uri(self) -> str | None:
+        """Always None: as for `working_dir_uri`."""
+        return None
+
+    def plugin_uris(self) -> list[str]:
+        """Always []: as for `working_dir_uri`."""
+        return []
 
     def java_jars(self) -> list[str]:
         """Always []: workers run Python."""

@@ -76,4 +76,4 @@ class _Timer:
         return sum(self._units) / seconds if seconds else 0.0
 
 
-__all__ = ["_Timer"]
+__all__: list[str] = []  # the name with an underscore is what programs import

@@ -16,7 +16,7 @@ def check_together(env: Mapping[str, Any]) -> None:
     """Refuse fields that exclude each other.
 
     Raises:
-        ValueError: two of `pip`, `uv` and `conda` are given, or `image_uri` with something that the image settles.
+        ValueError: two of `pip`, `uv` and `conda` are given, or an image with something that it settles itself.
     """
     makers = {name: env[name] for name in ("pip", "uv", "conda") if env.get(name)}
     if len(makers) > 1:
@@ -25,11 +25,12 @@ def check_together(env: Mapping[str, Any]) -> None:
             f"The 'pip' field, 'uv' field, and 'conda' field of runtime_env cannot be specified at the same time, got {given}: "
             "keep one of them."
         )
-    others = set(env) - {"image_uri", "env_vars", "config"}
-    if env.get("image_uri") and others:
-        raise ValueError(
-            f"The 'image_uri' field currently cannot be used together with other fields of runtime_env: {sorted(others)}."
-        )
+    for image in ("image_uri", "container"):
+        others = sorted({name for name in env if env[name]} - {image, "env_vars", "config"})
+        if env.get(image) and others:
+            raise ValueError(
+                f"The '{image}' field currently cannot be used together with other fields of runtime_env. Specified fields: {others}."
+            )
 
 
 def _working_dir(value: Any) -> str:
@@ -52,11 +53,19 @@ def _py_modules(value: Any) -> list[Any]:
 def _packages(field: str) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if is_list_of_str(value):
-            found: dict[str, Any] = {"packages": list(dict.fromkeys(value))}
-            return {**found, "pip_check": False} if field == "pip" else {**found, "uv_check": False}
+            return {"packages": list(dict.fromkeys(value)), **_DEFAULTS[field]}
         if isinstance(value, str):
             return check(_requirements(field, value))
         if isinstance(value, dict):
+            unknown = sorted(set(value) - _PARTS[field])
+            if unknown:
+                raise ValueError(
+                    f"runtime_env[{field!r}] can only have these fields: {', '.join(sorted(_PARTS[field]))}, but got: {unknown}."
+                )
+            if not isinstance(value.get("packages", []), list | str):
+                raise ValueError(
+                    f"runtime_env[{field!r}]['packages'] must be of type list, got: {type(value['packages'])}."
+                )
             if "packages" not in value:
                 raise ValueError(
                     f"runtime_env[{field!r}]={value!r} lacks 'packages': name what is to be installed there."
@@ -67,6 +76,13 @@ def _packages(field: str) -> Callable[[Any], Any]:
         )
 
     return check
+
+
+_PARTS = {
+    "pip": {"packages", "pip_check", "pip_install_options", "pip_version"},
+    "uv": {"packages", "uv_check", "uv_pip_install_options", "uv_version"},
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {"pip": {"pip_check": False}, "uv": {"uv_check": False}}
 
 
 def _requirements(field: str, path: str) -> list[str]:

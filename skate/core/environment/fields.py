@@ -37,12 +37,15 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
 
     A field that nobody knows is left out, with a warning: programs carry fields for other runners.
     """
+    check_together(env)
     for name, value in env.items():
         if not isinstance(name, str):
             raise TypeError(f"runtime_env={{{name!r}: …}}: names of fields are strings.")
         if name.startswith("_") or name == "timeout" or value is None:
             continue
         if name in _NOT_HERE:
+            if name in CHECKS:
+                CHECKS[name](value)
             raise ValueError(
                 f"runtime_env={{{name!r}: …}} is not supported on this engine: {_NOT_HERE[name]}."
             )
@@ -54,7 +57,6 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
             CHECKS[name](value)
         elif name != "built":
             _warn_unknown(name)
-    check_together(env)
 
 
 def merge_env(program: Mapping[str, Any], own: Mapping[str, Any] | None) -> str:
@@ -160,9 +162,13 @@ def _warn_unknown(name: str) -> None:
 
 def _check_timeout(config: Any) -> None:
     if not isinstance(config, Mapping):
-        raise TypeError(f"runtime_env['config']={config!r}: a dict or a RuntimeEnvConfig is needed.")
+        raise TypeError(
+            f"runtime_env['config'] must be of type dict or RuntimeEnvConfig, got: {type(config)} ({config!r})."
+        )
     seconds = config.get("setup_timeout_seconds", 600)
     if isinstance(seconds, bool) or not isinstance(seconds, int):
-        raise TypeError(f"setup_timeout_seconds={seconds!r}: a whole number of seconds is needed.")
+        raise TypeError(f"setup_timeout_seconds must be of type int, got: {type(seconds)} ({seconds!r}).")
     if seconds <= 0 and seconds != -1:
-        raise ValueError(f"setup_timeout_seconds={seconds!r}: it must be positive, or -1 for no limit.")
+        raise ValueError(
+            f"setup_timeout_seconds must be greater than zero or equals to -1 (no limit), got: {seconds}."
+        )

@@ -359,7 +359,7 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
         if actor is None or actor.state == DEAD:
             return
         if no_restart or not actor.may_restart():
-            self.end(actor, "it was killed by `skate.kill`.")
+            self.end(actor, "it was killed by `ray.kill`.")
         else:
             await actor.restart()
 

@@ -392,7 +392,7 @@ class Actors:
         own = current_fiber() in self._fibers(actor)
         limit = actor.options.max_restarts
         if no_restart or (0 <= limit <= actor.restarts):
-            self.die(actor, "it was killed by `skate.kill`.")
+            self.die(actor, "it was killed by `ray.kill`.")
         else:
             self._restart(actor)
         if own:

@@ -18,6 +18,7 @@ from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef
 from skate.engine.base import StateAnswer
 from skate.engine.inline.inform import NODE_ID, describe_node
 from skate.engine.placement.resources import unscale
+from skate.engine.placement.where import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -310,7 +311,7 @@ def _actor(actor: Actor) -> Row:
         "required_resources": dict(actor.options.running_demand()),
         "death_cause": None,
         "is_detached": actor.options.lifetime == "detached",
-        "placement_group_id": None,
+        "placement_group_id": actor.where[2] if actor.where[0] == GROUP else None,
         "repr_name": "" if actor.instance is None else own_repr(actor.instance) or "",
         "num_restarts": actor.restarts,
         "created": actor.created,

@@ -195,7 +195,7 @@ def actors(facts: Row, _told: list[Row]) -> list[Row]:
             "required_resources": actor["resources"],
             "death_cause": _death_cause(actor),
             "is_detached": actor["detached"],
-            "placement_group_id": None,
+            "placement_group_id": actor.get("group"),
             "repr_name": actor["shown"],
             "num_restarts": actor["restarts"],
             "num_restarts_due_to_lineage_reconstruction": 0,

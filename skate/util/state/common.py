@@ -314,6 +314,14 @@ class JobState(StateSchema):
     driver_node_id: str | None = state_column(filterable=False, detail=True)
     driver_exit_code: int | None = state_column(filterable=False, detail=True)
 
+    def model_dump(self) -> dict[str, Any]:
+        """All columns, as a plain dictionary."""
+        return self.asdict()
+
+    def dict(self) -> dict[str, Any]:
+        """All columns, as a plain dictionary."""
+        return self.model_dump()
+
 
 @dataclass
 class ClusterEventState(StateSchema):

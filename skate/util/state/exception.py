@@ -11,4 +11,8 @@ class DataSourceUnavailable(Exception):
     """A process did not answer."""
 
 
-__all__ = ["DataSourceUnavailable", "RayStateApiException"]
+class ServerUnavailable(Exception):
+    """Nobody answers at the address that was given; programs catch it, and Skate raises `ConnectionError` there."""
+
+
+__all__ = ["DataSourceUnavailable", "RayStateApiException", "ServerUnavailable"]

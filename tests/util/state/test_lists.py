@@ -269,3 +269,17 @@ def test_summaries() -> None:
         and objects["summary"]["disabled"]["total_objects"] == objects["total_objects"]
     )
     del kept
+
+
+def test_rows_of_actors_in_a_placement_group_and_of_programs() -> None:
+    group = skate.util.placement_group([{"CPU": 1}])
+    inside = skate.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group)
+    member = Counter.options(num_cpus=1, scheduling_strategy=inside).remote()
+    skate.get(member.one.remote())
+    row = state.get_actor(member._actor_id.hex())
+    assert row is not None and row.placement_group_id == group.id.hex()
+    found = state.get_placement_group(group.id.hex())
+    assert found is not None and found.state == "CREATED"
+    skate.util.remove_placement_group(group)
+    (job,) = state.list_jobs()
+    assert job.model_dump()["status"] == job.dict()["status"] == "RUNNING"

@@ -14,6 +14,7 @@ from skate.engine.local.node.process import describe_end
 from skate.engine.local.node.reports import Reports
 from skate.engine.local.node.waiting import TOKEN
 from skate.engine.placement.resources import unscale
+from skate.engine.placement.where import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,8 @@ class Inquiry:
         if about is not None:
             facts["class_name"] = about["class_name"]
             facts["env"] = about["env"]
+            where = about["where"]
+            facts["group"] = where[2] if where[0] == GROUP else None
         self.history.actor_changed(actor.key, facts, time.time())
 
     def _common(self) -> dict[str, Any]:

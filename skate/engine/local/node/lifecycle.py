@@ -188,7 +188,7 @@ class ActorTable:
             return
         worker = actor.worker
         if no_restart:
-            self._die(actor, "it was killed by `skate.kill`.")
+            self._die(actor, "it was killed by `ray.kill`.")
         if worker is not None:
             self.out.append(("kill", worker))
 
