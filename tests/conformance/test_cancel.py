@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,42 @@ def test_force_ends_a_task_that_ignores_interrupts(tmp_path: Path) -> None:
     with pytest.raises((ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError)):
         get(ref)
     assert started.count == 1, "a task that was cancelled is not retried"
+
+
+@kills_its_process
+def test_force_spares_the_task_that_comes_next() -> None:
+    @ray.remote(num_cpus=0)
+    class Doorbell:
+        def __init__(self) -> None:
+            self.rung = 0
+
+        def ring(self) -> None:
+            self.rung += 1
+
+        def count(self) -> int:
+            return self.rung
+
+    bell = Doorbell.remote()
+
+    @ray.remote(max_retries=0)
+    def sleeps() -> None:
+        get(bell.ring.remote())
+        time.sleep(PATIENCE)
+
+    @ray.remote(max_retries=0)
+    def short() -> str:
+        return "done"
+
+    def rung(times: int) -> bool:
+        return bool(get(bell.count.remote()) == times)
+
+    for times in range(1, 6):
+        ref = sleeps.remote()
+        wait_until(functools.partial(rung, times), "the task to start")
+        ray.cancel(ref, force=True)
+        with pytest.raises((ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError)):
+            get(ref)
+        assert get(short.remote()) == "done"
 
 
 def test_force_of_a_queued_task() -> None:

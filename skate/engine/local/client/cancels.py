@@ -62,6 +62,7 @@ class Cancels:
         self.engine.streams.to_worker(call, (protocol.CANCEL, call.key, False, recursive))
         if force and call.link is not None:
             # Not by the worker itself: the task may hold its interpreter.
+            self.engine.lanes.doom(call.link)
             self.engine.node.send((protocol.KILL_WORKER, call.link.worker))
             self.engine.loop.flush(self.engine.node)
 

@@ -272,7 +272,13 @@ class Lanes:
             link.granted = min(link.granted, now)
             self.engine.reclaims[link.worker] = link.granted + SLICE
 
+    def doom(self, link: Link) -> None:
+        """The node has been asked to kill this worker: it gets no further task, and is not given back."""
+        link.lost = link.draining = True
+
     def _release(self, link: Link) -> None:
+        if link.lost:
+            return  # the node tells of its end
         lane = link.lane
         lane.links.remove(link)
         del self.links[link.worker]
@@ -420,7 +426,7 @@ class Lanes:
         if not inflight:
             link.load = 0.0
             link.idle_since = link.progress
-            if link.draining and not link.lost and not conn.closed:
+            if link.draining and not conn.closed:
                 self._release(link)
         lane = link.lane
         if lane.backlog or not inflight:
