@@ -13,7 +13,7 @@ from skate.core import options as _options
 from skate.core.actor import ActorClass, ActorHandle
 from skate.core.function import RemoteFunction
 from skate.core.plain import plain
-from skate.core.ref import ObjectRef, ObjectRefGenerator
+from skate.core.ref import ObjectRef, ObjectRefGenerator, check_session
 
 if TYPE_CHECKING:
     from skate.engine.base import Engine
@@ -31,6 +31,12 @@ def _this_process() -> Any:
     return global_worker
 
 
+def _environment(fields: dict[str, Any]) -> dict[str, Any]:
+    from skate.runtime_env import RuntimeEnv
+
+    return RuntimeEnv(**fields, _validate=False)
+
+
 def _show_progress(line: str) -> None:
     from skate.experimental import tqdm_ray
 
@@ -39,6 +45,7 @@ def _show_progress(line: str) -> None:
 
 runtime.show_progress = _show_progress
 runtime.this_process = _this_process
+runtime.environment = _environment
 runtime.binder = _nodes
 
 
@@ -55,13 +62,14 @@ def remote(*args: Any, **given: Any) -> Any:
 
     Raises:
         TypeError, ValueError: what is decorated is neither, or an option is wrong.
+        AssertionError: options that are not keywords, or none at all, as in `@remote()`.
     """
     if len(args) == 1 and not given and callable(args[0]):
         return _make_remote(args[0], {})
     if args or not given:
-        raise TypeError(
-            "The @skate.remote decorator is applied either with no arguments and no parentheses, as in '@skate.remote', or with "
-            "keyword options, as in '@skate.remote(num_cpus=2)'."
+        raise AssertionError(
+            "The @ray.remote decorator must be applied either with no arguments and no parentheses, for example '@ray.remote', or "
+            "with some keyword options, for example '@ray.remote(num_cpus=2)'."
         )
     return lambda thing: _make_remote(thing, given)
 
@@ -71,12 +79,12 @@ def _make_remote(thing: Any, given: Mapping[str, Any]) -> Any:
         return ActorClass.make(thing, _options.parse_actor(given), given)
     if isinstance(thing, RemoteFunction | ActorClass):
         raise TypeError(
-            f"The @skate.remote decorator must be applied to either a function or a class, and {thing!r} is remote already."
+            f"The @ray.remote decorator must be applied to either a function or a class, and {thing!r} is remote already."
         )
     if inspect.isfunction(thing) or type(thing).__name__ == "cython_function_or_method":
         return RemoteFunction(thing, _options.parse_task(given), given)
     raise TypeError(
-        f"The @skate.remote decorator must be applied to either a function or a class, not to {thing!r}."
+        f"The @ray.remote decorator must be applied to either a function or a class, not to {thing!r}."
     )
 
 
@@ -90,7 +98,7 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
     Raises:
         GetTimeoutError: time was up.
         RayTaskError: the task raised; the exception is an instance of the user's type too.
-        ValueError, TypeError: `object_refs` is no ref and no list of refs.
+        ValueError, TypeError: `object_refs` is no ref and no list of refs, or is of a session that has ended.
 
     Example:
         >>> import skate
@@ -104,14 +112,16 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
     if timeout is not None and timeout < 0:
         timeout = None
     if type(object_refs) is ObjectRef:
+        if runtime.sessions > 1:
+            check_session(engine, (object_refs,))
         return engine.get((object_refs,), timeout)[0]
     if isinstance(object_refs, ObjectRefGenerator):
         return object_refs
     if hasattr(object_refs, "_skate_get"):  # the result of a compiled graph
         return object_refs._skate_get(given)
-    if not isinstance(object_refs, list | tuple):
+    if not isinstance(object_refs, list):
         raise ValueError(
-            f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be a single ObjectRef or a list of "
+            f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an ObjectRef or a list of "
             "ObjectRefs."
         )
     if object_refs and all(hasattr(item, "_skate_get") for item in object_refs):
@@ -119,9 +129,11 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
     for item in object_refs:
         if type(item) is not ObjectRef:
             raise TypeError(
-                f"Invalid type of object refs in the list, {type(item)}: {item!r} is no ObjectRef. 'object_refs' must either be a "
-                "single ObjectRef or a list of ObjectRefs."
+                f"Attempting to call `get` on the value {item!r}, which is not an ray.ObjectRef: 'object_refs' must either be an "
+                "ObjectRef or a list of ObjectRefs."
             )
+    if runtime.sessions > 1:
+        check_session(engine, object_refs)
     return engine.get(object_refs, timeout)
 
 
@@ -171,7 +183,7 @@ def wait(
         The refs that are ready, `num_returns` at most, and all the others, each in the order given.
 
     Raises:
-        TypeError, ValueError: not a list, duplicates, or a `num_returns` that can't be.
+        TypeError, ValueError: not a list, duplicates, a `num_returns` that can't be, or a ref of a session that has ended.
 
     Example:
         >>> import skate
@@ -182,27 +194,34 @@ def wait(
     engine = runtime.engine
     if engine is None:
         engine = runtime.current()
+    if isinstance(ray_waitables, ObjectRef | ObjectRefGenerator):
+        raise TypeError(
+            "wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got a single ray.ObjectRef or ray.ObjectRefGenerator "
+            f"{ray_waitables}: put it in a list, wait([ref])."
+        )
     if not isinstance(ray_waitables, list):
         raise TypeError(
-            f"wait() expected a list of ray.ObjectRef or ObjectRefGenerator, got {type(ray_waitables)}. Put a single one in a list: "
-            "wait([ref])."
+            f"wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got {type(ray_waitables)}"
         )
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
     for item in ray_waitables:
         if type(item) is not ObjectRef and not isinstance(item, ObjectRefGenerator):
             raise TypeError(
-                f"wait() expected a list of ray.ObjectRef or ObjectRefGenerator, got list containing {type(item)}"
+                f"wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got list containing {type(item)}"
             )
     if not ray_waitables:
         return [], []
+    if runtime.sessions > 1:
+        check_session(engine, [item for item in ray_waitables if type(item) is ObjectRef])
     if len(set(ray_waitables)) != len(ray_waitables):
         raise ValueError("Wait requires a list of unique ray_waitables: one of them is there twice.")
     if num_returns <= 0:
         raise ValueError(f"Invalid number of objects to return {num_returns}: it must be at least 1.")
     if num_returns > len(ray_waitables):
         raise ValueError(
-            f"num_returns cannot be greater than the number of ray_waitables: {num_returns} > {len(ray_waitables)}."
+            "num_returns cannot be greater than the number of ray_waitables provided to ray.wait: "
+            f"{num_returns} > {len(ray_waitables)}."
         )
     return engine.wait(ray_waitables, num_returns, timeout)
 
@@ -222,7 +241,7 @@ def cancel(ray_waitable: Any, *, force: bool = False, recursive: bool = True) ->
     ref = ray_waitable.completed() if isinstance(ray_waitable, ObjectRefGenerator) else ray_waitable
     if type(ref) is not ObjectRef:
         raise TypeError(
-            f"cancel() only supported for object refs. For actors, try kill(). Got: {type(ray_waitable)}."
+            f"ray.cancel() only supported for object refs. For actors, try ray.kill(). Got: {type(ray_waitable)}."
         )
     runtime.current().cancel(ref, force, recursive)
 
@@ -239,7 +258,7 @@ def kill(actor: Any, *, no_restart: bool = True) -> None:
     """
     if not isinstance(actor, ActorHandle):
         raise ValueError(
-            f"kill() only supported for actors. For tasks, try skate.cancel(). Got: {type(actor)}."
+            f"ray.kill() only supported for actors. For tasks, try ray.cancel(). Got: {type(actor)}."
         )
     runtime.current().kill_actor(actor._actor_state(), no_restart)
 
@@ -253,11 +272,14 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
 
     Raises:
         ValueError: there is none, or the name is empty.
+        TypeError: the name is no string.
     """
-    if not name or not isinstance(name, str):
+    if not name:
         raise ValueError(
             f"Please supply a non-empty value to get_actor, the name given in options(name=…): got {name!r}."
         )
+    if not isinstance(name, str):
+        raise TypeError(f"get_actor() takes a name as a string: got {name!r}, a {type(name).__name__}.")
     if namespace is not None:
         checked_namespace(namespace)
     return ActorHandle(runtime.current().find_actor(plain(name), plain(namespace)))
@@ -266,7 +288,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
 def _running(asked: str) -> Engine:
     if runtime.engine is None:
         raise exceptions.RaySystemError(
-            f"{asked}() tells about a session, and none is running: call skate.init() first."
+            f"Skate has not been started yet: {asked}() tells about a session, and none is running. Call skate.init() first."
         )
     return runtime.engine
 
@@ -298,8 +320,8 @@ def available_resources() -> dict[str, float]:
     return _running("available_resources").available_resources()
 
 
-def get_gpu_ids() -> list[int]:
-    """The ids of the GPUs assigned to the task or actor that asks."""
+def get_gpu_ids() -> list[Any]:
+    """The GPUs assigned to the task or actor that asks: numbers, or names if CUDA_VISIBLE_DEVICES had some when the session started."""
     return list(runtime.current().task_info().gpu_ids)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from skate._addresses import host_in, is_here
 from skate._version import RAY_VERSION
-from skate.core import runtime
+from skate.core import devices, runtime
 from skate.core.environment import settle
 from skate.core.plain import plain
 from skate.engine.base import Engine, InitConfig
@@ -29,19 +29,25 @@ class ClientContext(Mapping[str, Any]):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         info = engine.task_info()
-        self.address_info = {
+        self.address_info: dict[str, Any] = {
             "node_ip_address": "127.0.0.1",
             "node_id": info.node_id,
             "address": engine.address,
             "gcs_address": engine.address,
             "session_dir": info.session_dir,
             "session_name": info.session_name,
+            "raylet_socket_name": engine.address,
+            "object_store_address": engine.address,
+            "redis_address": None,
+            "metrics_export_port": 0,
+            "dashboard_agent_listen_port": 0,
             "webui_url": "",
             "namespace": info.namespace,
         }
         self.dashboard_url = ""
         self.python_version = ".".join(map(str, __import__("sys").version_info[:3]))
         self.ray_version = RAY_VERSION
+        self.ray_commit = ""
 
     def __getitem__(self, key: str) -> Any:
         return self.address_info[key]
@@ -195,6 +201,7 @@ def init(
                     raise RuntimeError(
                         f"init() got an unknown argument {unknown!r}. help(skate.init) lists those there are."
                     )
+        _check_gpus(num_gpus)
         if configure_logging:
             import logging  # it costs a tenth of the whole import
 
@@ -238,6 +245,7 @@ def init(
             tracing_helper.enable(kwargs["_tracing_startup_hook"])
         try:
             runtime.engine = _start(name, config, joins)
+            runtime.sessions += 1
         except BaseException:
             runtime.tracer = None
             raise
@@ -444,6 +452,14 @@ def _resources(given: Mapping[str, float] | None) -> dict[str, float]:
                 f"resources={{{name!r}: {amount!r}}}: what a machine has is a whole number (a task may ask for a fraction of it)."
             )
     return found
+
+
+def _check_gpus(count: float | None) -> None:
+    named = devices.visible()
+    if count is not None and named is not None and count > len(named):
+        raise ValueError(
+            f"Attempting to start a session with {count:g} GPU, but {devices.VARIABLE} contains {named}: ask for fewer, or name more there."
+        )
 
 
 def _store_size(value: int | None) -> int | None:

@@ -125,8 +125,10 @@ class RayTaskError(RayError):
 
     def __str__(self) -> str:
         where = f"pid={self.pid}, ip={self.ip}"
+        if self._actor_id:
+            where += f", actor_id={self._actor_id}"
         if self.actor_repr:
-            where += f", actor_id={self._actor_id}, repr={self.actor_repr}"
+            where += f", repr={self.actor_repr}"
         head = f"{self.proctitle}() ({where})"
         lines = self.traceback_str.rstrip("\n").split("\n")
         lines = [head if line.startswith("Traceback ") else line for line in lines]

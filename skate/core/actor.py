@@ -27,6 +27,9 @@ class ActorClassInheritanceException(TypeError):
 class ActorExit(SystemExit):
     """What `exit_actor` raises to leave the method under way."""
 
+    cause = "it ended as it wished: exit_actor() is called, by a method or by __ray_terminate__."
+    """Why the actor is dead, for those who call it."""
+
 
 def exit_actor() -> NoReturn:
     """End the actor whose method calls this, after the answers already made; it does not restart.
@@ -43,11 +46,20 @@ def method(*args: Any, **given: Any) -> Callable[[F], F]:
     """Set options for an actor's method: num_returns, concurrency_group, max_task_retries, retry_exceptions ….
 
     Raises:
-        ValueError: positional arguments.
-        TypeError: an unknown option.
+        AssertionError: positional arguments, or an unknown option.
+        TypeError, ValueError: an option's value is wrong.
     """
+    known = _options.method_names()
     if args:
-        raise ValueError("@skate.method takes keyword options, such as @skate.method(num_returns=2).")
+        raise AssertionError(
+            "The @ray.method decorator must be applied using no arguments or at least one of the arguments in the list "
+            f"{known}, for example '@ray.method(num_returns=2)'."
+        )
+    for name in given:
+        if name not in known:
+            raise AssertionError(
+                f"Unexpected keyword argument to @ray.method: {name!r}. The supported keyword arguments are {known}"
+            )
     options = _options.parse_method(given)
 
     def decorate(function: F) -> F:
@@ -119,7 +131,8 @@ def refuse_streaming(name: str, num_returns: int | str | None, is_generator: boo
     """
     if isinstance(num_returns, str) and not is_generator:
         raise ValueError(
-            f"num_returns={num_returns!r} needs a generator function, and {name}() is none: use yield in it, or leave num_returns out."
+            f"num_returns={num_returns!r} can only be used with generator functions (those that use 'yield'), and {name}() is none: use "
+            "yield in it, or leave num_returns out."
         )
 
 
@@ -446,11 +459,14 @@ class ActorClass:
         spec = self.__dict__.get("_spec")
         if spec is not None and not name.startswith("__") and hasattr(spec.cls, name):
             found = getattr(spec.cls, name)
-            if callable(found):
+            if inspect.isfunction(found) and not isinstance(
+                inspect.getattr_static(spec.cls, name), staticmethod
+            ):
                 raise AttributeError(
                     f"{spec.name}.{name} can't be used on the actor class: create an actor with {spec.name}.remote() and call "
                     f"handle.{name}.remote(), or use the plain class {spec.name}.__wrapped__.{name}."
                 )
+            return found  # what belongs to the class itself: static and class methods, constants
         raise AttributeError(f"actor class has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skate.core import serialize
-from skate.core.ref import ObjectRef
+from skate.core import runtime, serialize
+from skate.core.ref import ObjectRef, check_session
 
 _HINT = "Use skate.util.inspect_serializability() to see which part can't be pickled."
 
@@ -30,6 +30,7 @@ def pack_args(
 
     Raises:
         TypeError: an argument can't be pickled; the message names it.
+        ValueError: a ref among them is of a session that has ended.
     """
     slots: list[ObjectRef[Any]] = []
 
@@ -40,6 +41,8 @@ def pack_args(
         return value
 
     swapped = (tuple([swap(a) for a in args]), {k: swap(v) for k, v in kwargs.items()})
+    if runtime.sessions > 1:
+        check_session(runtime.current(), slots)
     try:
         return serialize.pack(swapped), slots
     except Exception as error:
@@ -101,7 +104,7 @@ def several(value: Any, count: int) -> list[Any]:
         )
     if len(values) != count:
         raise ValueError(
-            f"Task returned {len(values)}, but num_returns={count}: return a sequence of that many values."
+            f"Task returned {len(values)} objects, but num_returns={count}: return a sequence of that many values."
         )
     return values
 

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from skate.core import runtime
 from skate.core.actor import ActorHandle
-from skate.core.ids import ActorID, JobID, NodeID, TaskID
+from skate.core.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
 
 if TYPE_CHECKING:
     from skate.core.task_info import TaskInfo
+
+
+class NotInWorkerError(RuntimeError, AssertionError):
+    """A driver has asked for what only tasks and actors have. Ray raises the one type for some of it, and the other for the rest."""
 
 
 class RuntimeContext:
@@ -72,12 +76,12 @@ class RuntimeContext:
         """The resources that this task or actor holds.
 
         Raises:
-            RuntimeError: asked by a driver, which holds none.
+            RuntimeError: asked by a driver, which holds none. (Also an AssertionError.)
         """
         info = self._info()
         if info.mode == "driver":
-            raise RuntimeError(
-                "get_assigned_resources() is for tasks and actors: a driver holds no resources."
+            raise NotInWorkerError(
+                "get_assigned_resources() is only available when the process is a worker: a driver holds no resources."
             )
         return dict(info.resources)
 
@@ -92,7 +96,8 @@ class RuntimeContext:
 
     def get_node_labels(self) -> dict[str, Any]:
         """This machine's labels."""
-        return dict(self._info().labels)
+        info = self._info()
+        return {"ray.io/node-id": info.node_id, **info.labels}
 
     def get_placement_group_id(self) -> str | None:
         """The placement group of the task or actor that asks, in hex; None if it is in none."""
@@ -102,7 +107,7 @@ class RuntimeContext:
         """The runtime environment as JSON."""
         import json
 
-        return json.dumps(self.runtime_env)
+        return json.dumps({n: v for n, v in self._info().runtime_env.items() if not n.startswith("_")})
 
     def get_session_name(self) -> str:
         """The session's name."""
@@ -113,8 +118,17 @@ class RuntimeContext:
         return self._info().session_dir
 
     def is_canceled(self) -> bool:
-        """Whether the task that asks has been cancelled."""
-        return self._info().cancelled
+        """Whether the task that asks has been cancelled.
+
+        Raises:
+            RuntimeError: asked by a driver.
+        """
+        info = self._info()
+        if info.mode == "driver":
+            raise NotInWorkerError(
+                "is_canceled() is only available when the process is a worker: a driver can't be cancelled."
+            )
+        return info.cancelled
 
     @property
     def job_id(self) -> JobID:
@@ -145,9 +159,10 @@ class RuntimeContext:
 
     @property
     def runtime_env(self) -> dict[str, Any]:
-        """The runtime environment of the task or actor that asks."""
+        """The runtime environment of the task or actor that asks: a `RuntimeEnv`, which is a dict."""
         found = self._info().runtime_env
-        return {name: value for name, value in found.items() if not name.startswith("_")}
+        assert runtime.environment is not None  # the public API has set it
+        return runtime.environment({name: value for name, value in found.items() if not name.startswith("_")})
 
     @property
     def gcs_address(self) -> str:
@@ -159,11 +174,13 @@ class RuntimeContext:
         """Whether this actor has been restarted.
 
         Raises:
-            RuntimeError: asked outside an actor.
+            RuntimeError: asked outside an actor. (Also an AssertionError.)
         """
         info = self._info()
         if info.actor is None:
-            raise RuntimeError("was_current_actor_reconstructed is for actors: this code runs in none.")
+            raise NotInWorkerError(
+                "was_current_actor_reconstructed is only available in an actor: this code runs in none."
+            )
         return info.restarted
 
     @property
@@ -175,7 +192,7 @@ class RuntimeContext:
         """
         actor = self._info().actor
         if actor is None:
-            raise RuntimeError("current_actor is for actors: this code runs in none.")
+            raise RuntimeError("current_actor is only available in an actor: this code runs in none.")
         return ActorHandle(actor)
 
     @property
@@ -184,9 +201,10 @@ class RuntimeContext:
         return self._info().captures_children
 
     @property
-    def current_placement_group_id(self) -> str | None:
-        """The older name of `get_placement_group_id()`."""
-        return self.get_placement_group_id()
+    def current_placement_group_id(self) -> PlacementGroupID:
+        """The older name of `get_placement_group_id()`, as an id; nil for none."""
+        group = self.get_placement_group_id()
+        return PlacementGroupID.nil() if group is None else PlacementGroupID.from_hex(group)
 
     def __repr__(self) -> str:
         if runtime.engine is None:

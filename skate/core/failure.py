@@ -8,6 +8,7 @@ from typing import Any
 
 from skate import exceptions
 from skate.core import serialize
+from skate.core.actor import ActorExit
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INNER = tuple(os.path.join(_PACKAGE, part) for part in ("core" + os.sep, "engine" + os.sep, "_api.py"))
@@ -38,7 +39,7 @@ def pack_task_error(
         # Raised again in the caller it would end the whole program, as nobody there has pressed Ctrl-C.
         cause = exceptions.TaskCancelledError(task_id, f"It raised {error!r} itself.")
     text = traceback_text(error, error if isinstance(error, exceptions.RayTaskError) else cause)
-    shown = None if instance is None else own_repr(instance)
+    shown = None if instance is None else _repr(instance)
     wrapped = exceptions.RayTaskError(name, text, cause, actor_repr=shown, actor_id=actor_id)
     try:
         packed = serialize.pack(wrapped)
@@ -49,6 +50,23 @@ def pack_task_error(
         )
         packed = serialize.pack(exceptions.RayTaskError(name, text, substitute, actor_id=actor_id))
     return packed
+
+
+def creation_error(
+    failure: BaseException, task_error: exceptions.RayTaskError, class_name: str, actor_id: str
+) -> exceptions.ActorDiedError:
+    """What calls of an actor raise whose constructor has raised `failure`, or has called `exit_actor()`."""
+    if not isinstance(failure, ActorExit):
+        return exceptions.ActorDiedError(task_error)
+    return exceptions.ActorDiedError(
+        exceptions.ActorDiedErrorContext(
+            error_message=f"The actor is dead because {ActorExit.cause}",
+            actor_id=actor_id,
+            class_name=class_name,
+            pid=os.getpid(),
+            node_ip_address="127.0.0.1",
+        )
+    )
 
 
 def traceback_text(error: BaseException, shown: BaseException) -> str:
@@ -74,10 +92,12 @@ def _leave_out_engine(summary: traceback.TracebackException) -> None:
 
 
 def own_repr(instance: Any) -> str | None:
-    """What an instance shows of itself, on one line; None if its class says nothing about that, or if it fails."""
+    """What an instance's class has it show of itself, on one line; None if its class says nothing about that, or if it fails."""
     plain: Any = object.__repr__
-    if type(instance).__repr__ is plain:
-        return None
+    return None if type(instance).__repr__ is plain else _repr(instance)
+
+
+def _repr(instance: Any) -> str | None:
     try:
         return " ".join(repr(instance).split("\n"))[:200]
     except Exception:  # noqa: BLE001 -- users' code, which is only asked for a name

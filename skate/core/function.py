@@ -50,8 +50,8 @@ class RemoteFunction(Generic[P, R]):
     def __init__(self, function: Callable[P, R], options: TaskOptions, given: Mapping[str, Any]) -> None:
         if inspect.iscoroutinefunction(function):
             raise ValueError(
-                f"'async def' function {function.__qualname__!r} can't be a task: a task runs to its end in a process of its "
-                "own. Make it a method of an actor class, or call asyncio.run() inside a plain function."
+                f"'async def' should not be used for remote tasks, and {function.__qualname__}() is one: a task runs to its end in a "
+                "process of its own. Make it a method of an actor class, or call asyncio.run() inside a plain function."
             )
         self._function = function
         self._spec = FunctionSpec(function)

@@ -13,6 +13,7 @@ from typing import Any
 
 from skate.core.environment import check_runtime_env
 
+_NONE = type(None)
 PRECISION = 0.0001  # the smallest part of a resource that can be held
 
 
@@ -20,9 +21,11 @@ def _wrong(name: str, value: object, rule: str) -> ValueError:
     return ValueError(f"{name}={short(value)} is not allowed: {rule}.")
 
 
-def _wrong_type(name: str, value: object, rule: str) -> TypeError:
+def _wrong_type(name: str, value: object, rule: str, *types: type) -> TypeError:
+    """The error for a value that is of none of `types`."""
+    wanted = types if len(types) > 1 else types[0]
     return TypeError(
-        f"The type of keyword '{name}' must be a fitting one, but received type {type(value)}: {name}={short(value)}; {rule}."
+        f"The type of keyword '{name}' must be {wanted}, but received type {type(value)}: {name}={short(value)}; {rule}."
     )
 
 
@@ -31,7 +34,7 @@ def amount(name: str, value: Any) -> float | None:
     if value is None:
         return None
     if not isinstance(value, (int, float)):
-        raise _wrong_type(name, value, "it must be a number or None")
+        raise _wrong_type(name, value, "it must be a number or None", float, int, _NONE)
     if not isfinite(value) or value < 0:
         rule = (
             "it must be finite"
@@ -59,12 +62,14 @@ def resources(name: str, value: Any) -> dict[str, float] | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise _wrong_type(name, value, 'it must be a dict of quantities by name, such as {"license": 1}')
+        raise _wrong_type(
+            name, value, 'it must be a dict of quantities by name, such as {"license": 1}', dict, _NONE
+        )
     own = ("CPU", "GPU", "memory", "object_store_memory")
     checked: dict[str, float] = {}
     for key, quantity in value.items():
         if not isinstance(key, str):
-            raise _wrong_type(f"{name} key", key, "names of resources are strings")
+            raise _wrong_type(f"{name} key", key, "names of resources are strings", str)
         if key in own:
             if key in ("CPU", "GPU"):
                 rule = "Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU' in 'resources' keyword"
@@ -73,14 +78,14 @@ def resources(name: str, value: Any) -> dict[str, float] | None:
             raise _wrong(name, value, rule)
         each = amount(f"{name}[{key!r}]", quantity)
         if each is None:
-            raise _wrong_type(f"{name}[{key!r}]", quantity, "it must be a number")
+            raise _wrong_type(f"{name}[{key!r}]", quantity, "it must be a number", float, int)
         checked[key] = each
     return checked
 
 
 def _whole(name: str, value: Any) -> int:
     if not isinstance(value, int):
-        raise _wrong_type(name, value, "it must be a whole number or None")
+        raise _wrong_type(name, value, "it must be a whole number or None", int, _NONE)
     return int(value)
 
 
@@ -91,7 +96,7 @@ def count_or(default: int) -> Callable[[str, Any], int]:
         if value is None:
             return default
         if _whole(name, value) < 0:
-            raise _wrong(name, value, "it must be 0 or more")
+            raise _wrong(name, value, f"The keyword '{name}' only accepts None, 0 or a positive integer")
         return int(value)
 
     return rule
@@ -104,7 +109,7 @@ def retries(default: int | None) -> Callable[[str, Any], int | None]:
         if value is None:
             return default
         if _whole(name, value) < -1:
-            rule = f"The keyword '{name}' only accepts None, 0, -1 or a positive integer; -1 is for no limit"
+            rule = f"The keyword '{name}' only accepts None, 0, -1 or a positive integer, where -1 represents infinity"
             raise _wrong(name, value, rule)
         return int(value)
 
@@ -142,19 +147,21 @@ def num_returns(name: str, value: Any) -> int | str | None:
     if value is None or value in ("dynamic", "streaming"):
         return value  # type: ignore[no-any-return]
     if not isinstance(value, int):
-        raise _wrong_type(name, value, 'it must be a whole number, "dynamic", "streaming" or None')
+        rule = 'it must be a whole number, "dynamic", "streaming" or None'
+        raise _wrong_type(name, value, rule, int, str, _NONE)
     if value < 0:
-        raise _wrong(name, value, 'it must be 0 or more, "dynamic" or "streaming"')
+        rule = f'The keyword \'{name}\' only accepts None, a non-negative integer, "dynamic" or "streaming"'
+        raise _wrong(name, value, rule)
     return int(value)
 
 
 def retry_exceptions(name: str, value: Any) -> bool | tuple[type[BaseException], ...]:
     """After which exceptions to run again."""
-    rule = "it must be True, False, or a list of exception classes"
+    rule = "retry_exceptions must be either a boolean or a list of exceptions"
     if isinstance(value, bool):
         return value
     if not isinstance(value, (list, tuple)):
-        raise _wrong_type(name, value, rule)
+        raise _wrong_type(name, value, rule, bool, list, tuple)
     if not all(isinstance(each, type) and issubclass(each, BaseException) for each in value):
         raise _wrong(name, value, rule)
     return tuple(value)
@@ -168,7 +175,7 @@ def retry_exceptions_or_none(name: str, value: Any) -> bool | tuple[type[BaseExc
 def text_or_none(name: str, value: Any) -> str | None:
     """A string."""
     if value is not None and not isinstance(value, str):
-        raise _wrong_type(name, value, "it must be a string or None")
+        raise _wrong_type(name, value, "it must be a string or None", str, _NONE)
     return value
 
 
@@ -183,13 +190,15 @@ def non_empty_text_or_none(name: str, value: Any) -> str | None:
 def flag(name: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, bool):
-        raise _wrong_type(name, value, "it must be True or False")
+        raise _wrong_type(name, value, "it must be True or False", bool)
     return value
 
 
 def flag_or_none(name: str, value: Any) -> bool | None:
     """True, False or None."""
-    return None if value is None else flag(name, value)
+    if value is not None and not isinstance(value, bool):
+        raise _wrong_type(name, value, "it must be True, False or None", bool, _NONE)
+    return value
 
 
 def lifetime(name: str, value: Any) -> str | None:
@@ -211,10 +220,10 @@ def concurrency_groups(name: str, value: Any) -> dict[str, int] | None:
             raise _wrong(name, value, f"{rule}, or a list of dicts with name and max_concurrency")
         value = {each["name"]: each["max_concurrency"] for each in value}
     if not isinstance(value, Mapping):
-        raise _wrong_type(name, value, rule)
+        raise _wrong_type(name, value, rule, list, dict, _NONE)
     for group, limit in value.items():
         if not isinstance(group, str) or not isinstance(limit, int):
-            raise _wrong_type(f"{name}[{group!r}]", limit, rule)
+            raise _wrong_type(f"{name}[{group!r}]", limit, rule, int)
         if limit < 1:
             raise _wrong(f"{name}[{group!r}]", limit, "at least 1 call must be able to run")
     return dict(value)
@@ -229,7 +238,7 @@ def scheduling_strategy(name: str, value: Any) -> object:
         raise _wrong(name, value, rule)
     # Those classes are a library's, which this layer may not import: they are known by their names.
     if not type(value).__name__.endswith("SchedulingStrategy"):
-        raise _wrong_type(name, value, rule)
+        raise _wrong_type(name, value, rule, str, _NONE)
     return value
 
 
@@ -238,14 +247,14 @@ def placement_group(name: str, value: Any) -> object:
     if isinstance(value, str) and value != "default":
         raise _wrong(name, value, 'it must be a placement group, "default" or None')
     if not (value is None or isinstance(value, str) or hasattr(value, "bundle_specs")):
-        raise _wrong_type(name, value, 'it must be a placement group, "default" or None')
+        raise _wrong_type(name, value, 'it must be a placement group, "default" or None', str, _NONE)
     return value
 
 
 def bundle_index(name: str, value: Any) -> int:
     """A position in a placement group; all below 0 mean any."""
     if not isinstance(value, int):
-        raise _wrong_type(name, value, "it must be a whole number")
+        raise _wrong_type(name, value, "it must be a whole number", int)
     return max(int(value), -1)
 
 
@@ -254,7 +263,7 @@ def runtime_env(name: str, value: Any) -> dict[str, Any] | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise _wrong_type(name, value, 'it must be a dict such as {"env_vars": {"A": "1"}}')
+        raise _wrong_type(name, value, 'it must be a dict such as {"env_vars": {"A": "1"}}', dict, _NONE)
     check_runtime_env(value)
     return dict(value)
 
@@ -262,10 +271,10 @@ def runtime_env(name: str, value: Any) -> dict[str, Any] | None:
 def strings(name: str, value: Any) -> dict[str, str]:
     """A dict of strings."""
     if not isinstance(value, Mapping):
-        raise _wrong_type(name, value, "it must be a dict of strings")
+        raise _wrong_type(name, value, "it must be a dict of strings", dict, _NONE)
     for key, each in value.items():
         if not isinstance(key, str) or not isinstance(each, str):
-            raise _wrong_type(f"{name}[{key!r}]", each, "names and values must be strings")
+            raise _wrong_type(f"{name}[{key!r}]", each, "names and values must be strings", str)
     return dict(value)
 
 
@@ -277,7 +286,7 @@ def labels(name: str, value: Any) -> dict[str, str] | None:
 def ignored_mapping(name: str, value: Any) -> None:
     """A note of other tools: checked for its type and not used."""
     if value is not None and not isinstance(value, Mapping):
-        raise _wrong_type(name, value, "it must be a dict or None")
+        raise _wrong_type(name, value, "it must be a dict or None", dict, _NONE)
 
 
 def label_selector(name: str, value: Any) -> dict[str, str] | None:
@@ -322,7 +331,9 @@ def fallback_strategy(name: str, value: Any) -> tuple[dict[str, Any], ...] | Non
     if value is None:
         return None
     if not isinstance(value, list):
-        raise _wrong_type(name, value, 'it must be a list such as [{"label_selector": {"zone": "b"}}]')
+        raise _wrong_type(
+            name, value, 'it must be a list such as [{"label_selector": {"zone": "b"}}]', list, _NONE
+        )
     checked = []
     for each in value:
         if not isinstance(each, Mapping) or set(each) != {"label_selector"}:

@@ -367,6 +367,11 @@ def parse_method(given: Mapping[str, object], base: MethodOptions | None = None)
     return (base or _NO_METHOD).replace(**_check(given, table, "methods", False))
 
 
+def method_names() -> list[str]:
+    """The keywords that `@method(...)` takes."""
+    return list(_METHOD_RULES)
+
+
 def _check(
     given: Mapping[str, object], table: Mapping[str, _Rule], kind: str, in_options: bool
 ) -> dict[str, Any]:

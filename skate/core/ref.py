@@ -17,6 +17,9 @@ from skate.core.ids import JobID, TaskID
 if TYPE_CHECKING:
     import asyncio
     import concurrent.futures
+    from collections.abc import Iterable
+
+    from skate.engine.base import Engine
 
 T = TypeVar("T")
 
@@ -93,7 +96,7 @@ class ObjectRef(Generic[T]):
 
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()
-        engine = runtime.current()
+        engine = self._engine()
 
         def finish(ref: ObjectRef[Any]) -> None:
             try:
@@ -108,14 +111,14 @@ class ObjectRef(Generic[T]):
         """An `asyncio.Future` of the running loop that ends as the ref does."""
         import asyncio
 
-        return runtime.current().wrap_asyncio(self, asyncio.get_running_loop())
+        return self._engine().wrap_asyncio(self, asyncio.get_running_loop())
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.as_future().__await__()
 
-    def _on_completed(self, callback: Callable[[Any], None]) -> None:
+    def _on_completed(self, callback: Callable[[Any], None]) -> ObjectRef[T]:
         """Call `callback(value or exception)` once the value is there."""
-        engine = runtime.current()
+        engine = self._engine()
 
         def finish(ref: ObjectRef[Any]) -> None:
             try:
@@ -125,6 +128,7 @@ class ObjectRef(Generic[T]):
             callback(outcome)
 
         engine.on_done(self, finish)
+        return self
 
     def _on_settled(self, callback: Callable[[bool], None]) -> None:
         """Call `callback(failed)` once the value is there, or an error in its place. The value is not read."""
@@ -133,6 +137,12 @@ class ObjectRef(Generic[T]):
             callback(ref._kind == ERROR)
 
         runtime.current().on_done(self, settled)
+
+    def _engine(self) -> Engine:
+        engine = runtime.current()
+        if runtime.sessions > 1:
+            check_session(engine, (self,))
+        return engine
 
     def __lt__(self, other: ObjectRef[Any]) -> bool:
         return self._key < other._key
@@ -157,6 +167,20 @@ class ObjectRef(Generic[T]):
             f"{self!r} can't be iterated: it stands for one value. Get the value first with skate.get(ref), or call the "
             'task with .options(num_returns=N) to have N refs, or num_returns="streaming" for a generator of them.'
         )
+
+
+def check_session(engine: Engine, refs: Iterable[ObjectRef[Any]]) -> None:
+    """Refuse refs of a session that has ended.
+
+    Raises:
+        ValueError: one of them is.
+    """
+    for ref in refs:
+        if not engine.owns(ref._key):
+            raise ValueError(
+                f"{ref!r} is an object whose owner is unknown: it is of a session that has ended, or of none. Objects last as long as "
+                "the session that they were made in: make it again in the current one."
+            )
 
 
 def _key_in(binary: bytes) -> int:
@@ -275,9 +299,14 @@ class ObjectRefGenerator:
         return self._stream.ref
 
     def next_ready(self) -> bool:
-        """Whether `next()` would return, or end, without waiting."""
+        """Whether `next()` would return, or raise what the task has raised, without waiting; False once all items are taken."""
         engine = runtime.current()
-        return engine.wait_stream(self._stream, 0)
+        return not self.is_finished() and engine.wait_stream(self._stream, 0)
+
+    @property
+    def _generator_ref(self) -> ObjectRef[Any]:
+        """The same as `completed()`: what libraries pass to `wait`."""
+        return self._stream.ref
 
     def is_finished(self) -> bool:
         """Whether the task has ended and every ref has been taken."""

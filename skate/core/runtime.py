@@ -12,11 +12,17 @@ if TYPE_CHECKING:
 engine: Engine | None = None
 """The running engine, or None before `init` and after `shutdown`."""
 
+sessions = 0
+"""How many sessions this process has started or joined: with more than one, there may be refs of those that have ended."""
+
 auto_init: Callable[[], object] | None = None
 """What starts an engine with its defaults; the public API sets it (core may not import upwards)."""
 
 this_process: Callable[[], Any] | None = None
 """What describes this process to programs that look below the public API; the public API sets it."""
+
+environment: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+"""What makes the object that users see of a runtime environment's fields; the public API sets it."""
 
 worker_setup: list[tuple[str, tuple[Any, ...]]] = []
 """What every worker of a session started from now on calls before anything else: functions ("module:function") and arguments."""

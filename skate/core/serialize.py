@@ -14,6 +14,8 @@ from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from skate.core import runtime
+
 INLINE_LIMIT = 100 * 1024
 """Values whose pickle is longer than this many bytes go to shared memory."""
 
@@ -56,11 +58,14 @@ def note_nested(item: Any) -> None:
     Outside our own pickling, as in a bare `pickle.dumps(ref)`, nobody can know how long the bytes live: the value is kept
     until shutdown.
     """
+    if runtime.sessions > 1:
+        from skate.core.ref import ObjectRef, check_session
+
+        if type(item) is ObjectRef:
+            check_session(runtime.current(), (item,))
     if _context.nested is not None:
         _context.nested.append(item)
         return
-    from skate.core import runtime
-
     runtime.current().pin_forever(item)
 
 

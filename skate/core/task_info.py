@@ -26,7 +26,7 @@ class TaskInfo:
     actor_name: str | None = None
     restarted: bool = False
     resources: dict[str, float] = field(default_factory=dict)
-    gpu_ids: list[int] = field(default_factory=list)
+    gpu_ids: list[int] | list[str] = field(default_factory=list)
     runtime_env: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False

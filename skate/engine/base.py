@@ -181,6 +181,10 @@ class Engine(ABC):
     def restore_ref(self, key: int) -> ObjectRef[Any]:
         """The ref of this process for a key that was unpickled."""
 
+    def owns(self, key: int) -> bool:
+        """Whether a ref's key may be of this session, rather than of one that has ended."""
+        return True
+
     @abstractmethod
     def pin_forever(self, item: Any) -> None:
         """Keep a ref's value (or an actor) until shutdown: its bytes have left our sight."""

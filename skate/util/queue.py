@@ -13,11 +13,11 @@ __all__ = ["Empty", "Full", "Queue"]
 
 
 class Empty(queue.Empty):
-    """There was nothing to get. Also a `queue.Empty`."""
+    """There was nothing to get. Also a `queue.Empty`, and a `RayTaskError` after a wait or where a batch was asked for."""
 
 
 class Full(queue.Full):
-    """There was no room to put. Also a `queue.Full`."""
+    """There was no room to put. Also a `queue.Full`, and a `RayTaskError` after a wait or where a batch was given."""
 
 
 class Queue:
@@ -81,13 +81,11 @@ class Queue:
             Full: there is no room, or was none in time.
             ValueError: `timeout` is negative.
         """
-        ref = self._held().put.remote(item, _patience(block, timeout))
-        self._check_put(_get(ref), 1)
+        _check_room(_get(self._put(item, block, timeout)))
 
     async def put_async(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """As `put`, without blocking the event loop."""
-        ref = self._held().put.remote(item, _patience(block, timeout))
-        self._check_put(await _get_async(ref), 1)
+        _check_room(await _get_async(self._put(item, block, timeout)))
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Take the first item out.
@@ -100,13 +98,11 @@ class Queue:
             Empty: there is no item, or was none in time.
             ValueError: `timeout` is negative.
         """
-        ref = self._held().get.remote(_patience(block, timeout))
-        return self._check_got(_get(ref), 1)[0]
+        return _check_got(_get(self._get(block, timeout)))
 
     async def get_async(self, block: bool = True, timeout: float | None = None) -> Any:
         """As `get`, without blocking the event loop."""
-        ref = self._held().get.remote(_patience(block, timeout))
-        return self._check_got(await _get_async(ref), 1)[0]
+        return _check_got(await _get_async(self._get(block, timeout)))
 
     def put_nowait(self, item: Any) -> None:
         """`put(item, block=False)`."""
@@ -126,7 +122,7 @@ class Queue:
         if not isinstance(items, Iterable):
             raise TypeError(f"items={items!r} is of type {type(items).__name__}: it must be an iterable.")
         batch = list(items)
-        self._check_put(skate.get(self._held().put_batch.remote(batch)), len(batch))
+        skate.get(self._held().put_nowait_batch.remote(batch))
 
     def get_nowait_batch(self, num_items: int) -> list[Any]:
         """Take the first `num_items` items out, or none.
@@ -142,7 +138,8 @@ class Queue:
             )
         if num_items < 0:
             raise ValueError(f"num_items={num_items} is not allowed: it must be 0 or more.")
-        return self._check_got(skate.get(self._held().get_batch.remote(num_items)), num_items)
+        found: list[Any] = skate.get(self._held().get_nowait_batch.remote(num_items))
+        return found
 
     def shutdown(self, force: bool = False, grace_period_s: float = 5) -> None:
         """End the actor that holds the queue; what is in it is lost. Nothing happens the second time.
@@ -165,23 +162,34 @@ class Queue:
             raise RuntimeError("This queue was shut down: make a new Queue().")
         return self.actor
 
-    def _check_put(self, room: bool, wanted: int) -> None:
-        if not room:
-            raise Full(f"no room for {wanted} more in a queue of at most {self.maxsize} items")
+    def _put(self, item: Any, block: bool, timeout: float | None) -> Any:
+        if not block:
+            return self._held().put_nowait.remote(item)
+        return self._held().put.remote(item, _checked(timeout))
 
-    def _check_got(self, items: list[Any] | None, wanted: int) -> list[Any]:
-        if items is None:
-            raise Empty(f"the queue does not hold {wanted} item{'s' if wanted > 1 else ''}")
-        return items
+    def _get(self, block: bool, timeout: float | None) -> Any:
+        if not block:
+            return self._held().get_nowait.remote()
+        return self._held().get.remote(_checked(timeout))
 
 
-def _patience(block: bool, timeout: float | None) -> float | None:
-    """Seconds to wait: 0 for not at all, None without end."""
-    if not block:
-        return 0.0
+def _checked(timeout: float | None) -> float | None:
     if timeout is not None and timeout < 0:
-        raise ValueError(f"timeout={timeout} is not allowed: it must be a non-negative number or None.")
+        raise ValueError(
+            f"timeout={timeout} is not allowed: 'timeout' must be a non-negative number or None."
+        )
     return timeout
+
+
+def _check_room(room: bool) -> None:
+    if not room:
+        raise Full
+
+
+def _check_got(found: list[Any]) -> Any:
+    if not found:
+        raise Empty
+    return found[0]
 
 
 def _get(ref: Any) -> Any:
@@ -201,7 +209,7 @@ async def _get_async(ref: Any) -> Any:
 
 
 class _QueueActor:
-    """Holds the items. Says by its result, not by an error, that there was no room or no item."""
+    """Holds the items. Who does not wait is told by a result that there was no room or no item; all others by an error, as in Ray."""
 
     def __init__(self, maxsize: int) -> None:
         self.maxsize = maxsize
@@ -211,32 +219,42 @@ class _QueueActor:
         return self.queue.qsize()
 
     async def put(self, item: Any, timeout: float | None) -> bool:
-        if timeout == 0:
-            return await self.put_batch([item])
+        if timeout == 0 and await self.put_nowait(item):
+            return True
         try:
             await asyncio.wait_for(self.queue.put(item), timeout)
         except TimeoutError:
-            return False
+            raise Full from None
         return True
 
-    async def get(self, timeout: float | None) -> list[Any] | None:
-        if timeout == 0:
-            return await self.get_batch(1)
+    async def get(self, timeout: float | None) -> list[Any]:
+        if timeout == 0 and not self.queue.empty():
+            return await self.get_nowait()
         try:
             return [await asyncio.wait_for(self.queue.get(), timeout)]
         except TimeoutError:
-            return None
+            raise Empty from None
 
-    async def put_batch(self, items: list[Any]) -> bool:
-        if 0 < self.maxsize < self.queue.qsize() + len(items):
+    async def put_nowait(self, item: Any) -> bool:
+        if self.queue.full():
             return False
-        for item in items:
-            self.queue.put_nowait(item)
+        self.queue.put_nowait(item)
         return True
 
-    async def get_batch(self, num_items: int) -> list[Any] | None:
+    async def get_nowait(self) -> list[Any]:
+        return [] if self.queue.empty() else [self.queue.get_nowait()]
+
+    async def put_nowait_batch(self, items: list[Any]) -> None:
+        if 0 < self.maxsize < self.queue.qsize() + len(items):
+            raise Full(
+                f"Cannot add {len(items)} items to queue of size {self.queue.qsize()} and maxsize {self.maxsize}."
+            )
+        for item in items:
+            self.queue.put_nowait(item)
+
+    async def get_nowait_batch(self, num_items: int) -> list[Any]:
         if self.queue.qsize() < num_items:
-            return None
+            raise Empty(f"Cannot get {num_items} items from queue of size {self.queue.qsize()}.")
         return [self.queue.get_nowait() for _ in range(num_items)]
 
 

@@ -97,6 +97,9 @@ def test_static_and_class_methods() -> None:
     kinds = Kinds.remote()
     assert get(kinds.static.remote(1)) == 2
     assert get(kinds.klass.remote(1)) == "kinds1"
+    assert Kinds.static(1) == 2
+    assert Kinds.klass(1) == "kinds1"
+    assert Kinds.tag == "kinds"
 
 
 def test_class_attributes_are_the_actors_own() -> None:

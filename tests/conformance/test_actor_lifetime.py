@@ -225,6 +225,20 @@ def test_exit_actor_in_an_asyncio_actor() -> None:
         get(actor.ping.remote())
 
 
+def test_exit_actor_in_a_constructor() -> None:
+    @ray.remote
+    class Unwilling:
+        def __init__(self) -> None:
+            ray.actor.exit_actor()
+
+        def ping(self) -> str:
+            return "pong"
+
+    with pytest.raises(ray.exceptions.ActorDiedError, match=r"exit_actor\(\) is called") as died:
+        get(Unwilling.remote().ping.remote())
+    assert not died.value.actor_init_failed
+
+
 def test_exit_actor_outside_an_actor_is_an_error() -> None:
     with pytest.raises(TypeError, match="actor"):
         ray.actor.exit_actor()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from .api import ray
+from .api import ray, submodule
 from .helpers import PATIENCE, get
-from .support import differs_from_ray, needs_processes
+from .support import needs_processes
 
 NAMES = ("get_job_id", "get_node_id", "get_worker_id", "get_task_id", "get_actor_id")
 
@@ -145,16 +145,33 @@ def test_a_new_actor_was_not_reconstructed() -> None:
     assert get(Actor.remote().reconstructed.remote()) is False
 
 
-@differs_from_ray("an AssertionError")
-def test_was_current_actor_reconstructed_outside_an_actor_is_a_runtime_error() -> None:
-    with pytest.raises(RuntimeError, match="actor"):
+def test_was_current_actor_reconstructed_outside_an_actor_is_refused() -> None:
+    with pytest.raises(AssertionError, match="only available"):
         _ = ray.get_runtime_context().was_current_actor_reconstructed
 
 
-@differs_from_ray("an AssertionError")
-def test_assigned_resources_of_the_driver_is_a_runtime_error() -> None:
-    with pytest.raises(RuntimeError, match="task"):
+def test_assigned_resources_of_the_driver_are_refused() -> None:
+    with pytest.raises(AssertionError, match="when the process is a"):
         ray.get_runtime_context().get_assigned_resources()
+
+
+def test_the_driver_can_not_be_cancelled() -> None:
+    with pytest.raises(RuntimeError, match="when the process is a worker"):
+        ray.get_runtime_context().is_canceled()
+
+
+def test_the_environment_is_a_runtime_env() -> None:
+    runtime_env = submodule("runtime_env")
+    assert isinstance(ray.get_runtime_context().runtime_env, runtime_env.RuntimeEnv)
+
+
+def test_the_machine_s_labels_have_its_id() -> None:
+    context = ray.get_runtime_context()
+    assert context.get_node_labels()["ray.io/node-id"] == context.get_node_id()
+
+
+def test_no_placement_group_is_a_nil_id() -> None:
+    assert ray.get_runtime_context().current_placement_group_id.is_nil()
 
 
 def test_the_namespace_is_the_same_everywhere() -> None:

@@ -236,6 +236,7 @@ def test_next_ready_tells_whether_next_would_wait() -> None:
     gate.open.remote()
     wait_until(stream.next_ready, "the second value")
     assert drain(stream) == ["after"]
+    assert stream.next_ready() is False
 
 
 def test_is_finished_after_the_last_value() -> None:

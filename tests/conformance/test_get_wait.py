@@ -11,7 +11,6 @@ import pytest
 
 from .api import ray
 from .helpers import PATIENCE, Gate, get
-from .support import differs_from_ray
 
 
 @ray.remote
@@ -46,9 +45,19 @@ def test_get_of_an_empty_list_is_an_empty_list() -> None:
     assert ray.get([]) == []
 
 
-@differs_from_ray("only a list is taken")
-def test_get_of_a_tuple() -> None:
-    assert ray.get((ray.put(1), ray.put(2))) == [1, 2]
+def test_get_of_a_tuple_is_refused() -> None:
+    with pytest.raises(ValueError, match="'object_refs' must either be an ObjectRef or a list"):
+        ray.get((ray.put(1), ray.put(2)))
+
+
+def test_get_of_a_list_with_something_else_in_it() -> None:
+    with pytest.raises(TypeError, match="Attempting to call `get` on the value 1"):
+        ray.get([ray.put(1), 1])
+
+
+def test_wait_for_a_single_ref_says_what_it_takes() -> None:
+    with pytest.raises(TypeError, match=r"got a single ray\.ObjectRef"):
+        ray.wait(ray.put(1))
 
 
 @pytest.mark.parametrize("value", [1, "ref", None, {"a": 1}], ids=repr)

@@ -289,6 +289,26 @@ def test_a_gpu_fraction_above_one_must_be_whole(start: Any) -> None:
         assigned.options(num_gpus=1.5).remote()
 
 
+def test_gpus_have_the_names_that_the_program_sees(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
+    start(num_cpus=2, num_gpus=3)
+
+    @ray.remote
+    def look() -> tuple[list[Any], str | None]:
+        return list(ray.get_gpu_ids()), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    assert get(look.options(num_gpus=2).remote()) == (["4", "5"], "4,5")
+    [gpu], visible = get(look.options(num_gpus=0.5).remote())
+    assert gpu in ("4", "5", "7") and visible == gpu
+    assert get(look.remote()) == ([], "4,5,7"), "who asks for none is not kept from them"
+
+
+def test_more_gpus_than_the_program_sees(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    with pytest.raises(ValueError, match="CUDA_VISIBLE_DEVICES contains"):
+        start(num_cpus=2, num_gpus=3)
+
+
 def test_get_gpu_ids_without_gpus_is_empty() -> None:
     @ray.remote
     def look() -> list[Any]:

@@ -65,6 +65,17 @@ def test_full_and_empty(make: Any, how: dict[str, Any], session: str) -> None:
     assert q.empty()
 
 
+def test_after_a_wait_the_error_is_one_of_the_queue_s_actor(make: Any) -> None:
+    q = make(1)
+    with pytest.raises(Empty) as empty:
+        q.get(timeout=0.01)
+    assert isinstance(empty.value, ray.exceptions.RayTaskError)
+    q.put(1)
+    with pytest.raises(Full) as full:
+        q.put(2, timeout=0.01)
+    assert isinstance(full.value, ray.exceptions.RayTaskError)
+
+
 def test_nowait(make: Any) -> None:
     q = make(1)
     with pytest.raises(Empty):
@@ -87,10 +98,10 @@ def test_negative_timeouts_are_refused(make: Any) -> None:
 def test_batches_are_all_or_nothing(make: Any) -> None:
     q = make(3)
     q.put_nowait_batch((1, 2))
-    with pytest.raises(Full):
+    with pytest.raises(Full, match="Cannot add 2 items to queue of size 2 and maxsize 3"):
         q.put_nowait_batch([3, 4])
     assert q.size() == 2
-    with pytest.raises(Empty):
+    with pytest.raises(Empty, match="Cannot get 3 items from queue of size 2"):
         q.get_nowait_batch(3)
     assert q.get_nowait_batch(2) == [1, 2]
     assert q.get_nowait_batch(0) == []

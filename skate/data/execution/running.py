@@ -153,11 +153,15 @@ def results(name: str, running: Running, meanwhile: Callable[[], None] | None = 
         yield bundle
 
 
+def _has_news(items: Any) -> bool:
+    return bool(items.is_finished() or items.next_ready())
+
+
 def _await(name: str, items: Any, limit: float, meanwhile: Callable[[], None] | None) -> None:
-    if items.next_ready():
+    if _has_news(items):
         return
     started = time.monotonic()
-    while not items.next_ready():
+    while not _has_news(items):
         left = limit - (time.monotonic() - started) if limit >= 0 else float("inf")
         if left <= 0:
             raise ExecutionTimeoutError(

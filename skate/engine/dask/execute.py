@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core import serialize
+from skate.core import devices, serialize
 from skate.core.arguments import pack_result, put_back, several
 from skate.core.failure import pack_task_error
 from skate.core.ref import BYTES, ERROR, DynamicObjectRefGenerator, ObjectRef
@@ -44,7 +44,7 @@ class Running:
         info.function_name = f"{self._module()}.{self.name}"
         info.cancelled = self.cancelled
         info.resources = unscaled(executor.resources)
-        info.gpu_ids = list(executor.gpus)
+        info.gpu_ids = devices.names(executor.gpus, executor.exposure.named)
         if executor.placed is not None:
             info.placement_group_id = executor.placed.group
             info.captures_children = executor.placed.captures

@@ -19,8 +19,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from skate import exceptions
-from skate.core import runtime
+from skate.core import devices, runtime
 from skate.core.actor import ActorExit, ActorState
+from skate.core.failure import creation_error
 from skate.core.ref import ERROR, ObjectRef
 from skate.engine.dask import output, wire
 from skate.engine.dask.blob import Blob, error_blob, raised
@@ -98,6 +99,7 @@ class Executor:
         self.resources: dict[str, int] = {}
         self.gpus: list[int] = []
         self.placed: Placed | None = None
+        self.exposure = devices.Exposure()
         self.actor: ActorState | None = None
         self.actor_name = ""
         self.class_name = ""
@@ -225,8 +227,7 @@ class Executor:
         self.engine.job = job
         self.resources = outside(resources, self.placed)
         self.gpus = gpus
-        if gpus or "GPU" in self.resources:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+        self.exposure.show(gpus)
 
     def function(self, call: Call, deps: list[Blob]) -> Callable[..., Any]:
         """A task's function."""
@@ -408,14 +409,15 @@ class Executor:
 
     def _creation_error(self, running: Running, failure: BaseException) -> Blob:
         inner = task_error(self, running.name, failure, running.key).value()
-        return error_blob(exceptions.ActorDiedError(inner))
+        hexed = running.key.to_bytes(16, "big").hex()
+        return error_blob(creation_error(failure, inner, self.class_name, hexed))
 
     # -- the end ----------------------------------------
 
     def exit_from_code(self, error: SystemExit) -> NoReturn:
         """`exit_actor()`, or `sys.exit()` in user code: the process ends."""
         if isinstance(error, ActorExit):
-            self.finish("it ended by exit_actor() or __ray_terminate__.")
+            self.finish(error.cause)
         if self.actor is not None:
             self.finish(f"its method called sys.exit({error.code!r}).")
         self._flush()

@@ -430,6 +430,8 @@ class Registry(SchedulerPlugin):  # type: ignore[misc]
             "ObjectStoreSocketName": "",
             "RayletSocketName": worker.address,
             "MetricsExportPort": 0,
+            "MetricsAgentPort": 0,
+            "DashboardAgentListenPort": 0,
             "NodeName": str(worker.name),
             "RuntimeEnvAgentPort": 0,
             "DeathReason": 0,

@@ -291,7 +291,9 @@ class Actors:
             hexed = actor.key.to_bytes(16, "big").hex()
             outcome = self.engine.values.user_error(error, name, ObjectRef(actor.key).task_id(), hexed, None)
             cause = serialize.unpack(outcome[1])
-        if isinstance(cause, exceptions.RayTaskError):
+        if isinstance(error, ActorExit):
+            self.die(actor, ActorExit.cause)
+        elif isinstance(cause, exceptions.RayTaskError):
             self.die(
                 actor, "its constructor raised.", self.engine.values.error(exceptions.ActorDiedError(cause))
             )
@@ -357,7 +359,7 @@ class Actors:
             self.schedule(actor)
             self._end_if_idle(actor)
             if actor.terminating and not actor.running:
-                self.die(actor, "it ended by exit_actor() or __ray_terminate__.")
+                self.die(actor, ActorExit.cause)
 
         if actor.is_asyncio:
             self.loop_of(actor).start_call(call, ended)

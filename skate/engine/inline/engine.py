@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate import exceptions
-from skate.core import serialize
+from skate.core import devices, serialize
 from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
 from skate.core.arguments import pack_code
 from skate.core.environment.fields import SHARED_FIELDS
@@ -72,6 +72,7 @@ class InlineEngine(Engine):
         self.number = -next(_sessions)
         self.keys = itertools.count((-self.number << 64) | (1 << INDEX_BITS), 1 << INDEX_BITS)
         self.total = total_resources(config)
+        self.named_devices = devices.visible()
         self.scheduler = Scheduler(config.seed)
         self.admission = Admission(Ledger(self.total, config.labels, NODE_ID), self.scheduler)
         self.scheduler.stuck = self.stuck
@@ -232,9 +233,9 @@ class InlineEngine(Engine):
 
     def environment(self, env_vars: Mapping[str, str], holding: Holding) -> dict[str, str]:
         """What a task or actor finds in `os.environ` beyond the process's own."""
-        if "GPU" not in self.total:
+        if not holding.gpus:
             return dict(env_vars)
-        return {**env_vars, "CUDA_VISIBLE_DEVICES": ",".join(map(str, holding.gpus))}
+        return {**env_vars, devices.VARIABLE: devices.variable(holding.gpus, self.named_devices)}
 
     def on_park(self, fiber: Fiber, parked: bool) -> None:
         """A fiber waits, or goes on: others may have its CPU meanwhile."""
@@ -392,6 +393,9 @@ class InlineEngine(Engine):
 
     def restore_ref(self, key: int) -> ObjectRef[Any]:
         return self.values.restore(key)
+
+    def owns(self, key: int) -> bool:
+        return key >> 64 == -self.number
 
     def pin_forever(self, item: Any) -> None:
         self._pinned.extend(self.values.hold([item]))

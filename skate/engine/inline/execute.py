@@ -210,7 +210,7 @@ class Executor:
         """`exit_actor()`, or `sys.exit()` in user code: in another engine, the process would end."""
         if call.actor is not None:
             if isinstance(error, ActorExit):
-                cause = "it ended by exit_actor() or __ray_terminate__."
+                cause = error.cause
             else:
                 cause = f"its method called sys.exit({error.code!r})."
             self.engine.actors.die(call.actor, cause)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from skate.core import devices
 from skate.core.task_info import TaskInfo
 from skate.engine.placement.where import GROUP
 
@@ -47,7 +48,7 @@ def describe_task(engine: InlineEngine, call: Call | None) -> TaskInfo:
         holding = actor.holding
     if holding is not None:
         info.resources = holding.amounts
-        info.gpu_ids = holding.gpus
+        info.gpu_ids = devices.names(holding.gpus, engine.named_devices)
     where = call.where if actor is None else actor.where
     if where[0] == GROUP:
         info.placement_group_id = where[2]
@@ -68,6 +69,8 @@ def describe_node(engine: InlineEngine) -> dict[str, Any]:
         "ObjectStoreSocketName": "",
         "RayletSocketName": engine.address,
         "MetricsExportPort": 0,
+        "MetricsAgentPort": 0,
+        "DashboardAgentListenPort": 0,
         "NodeName": "127.0.0.1",
         "RuntimeEnvAgentPort": 0,
         "DeathReason": 0,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from glob import glob
 from typing import TYPE_CHECKING
 
+from skate.core import devices
 from skate.engine.placement.choice import Choice, Place
 from skate.engine.placement.groups import REMOVED, Bundle, Groups
 from skate.engine.placement.machines import Machine, Machines
@@ -109,7 +109,7 @@ class Ledger:
 def total_resources(config: InitConfig) -> dict[str, float]:
     """What a session has: as asked for, or as this machine has."""
     cpus = config.num_cpus if config.num_cpus is not None else len(os.sched_getaffinity(0))
-    gpus = config.num_gpus if config.num_gpus is not None else _count_gpus()
+    gpus = config.num_gpus if config.num_gpus is not None else devices.count()
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     store = config.object_store_memory if config.object_store_memory is not None else int(machine * 0.3)
     total = {
@@ -122,10 +122,3 @@ def total_resources(config: InitConfig) -> dict[str, float]:
         **{name: float(amount) for name, amount in config.resources.items()},
     }
     return {name: amount for name, amount in total.items() if amount}
-
-
-def _count_gpus() -> int:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() and device.strip() != "-1"])
-    return len(glob("/dev/nvidia[0-9]*"))

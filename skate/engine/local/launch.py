@@ -10,7 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skate.engine.local import arena
+from skate.core import devices
+from skate.engine.local import arena, protocol
 from skate.engine.local.limits import memory_limits
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def total_resources(config: InitConfig) -> dict[str, float]:
     if cpus:
         total["CPU"] = float(cpus)
     if config.num_gpus is None:
-        gpus = float(_count_gpus())
+        gpus = float(devices.count())
     else:
         gpus = float(config.num_gpus)
     if gpus:
@@ -153,7 +154,7 @@ def _settings(
         "token": secrets.token_bytes(16),
         "session_dir": session_dir,
         # Sessions number their processes apart, so that a ref of an ended one names nothing in the next.
-        "first_number": secrets.randbits(28) << 20 | 1,
+        "first_number": secrets.randbits(28) << protocol.PROCESS_BITS | 1,
         "node_path": os.path.join(session_dir, "node"),
         "spill_dir": os.path.join(spill_parent, f"spill-{os.path.basename(session_dir)}"),
         "resources": total,
@@ -211,16 +212,6 @@ def _await_end(pid: int, patience: float) -> None:
 
 def _count_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _count_gpus() -> int:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([v for v in visible.split(",") if v.strip() not in ("", "-1", "NoDevFiles")])
-    try:
-        return len([n for n in os.listdir("/proc/driver/nvidia/gpus") if n])
-    except OSError:
-        return 0
 
 
 def _total_memory() -> int:

@@ -44,7 +44,7 @@ def test_gpus_are_named_while_a_task_runs(start: Callable[..., Any]) -> None:
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
 
     @skate.remote(num_gpus=1)
-    def seen() -> tuple[str, list[int]]:
+    def seen() -> tuple[str, list[Any]]:
         return os.environ["CUDA_VISIBLE_DEVICES"], skate.get_gpu_ids()
 
     devices, ids = skate.get(seen.remote())

@@ -340,6 +340,10 @@ class LocalEngine(Engine):
     def restore_ref(self, key: int) -> ObjectRef[Any]:
         return self.objects.restore(key)
 
+    def owns(self, key: int) -> bool:
+        # Processes of a session have numbers with the same upper bits: see `launch`.
+        return key >> (64 + protocol.PROCESS_BITS) == self.number >> protocol.PROCESS_BITS
+
     def pin_forever(self, item: Any) -> None:
         self.objects.escape([item])
         self.objects.pinned.append(item)

@@ -55,6 +55,8 @@ class Facts:
                 "ObjectStoreSocketName": "",
                 "RayletSocketName": self.engine.address,
                 "MetricsExportPort": 0,
+                "MetricsAgentPort": 0,
+                "DashboardAgentListenPort": 0,
                 "NodeName": "127.0.0.1",
                 "RuntimeEnvAgentPort": 0,
                 "DeathReason": 0 if alive else 1,

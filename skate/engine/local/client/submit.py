@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core import serialize
+from skate.core import runtime, serialize
 from skate.core.arguments import pack_args
 from skate.core.environment import merge_env
-from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream
+from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream, check_session
 from skate.engine.local import protocol
 from skate.engine.local.client.calls import Call, plain, plain_but_refs
 from skate.engine.local.client.objects import Guard
@@ -99,6 +99,8 @@ class Submit:
             if split is not None:
                 call = Call(key, spec, options, protocol.ARGS_REFS, split)
                 call.slots = [args[index] for index in split[1]]
+                if runtime.sessions > 1:
+                    check_session(self.engine, call.slots)
                 return call
         packed, slots = pack_args(args, kwargs, spec.name)
         if packed.size() > serialize.INLINE_LIMIT:

@@ -25,7 +25,7 @@ def await_pools(worker: Worker) -> None:
 def exit_from_code(worker: Worker, error: BaseException) -> NoReturn:
     """`exit_actor()`, or `sys.exit()` in user code: the process ends."""
     if isinstance(error, ActorExit):
-        finish(worker, "it ended by exit_actor() or __ray_terminate__.")
+        finish(worker, error.cause)
     code = error.code if isinstance(error, SystemExit) else 1
     if worker.actor is not None:
         finish(worker, f"its method called sys.exit({code!r}).")

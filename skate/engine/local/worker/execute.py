@@ -8,7 +8,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core import serialize
+from skate.core import devices, serialize
 from skate.core.actor import ActorHandle, ActorState
 from skate.core.arguments import pack_result, put_back, several
 from skate.core.failure import pack_task_error
@@ -70,7 +70,7 @@ class Running:
         info.function_name = f"{self._module()}.{self.function_name}"
         info.cancelled = self.cancelled
         info.resources = dict(worker.resources)
-        info.gpu_ids = list(worker.gpus)
+        info.gpu_ids = devices.names(worker.gpus, worker.exposure.named)
         place = worker.engine.groups.current
         if place is not None:
             info.placement_group_id = place[2]

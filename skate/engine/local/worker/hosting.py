@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import serialize
-from skate.core.failure import own_repr
+from skate.core.failure import creation_error, own_repr
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
 from skate.engine.local.worker.execute import Running, arguments, error_payload
@@ -72,7 +72,8 @@ def host(worker: Worker, key: int, about: tuple[Any, ...], slots: Any, facts: tu
 def _creation_error(worker: Worker, key: int, name: str, failure: BaseException) -> Any:
     inner = serialize.unpack(error_payload(worker, f"{name}.__init__", failure, key))
     try:
-        return serialize.pack(exceptions.ActorDiedError(inner)).inline()
+        died = creation_error(failure, inner, name, key.to_bytes(16, "big").hex())
+        return serialize.pack(died).inline()
     except Exception as problem:
         text = f"The {name} actor's constructor raised {type(failure).__name__}: {failure} ({problem})"
         return serialize.pack(

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
-from skate.core import runtime, serialize
+from skate.core import devices, runtime, serialize
 from skate.core.actor import ActorExit, ActorState
 from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol, wire
@@ -63,6 +63,7 @@ class Worker:
         self.calls_of: dict[int, int] = {}
         self.resources: dict[str, float] = {}
         self.gpus: list[int] = []
+        self.exposure = devices.Exposure()
         self.runtime_env = self.engine.job_env
         self.actor: ActorState | None = None
         self.actor_name = ""
@@ -340,10 +341,9 @@ class Worker:
         """What runs from now on may use these."""
         self.resources = resources
         self.engine.groups.enter(where)
-        if gpus != self.gpus or "GPU" in self.settings["resources"]:
+        if gpus != self.gpus:
             self.gpus = gpus
-            if "GPU" in self.settings["resources"]:
-                os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+            self.exposure.show(gpus)
 
     def _on_node(self, message: tuple[Any, ...]) -> None:
         op = message[0]
