@@ -49,14 +49,13 @@ def timeline(filename: str | None = None) -> list[Event] | None:
 def trace(rows: list[dict[str, Any]]) -> list[Event]:
     """Rows of `Engine.state("events")` as events of a Chrome trace; times in microseconds."""
     events: list[Event] = []
-    threads: dict[tuple[str, str], tuple[int, int]] = {}
+    threads: dict[str, tuple[int, int]] = {}
     now = time.time()
     for row in rows:
         worker = row["worker_id"] or "unknown"
-        place = (row.get("node_id") or "", worker)
-        ids = threads.get(place)
+        ids = threads.get(worker)
         if ids is None:
-            ids = threads[place] = (1, len(threads) + 1)
+            ids = threads[worker] = (1, len(threads) + 1)
             events.append(_name("thread_name", ids, f"worker:{worker[-8:]} pid={row['worker_pid']}"))
             if len(threads) == 1:
                 events.append(_name("process_name", ids, "node:127.0.0.1"))

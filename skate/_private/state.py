@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import skate
-from skate import available_resources, cluster_resources, nodes
+from skate import _state, available_resources, cluster_resources, nodes
 
 
 def current_node_id() -> str:
@@ -21,6 +21,16 @@ def node_ids() -> list[str]:
 def total_resources_per_node() -> dict[str, dict[str, float]]:
     """What each machine has, by its id."""
     return {node["NodeID"]: dict(node["Resources"]) for node in nodes() if node["Alive"]}
+
+
+def available_resources_per_node() -> dict[str, dict[str, float]]:
+    """What nobody holds on each machine, by its id."""
+    rows = _state.read("nodes").rows
+    return {
+        row["node_id"]: {name: amount for name, amount in row["resources_available"].items() if amount > 0}
+        for row in rows
+        if row["state"] == "ALIVE"
+    }
 
 
 class GlobalState:
@@ -42,6 +52,10 @@ class GlobalState:
         """What each machine has, by its id."""
         return total_resources_per_node()
 
+    def available_resources_per_node(self) -> dict[str, dict[str, float]]:
+        """What nobody holds on each machine, by its id."""
+        return available_resources_per_node()
+
     def get_system_config(self) -> dict[str, object]:
         """The internals that `init(_system_config=…)` has set."""
         from skate.core import runtime
@@ -54,6 +68,7 @@ state = GlobalState()
 __all__ = [
     "GlobalState",
     "available_resources",
+    "available_resources_per_node",
     "cluster_resources",
     "current_node_id",
     "node_ids",

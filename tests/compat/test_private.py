@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,31 @@ def test_state_and_services(ray: Any, session: Any) -> None:
     assert state.current_node_id() in state.node_ids()
     (total,) = state.total_resources_per_node().values()
     assert total["CPU"] == state.state.cluster_resources()["CPU"] == 2
+    assert state.available_resources_per_node() == state.state.available_resources_per_node()
+    (free,) = state.available_resources_per_node().values()
+    assert free["CPU"] == 2
+
+
+def test_addresses_and_small_helpers(ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = importlib.import_module("ray._common.network_utils")
+    for host in ("127.0.0.1", "::1", "example.org"):
+        assert network.parse_address(network.build_address(host, 80)) == (host, "80")
+    assert network.parse_address("::1") is network.parse_address("example.org") is None
+    assert network.is_ipv6("::1") and not network.is_ipv6("1.2.3.4") and not network.is_ipv6("localhost")
+    assert network.is_localhost("localhost") and not network.is_localhost("1.2.3.4")
+    assert network.find_free_port() > 0
+    utils = importlib.import_module("ray._common.utils")
+    assert utils.import_attr("os.path:join") is utils.load_class("os.path.join") is os.path.join
+    with pytest.raises(ValueError, match="module"):
+        utils.import_attr("join")
+    assert utils.hex_to_binary(utils.binary_to_hex(b"ab")) == b"ab"
+    assert len(utils.get_random_alphanumeric_string(7)) == 7
+    monkeypatch.setenv("SWITCH", "1")
+    assert (
+        utils.env_bool("SWITCH", False)
+        and utils.env_integer("SWITCH", 5) == utils.env_float("SWITCH", 5.0) == 1
+    )
+    assert utils.env_integer("NO_SWITCH", 5) == 5
 
 
 def test_cloudpickle_is_the_pickler_in_use(ray: Any) -> None:
@@ -92,5 +118,7 @@ def test_ids_are_had_from_the_compiled_modules_path(ray: Any) -> None:
 
 def test_every_private_module_is_on_the_page() -> None:
     page = (REPO / "docs" / "compatibility.md").read_text()
+    for module in (REPO / "skate" / "_common").glob("[!_]*.py"):
+        assert f"ray._common.{module.stem}" in page
     for module in (REPO / "skate" / "_private").glob("[!_]*.py"):
         assert f"ray._private.{module.stem}" in page or f"ray.{module.stem}" in page

@@ -124,6 +124,30 @@ def test_actors_move_to_another_worker(two_workers: Cluster) -> None:
     assert skate.get(reborn.parent.remote()) != place
 
 
+def test_a_placement_group_outlives_a_worker(two_workers: Cluster) -> None:
+    group = skate.util.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="STRICT_SPREAD")
+    assert group.wait(40)
+    inside = [
+        skate.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, index) for index in (0, 1)
+    ]
+    places = skate.get([parent.options(scheduling_strategy=each).remote() for each in inside], timeout=40)
+    assert sorted(places) == sorted(worker.pid for worker in two_workers.workers)
+    gone = next(worker for worker in two_workers.workers if worker.pid == places[1])
+    two_workers.kill(gone)
+    where = skate.util.placement_group_table(group)["bundles_to_node_id"]
+    wait_until(lambda: skate.util.placement_group_table(group)["state"] == "RESCHEDULING", 40)
+    waiting = parent.options(scheduling_strategy=inside[1]).remote()
+    newcomer = two_workers.add_worker()
+    assert skate.get(waiting, timeout=60) == newcomer.pid
+    row = skate.util.placement_group_table(group)
+    assert row["state"] == "CREATED"
+    assert row["bundles_to_node_id"][0] == where[0] and row["bundles_to_node_id"][1] != where[1]
+    states = {node.state for node in skate.util.state.list_nodes()}
+    assert states == {"ALIVE", "DEAD"}
+    skate.util.remove_placement_group(group)
+    wait_until(lambda: skate.available_resources().get("CPU") == 2, 40)
+
+
 def test_a_worker_that_joins_later_takes_part(tmp_path: Path) -> None:
     with cluster(tmp_path, 0) as made:
         skate.init(made.address)

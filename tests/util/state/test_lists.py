@@ -283,3 +283,25 @@ def test_rows_of_actors_in_a_placement_group_and_of_programs() -> None:
     skate.util.remove_placement_group(group)
     (job,) = state.list_jobs()
     assert job.model_dump()["status"] == job.dict()["status"] == "RUNNING"
+
+
+def test_the_timeline_has_calls_and_marked_blocks() -> None:
+    @skate.remote
+    def marked() -> None:
+        with skate.util.profile("a marked block", {"file": "a.csv"}):
+            pass
+
+    ref = marked.options(name="drawn").remote()
+    skate.get(ref)
+    events = eventually(
+        lambda: (
+            [e for e in skate.timeline() or () if e["name"] in ("drawn", "a marked block")][1:]
+            and skate.timeline()
+        )
+    )
+    drawn = {event["name"]: event for event in events}
+    assert (
+        drawn["drawn"]["args"]["task_id"] == drawn["a marked block"]["args"]["task_id"] == ref.task_id().hex()
+    )
+    assert drawn["a marked block"]["args"]["file"] == "a.csv"
+    assert drawn["drawn"]["dur"] >= 0 and drawn["drawn"]["tid"] == drawn["a marked block"]["tid"]
