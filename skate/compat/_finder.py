@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate._version import RAY_VERSION
 from skate.compat._missing import explain
+from skate.compat._moved import path_in_skate
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, DistributionFinder
@@ -36,7 +37,7 @@ class RayFinder(MetaPathFinder):
         first, _, rest = fullname.partition(".")
         if first != "ray":
             return None
-        own = f"skate.{rest}" if rest else "skate"
+        own = f"skate.{path_in_skate(rest)}" if rest else "skate"
         found = None if rest.partition(".")[0] in HIDDEN else importlib.util.find_spec(own)
         if found is None:
             # Not under its own name: `from ray import x` would take that for "no such submodule" and drop the message.

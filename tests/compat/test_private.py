@@ -122,3 +122,30 @@ def test_every_private_module_is_on_the_page() -> None:
         assert f"ray._common.{module.stem}" in page
     for module in (REPO / "skate" / "_private").glob("[!_]*.py"):
         assert f"ray._private.{module.stem}" in page or f"ray.{module.stem}" in page
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "own"),
+    [
+        ("csv_datasource", "CSVDatasource", "csv"),
+        ("csv_datasink", "CSVDatasink", "csv"),
+        ("parquet_datasource", "ParquetDatasource", "parquet"),
+        ("parquet_datasink", "ParquetDatasink", "parquet_datasink"),
+        ("range_datasource", "RangeDatasource", "datasource"),
+        ("audio_datasource", "AudioDatasource", "media"),
+        ("databricks_credentials", "StaticCredentialProvider", "databricks"),
+    ],
+)
+def test_datasources_have_rays_paths(ray: Any, module: str, name: str, own: str) -> None:
+    theirs = importlib.import_module(f"ray.data._internal.datasource.{module}")
+    assert getattr(theirs, name) is getattr(importlib.import_module(f"skate.data.datasource.{own}"), name)
+
+
+def test_paths_are_resolved_as_readers_do(ray: Any) -> None:
+    util = importlib.import_module("ray.data.datasource.path_util")
+    paths, _ = util._resolve_paths_and_filesystem("local:///a/b.csv")
+    assert paths == ["/a/b.csv"] and util._unwrap_protocol("s3://b/k") == "b/k"
+    assert util._has_file_extension("x.CSV", ["csv"]) and not util._has_file_extension("x.csv", ["json"])
+    assert util._is_http_url("https://h/x") and not util._is_http_url("s3://h/x")
+    with pytest.raises(ModuleNotFoundError, match="ray.data._internal.datasource.none_datasource"):
+        importlib.import_module("ray.data._internal.datasource.none_datasource")
