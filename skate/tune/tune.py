@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from skate.air.config import CheckpointConfig, FailureConfig, SyncConfig
@@ -103,10 +105,11 @@ def run(
         raise_on_failed_trial: Whether a failed trial raises at the end.
         callbacks: `Callback` objects.
         max_concurrent_trials: How many trials run at once.
-        keep_checkpoints_num: No longer accepted: say `checkpoint_config`.
-        checkpoint_score_attr: No longer accepted: say `checkpoint_config`.
-        checkpoint_freq: No longer accepted: say `checkpoint_config`.
-        checkpoint_at_end: No longer accepted: say `checkpoint_config`.
+        keep_checkpoints_num: The older way to say `CheckpointConfig(num_to_keep)`.
+        checkpoint_score_attr: The older way to say `CheckpointConfig(checkpoint_score_attribute)`; with "min-" before it, less is
+            better.
+        checkpoint_freq: The older way to say `CheckpointConfig(checkpoint_frequency)`.
+        checkpoint_at_end: The older way to say `CheckpointConfig(checkpoint_at_end)`.
         chdir_to_trial_dir: No longer accepted: set the environment variable RAY_CHDIR_TO_TRIAL_DIR=0.
         local_dir: No longer accepted: say `storage_path`.
 
@@ -137,12 +140,10 @@ def run(
         raise DeprecationWarning(
             "`chdir_to_trial_dir` is deprecated. Set the environment variable RAY_CHDIR_TO_TRIAL_DIR=0."
         )
-    if keep_checkpoints_num or checkpoint_score_attr or checkpoint_freq or checkpoint_at_end:
-        raise DeprecationWarning(
-            "keep_checkpoints_num, checkpoint_score_attr, checkpoint_freq and checkpoint_at_end are deprecated. Use "
-            "checkpoint_config=CheckpointConfig(num_to_keep, checkpoint_score_attribute, checkpoint_frequency, "
-            "checkpoint_at_end)."
-        )
+    older = _OlderCheckpointArguments(
+        keep_checkpoints_num, checkpoint_score_attr, checkpoint_freq, checkpoint_at_end
+    )
+    checkpoint_config = older.put_into(checkpoint_config or CheckpointConfig())
     if mode and mode not in ("min", "max"):
         raise ValueError("The `mode` parameter passed to `tune.run()` has to be one of ['min', 'max']")
     if config is not None and not isinstance(config, dict):
@@ -198,6 +199,40 @@ def run(
         default_metric=metric or _one(settings.search_alg.metric),
         default_mode=mode,
     )
+
+
+@dataclass
+class _OlderCheckpointArguments:
+    """What `run` once took for what `CheckpointConfig` says now."""
+
+    keep_checkpoints_num: int | None
+    checkpoint_score_attr: str | None
+    checkpoint_freq: int
+    checkpoint_at_end: bool
+
+    def put_into(self, config: CheckpointConfig) -> CheckpointConfig:
+        """The configuration with these in place, each with a warning."""
+        changes: dict[str, Any] = {}
+        if self.keep_checkpoints_num is not None:
+            changes["num_to_keep"] = self._older("keep_checkpoints_num", "num_to_keep")
+        if self.checkpoint_score_attr is not None:
+            name: str = self._older("checkpoint_score_attr", "checkpoint_score_attribute")
+            changes["checkpoint_score_attribute"] = name.removeprefix("min-")
+            changes["checkpoint_score_order"] = "min" if name.startswith("min-") else "max"
+        if self.checkpoint_freq > 0:
+            changes["checkpoint_frequency"] = self._older("checkpoint_freq", "checkpoint_frequency")
+        if self.checkpoint_at_end:
+            changes["checkpoint_at_end"] = self._older("checkpoint_at_end", "checkpoint_at_end")
+        return replace(config, **changes) if changes else config
+
+    def _older(self, name: str, newer: str) -> Any:
+        warnings.warn(
+            f"{name} is deprecated and will be removed. use checkpoint_config.{newer} instead: "
+            f"checkpoint_config=CheckpointConfig({newer}=…).",
+            DeprecationWarning,
+            stacklevel=4,
+        )
+        return getattr(self, name)
 
 
 def _one(metric: Any) -> str | None:

@@ -132,10 +132,11 @@ def simulate(
     mode: str | None = "max",
     fail_fast: bool | str = False,
     most_steps: int = 20_000,
+    trainable: type[Trainable] = Pretend,
     **spec: Any,
 ) -> tuple[TuneController, SimulatedExecutor]:
     """Do a search that only pretends, to its end."""
-    experiment = Experiment("pretend", Pretend, config=space or {}, storage_path=str(directory), **spec)
+    experiment = Experiment("pretend", trainable, config=space or {}, storage_path=str(directory), **spec)
     search = search or BasicVariantGenerator(random_state=1)
     scheduler = scheduler or FIFOScheduler()
     search.set_search_properties(metric, mode, experiment.spec["config"], **experiment.public_spec)

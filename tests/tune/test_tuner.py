@@ -296,6 +296,24 @@ def test_what_is_printed_is_kept(quiet: RunConfig) -> None:
     assert Path(result.path, "stderr").read_text() == "an error\n"
 
 
+def test_run_takes_the_older_ways_to_say_which_checkpoints(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning) as said:
+        analysis = tune.run(
+            with_checkpoints,
+            storage_path=str(tmp_path),
+            keep_checkpoints_num=2,
+            checkpoint_score_attr="min-step",
+            verbose=0,
+        )
+    assert ["num_to_keep" in str(said[0].message), "score_attribute" in str(said[1].message)] == [True, True]
+    (trial,) = analysis.trials
+    config = trial.checkpoint_config
+    assert (config.num_to_keep, config.checkpoint_score_attribute) == (2, "step")
+    assert config.checkpoint_score_order == "min"
+    # What ended trials held is there again.
+    assert skate.available_resources()["CPU"] == skate.cluster_resources()["CPU"]
+
+
 def test_run_and_its_analysis(tmp_path: Path) -> None:
     analysis = tune.run(
         climb,

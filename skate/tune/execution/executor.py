@@ -335,11 +335,27 @@ class ActorExecutor(Executor):
         ending = [ref for ref, (_, kind) in self._asked.items() if kind == Kind.STOPPED]
         if ending:
             skate.wait(ending, num_returns=len(ending), timeout=_CLEANUP_S)
-        for worker in [*self._workers.values(), *(each for idle in self._idle.values() for each in idle)]:
+        workers = [*self._workers.values(), *(each for idle in self._idle.values() for each in idle)]
+        before = skate.available_resources() if workers else {}
+        for worker in workers:
             worker.end()
+        self._wait_until_free(before, [worker.request for worker in workers])
         self._workers.clear()
         self._idle.clear()
         self._asked.clear()
+
+    def _wait_until_free(self, before: dict[str, float], requests: list[PlacementGroupFactory]) -> None:
+        """Let what ended workers held come back: a program may ask what there is as soon as its search has ended."""
+        expected = dict(before)
+        for request in requests:
+            for name, amount in request.required_resources.items():
+                expected[name] = expected.get(name, 0.0) + amount
+        deadline = time.monotonic() + _RELEASE_S
+        while time.monotonic() < deadline:  # not longer: somebody else may have taken it
+            free = skate.available_resources()
+            if all(free.get(name, 0.0) + 1e-9 >= amount for name, amount in expected.items()):
+                return
+            time.sleep(0.001)
 
 
 def _strategy(*args: Any, **kwargs: Any) -> Any:
@@ -353,5 +369,8 @@ _LOOK_AGAIN_S = 1.0
 
 _CLEANUP_S = 30.0
 """Seconds that trials get to clean up before their processes are ended."""
+
+_RELEASE_S = 0.2
+"""Seconds that ended workers get to give back what they held."""
 
 _NOBODY: Any = None

@@ -410,7 +410,7 @@ class TuneController:
         if trial.is_finished():
             return
         if trial.trial_id in self._after_save:
-            self._handle(Event(trial, Kind.SAVED, self._executor.finish_save(trial)))
+            self._save_at_once(trial, self._executor.finish_save)
             if trial.is_finished():
                 return
         if trial.status in (Trial.PENDING, Trial.PAUSED):
@@ -443,13 +443,22 @@ class TuneController:
             trial: A trial that is not in the middle of an iteration.
 
         Returns:
-            A checkpoint: of a class a new one, of a function the newest that it has reported; None if there is none.
+            A checkpoint: of a class a new one, of a function the newest that it has reported; None if there is none, or if
+            saving failed, and so the trial.
         """
+        failures = trial.num_failures
         if trial.trial_id in self._after_save:  # it is being saved, to be paused
-            self._handle(Event(trial, Kind.SAVED, self._executor.finish_save(trial)))
+            self._save_at_once(trial, self._executor.finish_save)
         elif self._saves_itself(trial) and trial.status == Trial.RUNNING:
-            self._on_saved(trial, self._executor.save_now(trial))
-        return trial.latest_checkpoint_result
+            self._save_at_once(trial, self._executor.save_now)
+        return trial.latest_checkpoint_result if trial.num_failures == failures else None
+
+    def _save_at_once(self, trial: Trial, save: Callable[[Trial], TrainingResult]) -> None:
+        try:
+            event = Event(trial, Kind.SAVED, save(trial))
+        except Exception as error:  # noqa: BLE001 - whatever the trial raised is what happened to it
+            event = Event(trial, Kind.SAVED, error=error)
+        self._handle(event)
 
     def _tell(self, method: str, trial: Trial, **info: Any) -> None:
         self._callbacks.call(method, iteration=self._iteration, trials=self._trials, trial=trial, **info)

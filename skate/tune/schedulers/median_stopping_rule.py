@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ class MedianStoppingRule(ComparingScheduler):
         grace_period: The time before which none is stopped.
         min_samples_required: How many other trials there must be to compare with.
         min_time_slice: How long a trial runs before it makes room for others to be compared with.
-        hard_stop: Whether a trial that is worse is stopped; if not, it is paused until there is nothing else to run.
+        hard_stop: Whether a trial that is worse is stopped; if not, it is paused until there is room for it, and then runs to
+            its end.
     """
 
     def __init__(
@@ -59,27 +61,29 @@ class MedianStoppingRule(ComparingScheduler):
         """Compare the trial with the others."""
         if self._time_attr not in result or self._metric not in result:
             return TrialScheduler.CONTINUE
-        if trial.trial_id in self._stopped:
-            return TrialScheduler.STOP  # it was paused for being worse, and nothing else was left to run
+        if (
+            trial.trial_id in self._stopped
+        ):  # it was paused for being worse, and there was room for it after all
+            return TrialScheduler.CONTINUE
         time = result[self._time_attr]
         self._results[trial.trial_id].append((time, self.score(result)))
         if time < self._grace_period:
             return TrialScheduler.CONTINUE
-        others = [
-            name
+        means = [
+            mean
             for name, results in self._results.items()
-            if name != trial.trial_id and results[-1][0] >= time
+            if name != trial.trial_id
+            and results[-1][0] >= time
+            and math.isfinite(mean := self._mean_until(name, time))
         ]
-        if len(others) < self._min_samples_required:
+        if len(means) < self._min_samples_required:
             return self._without_comparison(tune_controller, trial, time)
-        middle = median([self._mean_until(name, time) for name in others])
+        middle = median(means)
         best = max(value for _, value in self._results[trial.trial_id])
         if best >= middle:
             return TrialScheduler.CONTINUE
-        if self._hard_stop:
-            self._stopped.add(trial.trial_id)
-            return TrialScheduler.STOP
-        return TrialScheduler.PAUSE
+        self._stopped.add(trial.trial_id)
+        return TrialScheduler.STOP if self._hard_stop else TrialScheduler.PAUSE
 
     def _without_comparison(self, tune_controller: TuneController, trial: Trial, time: float) -> str:
         """Let others come as far, if any wait."""
@@ -90,10 +94,9 @@ class MedianStoppingRule(ComparingScheduler):
         return TrialScheduler.PAUSE
 
     def _mean_until(self, name: str, time: float) -> float:
-        # What came in the grace period counts only if there is nothing else.
+        """The mean of a trial's results from the end of the grace period up to a time; NaN if there are none."""
         values = [value for at, value in self._results[name] if self._grace_period <= at <= time]
-        values = values or [value for at, value in self._results[name] if at <= time]
-        return sum(values) / len(values) if values else float("-inf")
+        return sum(values) / len(values) if values else math.nan
 
     def on_trial_complete(
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]

@@ -41,7 +41,8 @@ class PB2(PopulationBasedTraining):
         custom_explore_fn: Called with the new parameters; returns them changed.
 
     Raises:
-        TuneError: there are no bounds, or they make no sense.
+        TuneError: there are no bounds.
+        ValueError: bounds make no sense.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ def _flat_bounds(
         elif isinstance(value, Sequence) and len(value) == 2 and value[0] < value[1]:
             flat.append((here, (float(value[0]), float(value[1]))))
         else:
-            raise TuneError(
+            raise ValueError(
                 f"`hyperparam_bounds` values must either be a list or tuple of size 2, the least and the greatest value, or a "
                 f"dict of these. Got {value!r} for {'/'.join(here)!r}."
             )

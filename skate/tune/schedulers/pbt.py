@@ -256,8 +256,10 @@ class PopulationBasedTraining(ComparingScheduler):
             tune_controller.pause_trial(trial, should_checkpoint=False)
         trial.exploit(config, tag, _still_kept(source, good.last_checkpoint))
         self._num_perturbations += 1
-        state.last_score = good.last_score
-        state.last_train_time = good.last_train_time if self._synch else state.last_train_time
+        # Its time is now the other's, and so is the time of its last change. Its score stays the bad one until it has a
+        # result of its own: until then it is no source for others.
+        state.last_perturbation_time = good.last_perturbation_time
+        state.last_train_time = good.last_train_time
 
     def _log_change(self, trial: Trial, source: Trial, config: dict[str, Any]) -> None:
         """Write the change down: for all, and for the trial, whose history is now the other's."""
@@ -325,13 +327,18 @@ def _still_kept(source: Trial, saved: TrainingResult | None) -> TrainingResult |
 
 
 def _check_mutations(mutations: Mapping[str, Any]) -> None:
-    from skate.tune.search.sample import Domain
+    from skate.tune.search.sample import Domain, Function
 
     for name, value in mutations.items():
         if not (isinstance(value, dict | list | tuple | Domain) or callable(value)):
             raise TypeError(
                 "`hyperparam_mutation` values must be either a List, Tuple, Dict, a tune search space object, or a callable. "
                 f"Got {value!r} for {name!r}."
+            )
+        if isinstance(value, Function):
+            raise ValueError(
+                f"hyperparam_mutations can't have arbitrary tune.sample_from objects, as {name!r} has, for they may depend on other "
+                "parameters: pass a function without arguments, or a domain such as tune.uniform."
             )
         if isinstance(value, Mapping) and "grid_search" not in value:
             _check_mutations(value)

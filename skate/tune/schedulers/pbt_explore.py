@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -48,16 +49,13 @@ def explore(
     for name, mutation in mutations.items():
         if isinstance(mutation, Mapping):
             new[name], how[name] = explore(config[name], mutation, resample_probability, perturbation_factors)
-        elif isinstance(mutation, list | tuple | Categorical):
-            values = mutation.categories if isinstance(mutation, Categorical) else list(mutation)
-            new[name], how[name] = _other_value(config.get(name), values, resample_probability)
-        elif random.random() < resample_probability:
-            new[name], how[name] = draw(mutation), "resample"
+        elif isinstance(mutation, list | tuple):
+            new[name], how[name] = _other_value(config.get(name), list(mutation), resample_probability)
+        elif isinstance(mutation, Categorical) and not all(map(_is_number, mutation.categories)):
+            # What is no number can't be multiplied.
+            new[name], how[name] = _other_value(config.get(name), mutation.categories, resample_probability)
         else:
-            factor = random.choice(perturbation_factors)
-            value = config[name] * factor
-            new[name] = int(value) if isinstance(config[name], int) else value
-            how[name] = f"* {factor}"
+            new[name], how[name] = _scaled(config[name], mutation, resample_probability, perturbation_factors)
     if custom_explore_fn is not None:
         changed = custom_explore_fn(new)
         if changed is None:
@@ -66,6 +64,31 @@ def explore(
             )
         new = changed
     return new, how
+
+
+def _scaled(
+    value: Any, mutation: Any, resample_probability: float, factors: tuple[float, float]
+) -> tuple[Any, str]:
+    """A value of the same type: drawn anew, or multiplied. A bool can only be drawn."""
+    if random.random() < resample_probability:
+        new, how = draw(mutation), "resample"
+    elif isinstance(value, bool):
+        new, how = value, "noop"
+    elif not _is_number(value):
+        raise TypeError(
+            f"{value!r} is no number, and can't be multiplied by one of {factors}: name the values in a list, or pass "
+            "resample_probability=1."
+        )
+    else:
+        factor = random.choice(factors)
+        new, how = value * factor, f"* {factor}"
+    if isinstance(value, bool):
+        return bool(new), how
+    return (round(new) if isinstance(value, numbers.Integral) else new), how
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real)
 
 
 def _other_value(value: Any, values: list[Any], resample_probability: float) -> tuple[Any, str]:

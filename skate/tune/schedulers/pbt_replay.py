@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skate.tune import result as _keys
 from skate.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
+from skate.tune.search.variant_generator import format_vars
 
 if TYPE_CHECKING:
     from skate.tune.execution.tune_controller import TuneController
@@ -18,6 +20,8 @@ __all__ = [
     "PopulationBasedTrainingReplay",
 ]
 
+_logger = logging.getLogger(__name__)
+
 
 class PopulationBasedTrainingReplay(FIFOScheduler):
     """Repeats the schedule of parameters that a trial of `PopulationBasedTraining` ended up with.
@@ -26,9 +30,9 @@ class PopulationBasedTrainingReplay(FIFOScheduler):
         policy_file: A file "pbt_policy_<trial>.txt" from the experiment's directory.
 
     Raises:
-        ValueError: there is no such file, or no change in it.
+        ValueError: there is no such file, or it is no such file.
 
-    The search may have one trial only; give it the parameters `config`, with which the other one's history began.
+    The search may have one trial only. It gets its parameters from the file; what its `param_space` says is replaced.
     """
 
     changes_parameters = True
@@ -51,15 +55,16 @@ class PopulationBasedTrainingReplay(FIFOScheduler):
         A line says that a trial took over another's state. Read from the last: the trial had been the other one before,
         and so that one's changes count, up to then.
         """
-        policies = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
-        if not policies:
-            raise ValueError(f"there is no change of parameters in {path}: nothing to replay.")
+        try:
+            policies = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        except json.JSONDecodeError as error:
+            raise ValueError(f"Could not read PBT policy file: {path}. {error}") from error
         schedule: list[tuple[int, dict[str, Any]]] = []
         tag = None
         first: dict[str, Any] = {}
         for old_tag, source_tag, _, source_step, old_config, new_config in reversed(policies):
             if tag is not None and old_tag != tag:
-                continue
+                break  # what came before was overwritten by this
             schedule.append((source_step, new_config))
             tag, first = source_tag, old_config
         return first, list(reversed(schedule))
@@ -68,7 +73,7 @@ class PopulationBasedTrainingReplay(FIFOScheduler):
         """Give the trial the first parameters.
 
         Raises:
-            ValueError: there is another trial already.
+            ValueError: there is another trial already, or neither it nor the file has parameters.
         """
         if self._trial is not None:
             raise ValueError(
@@ -76,8 +81,18 @@ class PopulationBasedTrainingReplay(FIFOScheduler):
                 "Do you want to set `n_samples=1`?"
             )
         self._trial = trial
-        if not trial.config:
-            trial.set_config(dict(self.config))
+        if not self._policy:
+            if not trial.config:
+                raise ValueError(
+                    f"No replay policy found in {self.policy_file}, and the trial has no parameters: pass a `param_space`, or "
+                    "leave this scheduler out."
+                )
+            self.config = dict(trial.config)
+        elif trial.config:
+            _logger.warning(
+                "The trial's parameters %s are replaced by those of %s.", trial.config, self.policy_file
+            )
+        trial.set_config(dict(self.config))
         trial.set_experiment_tag(self.experiment_tag)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
@@ -90,8 +105,11 @@ class PopulationBasedTrainingReplay(FIFOScheduler):
         _, config = self._policy[self._next]
         self._next += 1
         saved = tune_controller.save_trial(trial)
+        if trial.status != "RUNNING":  # it failed
+            return TrialScheduler.NOOP
         tune_controller.pause_trial(trial, should_checkpoint=False)
-        trial.exploit({**trial.config, **config}, f"{self.experiment_tag}@{step}", saved)
+        tag = format_vars({("config", name): value for name, value in config.items()})
+        trial.exploit(dict(config), f"{self.experiment_tag}@perturbed[{tag}]", saved)
         self._num_perturbations += 1
         return TrialScheduler.NOOP
 

@@ -241,6 +241,15 @@ class ResourceChangingScheduler(TrialScheduler):
         """
         if self._base_trial_resources is None:
             self._base_trial_resources = deepcopy(trial.placement_group_factory)
+        elif (
+            not trial.has_reported_at_least_once
+            and trial.placement_group_factory != self._base_trial_resources
+        ):
+            # One that has reported comes from an earlier run, and may have been given something else in it.
+            raise RuntimeError(
+                "ResourceChangingScheduler doesn't support trials with varying base resources. First trial had "
+                f"{self._base_trial_resources}, trial {trial} has {trial.placement_group_factory}."
+            )
         self._base_scheduler.on_trial_add(tune_controller, trial, **kwargs)
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from skate.tune.error import ArgumentError
 
@@ -478,6 +478,11 @@ class Function(Domain):
     def domain_str(self) -> str:
         """The function."""
         return f"{self.func}()"
+
+
+# FLAML asks at run time which type a domain's values have: of these the types, not their names.
+for _domain in (Float, Integer, Categorical, Function):
+    _domain.is_valid.__annotations__ = get_type_hints(_domain.is_valid)
 
 
 class Quantized(Sampler):

@@ -8,12 +8,13 @@ import pytest
 from skate import tune
 from skate.air import CheckpointConfig
 from skate.tune import Callback, TuneError
+from skate.tune.execution.executor import Kind
 from skate.tune.execution.experiment_state import load_trials
 from skate.tune.experiment import Trial
 from skate.tune.experiment.storage import ExperimentStorage
-from skate.tune.schedulers import FIFOScheduler, TrialScheduler
+from skate.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
 from skate.tune.search import BasicVariantGenerator
-from tests.tune.simulation import simulate
+from tests.tune.simulation import SimulatedExecutor, simulate
 
 GRID = {"x": tune.grid_search([1, 2, 3])}
 
@@ -238,3 +239,40 @@ def test_a_journal_that_was_cut_short_is_read_up_to_there(tmp_path: Path) -> Non
     journal.write_bytes(b"".join([*lines[:3], b"{broken\n", *lines[3:]]))
     with pytest.raises(ValueError, match="line 4 is damaged"):
         load_trials(storage)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_trial_that_can_not_be_saved_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    """What a scheduler asks for is told to the trial, not raised in the middle of the search."""
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration",
+        perturbation_interval=1,
+        hyperparam_mutations={"x": [1, 2, 3, 4]},
+        synch=paused,
+    )
+
+    def saved(self: SimulatedExecutor, trial: Any) -> Any:
+        if trial.trial_id.endswith("3"):
+            raise OSError("no space left")
+        return whole(self, trial)
+
+    whole = SimulatedExecutor._saved
+    monkeypatch.setattr(SimulatedExecutor, "save_now", saved)
+    monkeypatch.setattr(
+        SimulatedExecutor,
+        "finish_save",
+        lambda self, trial: (self._asked.remove((trial, Kind.SAVED)), saved(self, trial))[1],
+    )
+    controller, executor = simulate(
+        tmp_path,
+        lambda config, i: config["x"] * 10 + i,
+        {"x": tune.grid_search([1, 2, 3, 4])},
+        scheduler=scheduler,
+        cpus=4,
+        stop={"training_iteration": 3},
+    )
+    failed = [trial for trial in controller.get_trials() if trial.status == "ERROR"]
+    assert [trial.trial_id[-1] for trial in failed] == ["3"] and isinstance(failed[0].error, OSError)
+    assert not executor.running

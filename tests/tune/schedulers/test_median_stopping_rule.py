@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from collections import Counter
 from pathlib import Path
 
 from skate import tune
@@ -47,7 +49,7 @@ def test_a_soft_stop_only_pauses(tmp_path: Path) -> None:
         mode="min",
         metric="score",
     )
-    controller, _ = simulate(
+    controller, executor = simulate(
         tmp_path,
         lambda config, i: config["x"],
         SPACE,
@@ -58,3 +60,20 @@ def test_a_soft_stop_only_pauses(tmp_path: Path) -> None:
         stop={"training_iteration": 5},
     )
     assert [trial.last_result["training_iteration"] for trial in controller.get_trials()] == [5] * 5
+    starts = Counter(line.split()[1] for line in executor.log if line.startswith("start"))
+    assert max(starts.values()) == 2  # one that went on all the same is left alone
+    assert "num_stopped=4" in scheduler.debug_string()
+
+
+def test_means_that_are_no_numbers_are_not_compared_with(tmp_path: Path) -> None:
+    scheduler = MedianStoppingRule(time_attr="training_iteration", grace_period=1, min_samples_required=3)
+    controller, _ = simulate(
+        tmp_path,
+        lambda config, i: math.nan if config["x"] > 2 else config["x"],
+        FALLING,
+        scheduler=scheduler,
+        cpus=5,
+        stop={"training_iteration": 4},
+    )
+    # Of five trials two have numbers: too few to compare any with.
+    assert [trial.last_result["training_iteration"] for trial in controller.get_trials()] == [4] * 5

@@ -108,6 +108,82 @@ def test_how_parameters_change() -> None:
         explore(config, mutations, 1.0, (1.2, 0.8), lambda changed: None)  # type: ignore[arg-type, return-value]
 
 
+def test_a_copy_has_the_time_of_what_it_copies(tmp_path: Path) -> None:
+    """It is changed again an interval after where it has gone on from, not after where it was itself."""
+    starts: list[tuple[int, float, float]] = []
+
+    class Look(tune.Callback):
+        def on_trial_result(self, trial: Any, result: dict[str, Any], **info: Any) -> None:  # type: ignore[override]
+            state = scheduler._state[trial]
+            starts.append((result["training_iteration"], state.last_perturbation_time, state.last_train_time))
+
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration",
+        perturbation_interval=3,
+        hyperparam_mutations={"lr": lambda: random.uniform(0.5, 1)},
+    )
+    simulate(
+        tmp_path,
+        learner,
+        SPACE,
+        scheduler=scheduler,
+        cpus=3,
+        callbacks=[Look()],
+        stop={"training_iteration": 12},
+    )
+    assert scheduler._num_perturbations > 0
+    assert all(0 <= now - changed <= 3 for now, changed, _ in starts)
+    assert all(changed % 3 == 0 for _, changed, _ in starts)
+
+
+def test_numbers_stay_of_their_type() -> None:
+    config = {"n": 1, "flag": True, "power": 10, "word": "a"}
+    mutations = {
+        "n": tune.randint(1, 9),
+        "flag": tune.choice([True, False]),
+        "power": tune.choice([1, 10, 100]),
+    }
+    new, how = explore(config, mutations, 0.0, (0.8, 0.8))
+    assert new == {"n": 1, "flag": True, "power": 8, "word": "a"}
+    assert how == {"n": "* 0.8", "flag": "noop", "power": "* 0.8"}
+    assert all(type(new[name]) is type(config[name]) for name in config)
+    with pytest.raises(TypeError, match="'a' is no number"):
+        explore(config, {"word": lambda: "b"}, 0.0, (1.2, 0.8))
+    assert explore(config, {"word": lambda: "b"}, 1.0, (1.2, 0.8))[0]["word"] == "b"
+
+
+def test_a_replay_says_whose_parameters_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    policy = tmp_path / "policy.txt"
+    policy.write_text('["a", "b", 2, 2, {"lr": 0.1}, {"lr": 0.3}]\n')
+    controller, _ = simulate(
+        tmp_path / "1",
+        learner,
+        {"lr": 5.0},
+        scheduler=PopulationBasedTrainingReplay(str(policy)),
+        stop={"score": 34},
+    )
+    (trial,) = controller.get_trials()
+    assert "replaced by those of" in caplog.text and trial.config == {"lr": 0.3}
+    assert trial.metric_analysis["score"]["min"] == 11 and trial.experiment_tag.endswith(
+        "@perturbed[lr=0.3000]"
+    )
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    controller, _ = simulate(
+        tmp_path / "2",
+        learner,
+        {"lr": 5.0},
+        scheduler=PopulationBasedTrainingReplay(str(empty)),
+        stop={"training_iteration": 2},
+    )
+    assert controller.get_trials()[0].config == {"lr": 5.0}
+    with pytest.raises(ValueError, match="No replay policy found"):
+        simulate(tmp_path / "3", learner, scheduler=PopulationBasedTrainingReplay(str(empty)))
+    empty.write_text("{")
+    with pytest.raises(ValueError, match="Could not read PBT policy file"):
+        PopulationBasedTrainingReplay(str(empty))
+
+
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     some = {"lr": [1, 2]}
     with pytest.raises(TuneError, match="at least one of"):
@@ -118,6 +194,8 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
         PopulationBasedTraining(hyperparam_mutations=some, perturbation_interval=0)
     with pytest.raises(TypeError, match="hyperparam_mutation"):
         PopulationBasedTraining(hyperparam_mutations={"lr": 5})
+    with pytest.raises(ValueError, match="sample_from"):
+        PopulationBasedTraining(hyperparam_mutations={"lr": tune.sample_from(lambda spec: 1)})
     with pytest.raises(RuntimeError, match="Cannot find"):
         simulate(
             tmp_path,
@@ -129,7 +207,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
         PopulationBasedTrainingReplay(str(tmp_path / "nothing"))
     with pytest.raises(TuneError, match="hyperparam_bounds"):
         PB2()
-    with pytest.raises(TuneError, match="size 2"):
+    with pytest.raises(ValueError, match="size 2"):
         PB2(hyperparam_bounds={"lr": [1]})
 
 

@@ -9,7 +9,7 @@ from skate import tune
 from skate.tune import PlacementGroupFactory
 from skate.tune.schedulers import ASHAScheduler, ResourceChangingScheduler
 from skate.tune.schedulers.resource_changing_scheduler import DistributeResources, DistributeResourcesToTopJob
-from tests.tune.simulation import simulate
+from tests.tune.simulation import Pretend, simulate
 
 SPACE = {"x": tune.grid_search([1, 2, 3, 4])}
 
@@ -77,3 +77,16 @@ def test_a_function_of_ones_own(tmp_path: Path) -> None:
     assert [line for line in executor.log if line.startswith("start")] == ["start 00 at 0", "start 00 at 2"]
     with pytest.raises(ValueError, match="itself"):
         ResourceChangingScheduler(ResourceChangingScheduler())
+
+
+def test_trials_begin_with_the_same(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="varying base resources"):
+        simulate(
+            tmp_path,
+            lambda config, i: i,
+            SPACE,
+            scheduler=ResourceChangingScheduler(),
+            trainable=tune.with_resources(
+                Pretend, lambda config: PlacementGroupFactory([{"CPU": config["x"]}])
+            ),
+        )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,12 @@ def test_what_ended_after_the_state_was_saved_is_learned(tmp_path: Path) -> None
         trial.status = Trial.TERMINATED
     again.resume([trial for trial in trials if trial is not None])
     assert [each.value for each in again.searcher._study.trials] == [1.0, 2.0]
+
+
+def test_it_can_be_pickled_as_it_is() -> None:
+    search = OptunaSearch({"x": tune.uniform(0, 1)}, metric="loss", mode="min", seed=1)
+    first = search.suggest("a")
+    assert first is not None
+    again = pickle.loads(pickle.dumps(search))
+    again.on_trial_complete("a", {"loss": first["x"]})
+    assert 0 <= again.suggest("b")["x"] <= 1

@@ -63,7 +63,7 @@ class OptunaSearch(_spaces.AdaptedSearcher):
         evaluated_rewards: list[Any] | None = None,
         constraints: Callable[[dict[str, Any]], Sequence[float]] | None = None,
     ) -> None:
-        self._library = _spaces.load("optuna", '"skate[tune]"')
+        optuna = self._library
         super().__init__(metric=metric, mode=mode)
         if isinstance(space, list):
             raise ValueError(
@@ -80,11 +80,11 @@ class OptunaSearch(_spaces.AdaptedSearcher):
             raise ValueError(
                 f"Dim of evaluated_rewards {len(self._rewards)} and points_to_evaluate {len(self._points)} do not match."
             )
-        if sampler is not None and not isinstance(sampler, self._library.samplers.BaseSampler):
+        if sampler is not None and not isinstance(sampler, optuna.samplers.BaseSampler):
             raise AssertionError(
                 f"You can only pass an instance of `optuna.samplers.BaseSampler` as a sampler to `OptunaSearcher`, not {sampler!r}."
             )
-        if constraints is not None and not hasattr(self._library.Trial, "set_constraint"):
+        if constraints is not None and not hasattr(optuna.Trial, "set_constraint"):
             raise ImportError('constraints need Optuna 5 or newer: pip install --upgrade "optuna>=5"')
         self._sampler = sampler
         self._constraints = constraints
@@ -98,6 +98,11 @@ class OptunaSearch(_spaces.AdaptedSearcher):
         self._steps: dict[str, int] = {}
         if self._space and metric and mode:
             self._set_up_study()
+
+    @property
+    def _library(self) -> Any:
+        # Not kept: with a module in it, a searcher that wraps this one could not be pickled, as FLAML's is.
+        return _spaces.load("optuna", '"skate[tune]"')
 
     def _set_up_study(self) -> None:
         optuna = self._library
@@ -287,9 +292,6 @@ class OptunaSearch(_spaces.AdaptedSearcher):
             self._open[trial.trial_id] = self._library.Trial(self._study, stored._trial_id)  # noqa: SLF001 - Optuna has no other way
             if trial.is_finished():
                 self.on_trial_complete(trial.trial_id, trial.last_result, error=trial.status == "ERROR")
-
-    def _state_to_save(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_library"}
 
     @staticmethod
     def convert_search_space(spec: dict[str, Any]) -> dict[str, Any]:
