@@ -41,7 +41,7 @@ CLIENTS = {
     "hiclass": Client(("scikit-learn==1.9.1", "networkx", "requests"), ("hiclass==5.0.8",)),
     "prefect": Client(("prefect==3.9.1",), ("prefect-ray==0.6.0",)),
     "pydvl": Client(("pyDVL==0.10.0",)),
-    "flaml": Client(("flaml==2.7.0", "numpy", "pandas", "pyarrow")),
+    "flaml": Client(("flaml[automl]==2.7.0", "numpy", "optuna", "pandas", "pyarrow")),
     "lightgbm_ray": Client(
         (
             "lightgbm==4.7.0",
@@ -69,6 +69,7 @@ CLIENTS |= {
     "transformers": Client(("torch==2.13.0", "transformers==5.24.0", "accelerate==1.15.0", *_DATA)),
     "accelerate": Client(("torch==2.13.0", "accelerate==1.15.0", *_DATA)),
     "deepspeed": Client(("torch==2.13.0", "deepspeed", "setuptools", *_DATA)),
+    "transformers_search": Client(("torch==2.13.0", "transformers==5.24.0", "accelerate==1.15.0", *_DATA)),
     "tensorflow": Client(("tensorflow-cpu==2.21.0", *_DATA)),
     "jax": Client(("jax==0.10.2", *_DATA)),
     "conversions": Client(

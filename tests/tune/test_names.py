@@ -30,6 +30,7 @@ tune.impl.tuner_internal: TunerInternal
 tune.result: TRAINING_ITERATION TRIAL_ID DEFAULT_METRIC
 tune.registry: register_env register_trainable get_trainable_cls
 tune.utils.mock_trainable: MyTrainableClass register_mock_trainable
+tune.utils.util: flatten_dict unflatten_dict merge_dicts deep_update unflattened_lookup
 tune.syncer: SyncConfig
 air: RunConfig ScalingConfig CheckpointConfig FailureConfig Result
 air.config: RunConfig ScalingConfig

@@ -297,7 +297,7 @@ def test_what_is_printed_is_kept(quiet: RunConfig) -> None:
 
 
 def test_run_takes_the_older_ways_to_say_which_checkpoints(tmp_path: Path) -> None:
-    with pytest.warns(DeprecationWarning) as said:
+    with pytest.warns(DeprecationWarning, match="use checkpoint_config") as said:
         analysis = tune.run(
             with_checkpoints,
             storage_path=str(tmp_path),

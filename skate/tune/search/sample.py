@@ -80,6 +80,10 @@ class Rng:
         return (Rng, (None if self.source is np.random else self.source,))
 
 
+_BackwardsCompatibleNumpyRng = Rng
+"""The name by which FLAML makes one."""
+
+
 class Sampler:
     """How a value of a domain is drawn."""
 

@@ -13,11 +13,24 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from skate.tune.utils.dictionaries import (
+    deep_update,
+    flatten_dict,
+    merge_dicts,
+    unflatten_dict,
+    unflattened_lookup,
+)
+
 __all__ = [
-    "date_str",
-    "diagnose_serialization",
     "Tee",
+    "date_str",
+    "deep_update",
+    "diagnose_serialization",
+    "flatten_dict",
+    "merge_dicts",
     "retry_fn",
+    "unflatten_dict",
+    "unflattened_lookup",
     "validate_save_restore",
     "validate_warmstart",
     "wait_for_gpu",

@@ -165,7 +165,8 @@ class OptunaSearch(_spaces.AdaptedSearcher):
                     "The return value of the define-by-run function passed in the `space` argument should be either None or a "
                     f"`dict` with `str` keys. Got {constants!r}."
                 )
-            return unflatten_dict({**(constants or {}), **trial.params})
+            # What was suggested comes first: FLAML reads it in this order.
+            return unflatten_dict({**trial.params, **(constants or {})})
         trial = self._begin(trial_id, self._study.ask(fixed_distributions=self._space))
         return unflatten_dict(trial.params)
 
