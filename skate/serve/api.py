@@ -180,7 +180,7 @@ def deployment(
         rolling_update_percentage=rolling_update_percentage,
         max_surge_percent=max_surge_percent,
     )
-    if _func_or_class is not None:
+    if callable(_func_or_class) or isinstance(_func_or_class, Deployment):
         return make_deployment(_func_or_class, dict(options))
     # What can be judged without the class is judged where it is written.
     make_deployment(_nothing, {**options, "name": options.get("name", "_")})
@@ -505,10 +505,11 @@ def delete(name: str, _blocking: bool = True) -> None:
 
     Args:
         name: Its name; nothing happens if there is none.
+
+    Raises:
+        RayServeException: Serve does not run.
     """
-    controller = client.current()
-    if controller is None:
-        return
+    controller = client.current() or client.controller()
     skate.get(controller.delete.remote([name]))
     while _blocking and skate.get(controller.wait_for_app.remote(name, _PATIENCE_S)) is not None:
         pass

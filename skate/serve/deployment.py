@@ -117,10 +117,10 @@ class Deployment:
         return self._replica_config.init_kwargs
 
     @property
-    def logging_config(self) -> dict[str, Any]:
-        """How replicas log."""
+    def logging_config(self) -> dict[str, Any] | None:
+        """How replicas log; None: as Serve does."""
         config = self._deployment_config.logging_config
-        return {} if config is None else config.model_dump()
+        return None if config is None else config.model_dump()
 
     def set_logging_config(self, logging_config: dict[str, Any]) -> None:
         """Change how replicas log."""
@@ -232,8 +232,9 @@ def make_deployment(definition: Any, options: dict[str, Any], base: Deployment |
     """
     check_definition(definition)
     if options.pop("version", None) is not None:
+        where = "@serve.deployment" if base is None else "Deployment.options()"
         raise ValueError(
-            "`version` in `@serve.deployment` has been removed. Serve manages deployment versions internally."
+            f"`version` in `{where}` has been removed. Serve manages deployment versions internally."
         )
     named = options.pop("name", base.name if base is not None else None)
     name = definition.__name__ if named is None else named

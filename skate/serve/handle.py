@@ -520,7 +520,7 @@ def _submit_after_arguments(request: Request) -> None:
     positions: list[tuple[Any, Request]] = []
     for place, value in [*enumerate(request.args), *request.kwargs.items()]:
         if isinstance(value, DeploymentResponseGenerator):
-            raise TypeError(
+            raise RuntimeError(
                 "Streaming deployment handle results cannot be passed to downstream handle calls: iterate them first."
             )
         if isinstance(value, DeploymentResponse):

@@ -111,7 +111,7 @@ class LoggingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    encoding: str | EncodingType = Field(default_factory=lambda: EncodingType.TEXT)
+    encoding: str | EncodingType = EncodingType.TEXT.value
     log_level: int | str = "INFO"
     logs_dir: str | None = None
     enable_access_log: bool = True
@@ -134,13 +134,12 @@ class LoggingConfig(BaseModel):
     @field_validator("log_level")
     @classmethod
     def valid_log_level(cls, value: int | str) -> int | str:
-        """Refuse names that `logging` does not know."""
-        if isinstance(value, int):
-            return value
-        known = list(logging.getLevelNamesMapping())
-        if value.upper() not in known:
+        """The name of a level; refuse what `logging` does not know."""
+        names = logging.getLevelNamesMapping()
+        known = list(names) if isinstance(value, str) else sorted(set(names.values()), reverse=True)
+        if value not in known:
             raise ValueError(f'Got "{value}" for log_level. log_level must be one of {known}.')
-        return value.upper()
+        return value if isinstance(value, str) else logging.getLevelName(value)
 
     @field_validator("additional_log_standard_attrs")
     @classmethod

@@ -17,11 +17,13 @@ from skate.serve._private.common import ReplicaState
 from skate.serve._private.constants import DEFAULT_GRACEFUL_SHUTDOWN_TIMEOUT_S
 from skate.serve.exceptions import (
     BackPressureError,
+    DeploymentUnavailableError,
     RayServeException,
     ReplicaUnavailableError,
     RequestCancelledError,
 )
 from skate.serve.handle import DeploymentHandle
+from skate.serve.schema import LoggingConfig
 from tests.serve.conftest import until
 
 
@@ -395,3 +397,26 @@ def test_a_place_on_a_replica_that_is_gone_is_none(instance: None) -> None:
                 await handle.dispatch(chosen)
 
     asyncio.run(scenario())
+
+
+def test_what_is_deleted_is_unavailable_and_what_does_not_run_can_not_be_deleted(session: None) -> None:
+    serve.start(proxy_location="Disabled")
+    handle = serve.run(Adder.bind(1), route_prefix=None)
+    assert handle.remote(1).result() == 2
+    serve.delete("default")
+    with pytest.raises(DeploymentUnavailableError, match="has been deleted"):
+        handle.remote(1).result()
+    with pytest.raises(RuntimeError, match="Streaming deployment handle results cannot be passed"):
+        serve.run(Adder.bind(1), route_prefix=None)
+        handle.remote(handle.options(stream=True).count.remote(2)).result()
+    serve.shutdown()
+    with pytest.raises(RayServeException, match="There is no Serve instance running"):
+        serve.delete("default")
+
+
+@pytest.mark.parametrize("level", ["debug", "LOUD", 15])
+def test_a_level_that_logging_does_not_know_is_refused(level: Any) -> None:
+    assert (LoggingConfig().encoding, LoggingConfig(log_level=10).log_level) == ("TEXT", "DEBUG")
+    assert Adder.logging_config is None
+    with pytest.raises(ValueError, match=f'Got "{level}" for log_level. log_level must be one of'):
+        LoggingConfig(log_level=level)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from skate.serve.exceptions import RayServeException
+from skate.serve._private.common import DeploymentID
+from skate.serve.exceptions import DeploymentUnavailableError
 
 
 class RequestRejected(Exception):
@@ -14,5 +15,15 @@ class RequestRejected(Exception):
         self.leaving = leaving
 
 
-class DeploymentGone(RayServeException):
-    """The deployment has been deleted, or Serve shut down, while the request waited."""
+class DeploymentGone(DeploymentUnavailableError):
+    """The deployment has been deleted, or Serve shut down, before the request was made."""
+
+    def __init__(self, deployment_id: DeploymentID, why: str) -> None:
+        super().__init__(deployment_id)
+        self.args = (deployment_id, why)
+        self._why = why
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return f"{self._why} The request was not made."

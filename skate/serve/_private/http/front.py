@@ -241,10 +241,10 @@ class Front:
             after = error.retry_after_s
             headers = [] if after is None else [(b"retry-after", str(int(-(-after // 1))).encode())]
             await self._refuse(exchange, scope, error.status_code, error.message, headers)
-        except DeploymentUnavailableError as error:
-            await self._refuse(exchange, scope, 503, error.message)
         except DeploymentGone:
             await self._refuse(exchange, scope, 404, _not_found(path))
+        except DeploymentUnavailableError as error:
+            await self._refuse(exchange, scope, 503, error.message)
         except WebSocketDisconnect:
             pass  # how reading a WebSocket ends when its client closes it
         except Exception:  # noqa: BLE001 -- whatever user code raises is logged, and the client gets a 500

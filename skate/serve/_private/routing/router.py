@@ -151,7 +151,7 @@ class Router:
         forget_router(self)
         if self._custom is not None:
             self._custom.end()
-        self._fail_all(DeploymentGone(f"{why} The request was not made."))
+        self._fail_all(DeploymentGone(self.deployment, why))
         for callback in self._listeners:
             callback()
 
@@ -171,7 +171,7 @@ class Router:
     def submit(self, request: Request) -> None:
         """A request has been made and its arguments are there: send it, or keep it until there is room."""
         if self._ended is not None:
-            self.fail(request, DeploymentGone(f"{self._ended} The request was not made."))
+            self.fail(request, DeploymentGone(self.deployment, self._ended))
             return
         with self.lock:
             slot = None if self._pending or self._custom is not None else self._choose(request)
