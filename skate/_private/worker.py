@@ -10,6 +10,7 @@ from skate import (
     SCRIPT_MODE,
     WORKER_MODE,
     ActorID,
+    ClientContext,
     JobID,
     NodeID,
     TaskID,
@@ -135,6 +136,8 @@ class Worker:
 
 
 global_worker = Worker()
+RayContext = ClientContext
+"""What `init` returns."""
 
 
 def __getattr__(name: str) -> Any:
@@ -146,6 +149,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "LOCAL_MODE",
     "Node",
+    "RayContext",
     "SCRIPT_MODE",
     "WORKER_MODE",
     "Worker",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,3 +150,15 @@ def test_paths_are_resolved_as_readers_do(ray: Any) -> None:
     assert util._is_http_url("https://h/x") and not util._is_http_url("s3://h/x")
     with pytest.raises(ModuleNotFoundError, match="ray.data._internal.datasource.none_datasource"):
         importlib.import_module("ray.data._internal.datasource.none_datasource")
+
+
+def test_private_helpers_tell_of_the_machine_and_the_process(ray: Any, tmp_path: Path) -> None:
+    utils = importlib.import_module("ray._private.utils")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "file").write_bytes(b"12345")
+    assert utils.get_directory_size_bytes(tmp_path) == 5
+    assert utils.get_num_cpus() >= 1 and utils.get_system_memory() > 0 and utils.get_user()
+    assert utils.is_main_thread() and utils.ensure_str(b"a") == utils.ensure_str("a") == "a"
+    assert utils.split_address("ray://here:1") == ("ray", "here:1")
+    with pytest.raises(ValueError, match="://"):
+        utils.split_address("here:1")
