@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,11 +149,9 @@ def table_from_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     if not rows:
         return pa.table({})
     names = list(rows[0])
-    width = len(names)
     try:
-        if all(len(row) == width for row in rows):
-            columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in names}
-            return table_from_columns(columns)
+        if set(map(len, rows)) == {len(names)}:
+            return table_from_columns({name: list(map(operator.itemgetter(name), rows)) for name in names})
     except KeyError:
         pass  # rows of one length and different names: the general way is below
     union: dict[str, None] = {}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import itertools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,30 +20,37 @@ from skate.data.plan import evaluate
 if TYPE_CHECKING:
     from skate.data.expressions import Expr
 
-_ROWS_A_BLOCK = 65_536
+_FIRST_ROWS = 64  # by which the size of the others is judged
+_MOST_ROWS = 4096  # that are dicts at a time: few enough to stay in the processor's cache
 
 
 def _rows(tables: Iterable[pa.Table]) -> Iterator[dict[str, Any]]:
-    for table in tables:
-        yield from convert.iter_rows(table)
+    return itertools.chain.from_iterable(
+        convert.iter_rows(table.slice(start, _MOST_ROWS))
+        for table in tables
+        for start in range(0, table.num_rows, _MOST_ROWS)
+    )
 
 
-def _blocks(rows: Iterator[Any], target_bytes: int) -> Iterator[pa.Table]:
-    """Rows as tables, of the target size at most, as far as the last table tells the size of a row."""
-    limit = _ROWS_A_BLOCK
-    probe: list[Any] = []
-    for row in rows:
-        probe.append(row)
-        if len(probe) >= limit:
-            table = convert.table_from_rows(probe)
-            limit = max(1, min(1_000_000, int(target_bytes * limit / max(1, table.nbytes))))
-            yield table
-            probe = []
-        elif len(probe) == 64 and limit == _ROWS_A_BLOCK:
-            size = max(1, convert.table_from_rows(probe).nbytes)
-            limit = max(64, min(_ROWS_A_BLOCK, int(64 * target_bytes / size)))
-    if probe:
-        yield convert.table_from_rows(probe)
+def _blocks(take: Callable[[int], Sequence[Any]], target_bytes: int) -> Iterator[pa.Table]:
+    """Rows as tables of about the target size, as far as the last ones tell the size of a row.
+
+    Args:
+        take: Gives so many more rows, or as many as there are; none at the end.
+        target_bytes: The size.
+    """
+    held: list[pa.Table] = []
+    size, count = 0, _FIRST_ROWS
+    while rows := take(count):
+        table = convert.table_from_rows(rows)
+        held.append(table)
+        size += table.nbytes
+        if size >= target_bytes:
+            yield convert.concat(held).combine_chunks()
+            held, size = [], 0
+        count = max(1, min(_MOST_ROWS, target_bytes * table.num_rows // max(1, table.nbytes)))
+    if held:
+        yield convert.concat(held).combine_chunks()
 
 
 @dataclass
@@ -53,22 +61,33 @@ class MapRowsTransform(UserTransform):
 
     def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """The tables after this step."""
-        return _blocks(self._checked(tables), self.target_bytes)
+        results = self.lists(_rows(tables), "row")
 
-    def _checked(self, tables: Iterator[pa.Table]) -> Iterator[Any]:
-        for row in self.results(guard(_rows(tables)), "row"):
-            if not isinstance(row, (dict, collections.abc.Mapping)):
-                raise ValueError(
-                    f"Error validating {convert._shown(row)}: Standalone Python objects are not allowed in "
-                    f"Skate, as in Ray. To return Python objects from {self.name}, wrap them in a dict, e.g., "
-                    f"return `{{'item': item}}` instead of just `item`."
-                )
-            yield row
+        def rows(count: int) -> list[Any]:
+            found = results(count)
+            for kind in set(map(type, found)):
+                if not issubclass(kind, collections.abc.Mapping):
+                    row = next(row for row in found if type(row) is kind)
+                    raise ValueError(
+                        f"Error validating {convert._shown(row)}: Standalone Python objects are not allowed in "
+                        f"Skate, as in Ray. To return Python objects from {self.name}, wrap them in a dict, e.g., "
+                        f"return `{{'item': item}}` instead of just `item`."
+                    )
+            return found
+
+        return _blocks(rows, self.target_bytes)
 
 
 @dataclass
-class FlatMapTransform(MapRowsTransform):
+class FlatMapTransform(UserTransform):
     """Any number of rows for each row."""
+
+    target_bytes: int = 2**27
+
+    def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """The tables after this step."""
+        rows = self._checked(tables)
+        return _blocks(lambda count: list(itertools.islice(rows, count)), self.target_bytes)
 
     def _checked(self, tables: Iterator[pa.Table]) -> Iterator[Any]:
         for rows in self.results(guard(_rows(tables)), "row"):
@@ -92,15 +111,14 @@ class FilterRowsTransform(UserTransform):
 
     def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """The tables after this step."""
-        if self.is_async:
-            for table in guard(tables):
-                kept = [bool(keep) for keep in self.results(convert.iter_rows(table), "row")]
-                yield table.filter(pa.array(kept, pa.bool_()))
-            return
         for table in tables:
-            verdicts = self.results(convert.iter_rows(table), "row")
-            mask = np.fromiter((bool(keep) for keep in verdicts), dtype=bool, count=table.num_rows)
+            mask = np.fromiter(map(bool, self._verdicts(table)), dtype=bool, count=table.num_rows)
             yield table if mask.all() else table.filter(pa.array(mask))
+
+    def _verdicts(self, table: pa.Table) -> Iterator[Any]:
+        take = self.lists(_rows([table]), "row")
+        while found := take(_MOST_ROWS):
+            yield from found
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import itertools
 import re
 import signal
 import sysconfig
@@ -124,6 +125,32 @@ class UserTransform(Transform):
             raise error.cause from error.cause.__cause__
         except Exception as error:
             raise user_error(error, self.name, _place(what, position, item)) from error
+
+    def lists(self, items: Iterable[Any], what: str) -> Callable[[int], list[Any]]:
+        """The same results, given in lists: call it with a number for so many more, or as many as there are."""
+        if self.is_async:
+            one_by_one = self.results(guard(items), what)
+            return lambda count: list(itertools.islice(one_by_one, count))
+        rules = Rules.current(self.name)
+        call = rules.applied(self.call) if rules.any else self.call
+        source = iter(items)
+        position = 0
+
+        def take(count: int) -> list[Any]:
+            nonlocal position
+            given = list(itertools.islice(source, count))
+            found: list[Any] = []
+            try:
+                found.extend(map(call, given))  # it keeps what it has got when a call fails
+                if len(found) < len(given):
+                    raise RuntimeError("the function raised StopIteration")
+            except Exception as error:
+                place = _place(what, position + len(found), given[len(found)])
+                raise user_error(error, self.name, place) from error
+            position += len(given)
+            return found
+
+        return take
 
     def _async_results(
         self, call: Callable[..., Any], items: Iterable[Any], what: str, rules: Rules
