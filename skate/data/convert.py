@@ -217,6 +217,11 @@ def table_from_batch(batch: Any) -> pa.Table:
             frame = batch.collect() if hasattr(batch, "collect") else batch
             return normalise(frame.to_arrow())
         return table_from_pandas(batch)
+    if isinstance(batch, list):
+        raise ValueError(
+            f"Error validating {_shown(batch)}: Returning a list of objects from `map_batches` is not allowed in Skate, as in Ray. "
+            "Name it: return `{'results': objects}` instead of just `objects`."
+        )
     raise ValueError(
         "The `fn` you passed to `map_batches` returned a value of type "
         f"{type(batch)}. This isn't allowed -- `map_batches` expects `fn` to return a `pandas.DataFrame`, "

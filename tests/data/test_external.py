@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -213,6 +216,22 @@ def test_the_limit_is_the_smallest_there_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert 16 << 20 <= memory.budget() <= memory.limit()
 
 
+def test_files_are_read_sparingly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of([(i % 7, float(i), "a" if i % 3 else None) for i in range(5000)])
+    for number in range(2):
+        pq.write_table(table.slice(number * 2500, 2500), tmp_path / f"{number}.parquet")
+    monkeypatch.setattr(memory, "limit", lambda: 64)  # bytes: any file is large
+    monkeypatch.setattr(native, "SMALL_BYTES", 64)
+    monkeypatch.setattr(native, "_PIECE_BYTES", 1024 * 32)
+    dataset = skate.data.read_parquet(str(tmp_path))
+    assert dataset.take_all() == table.to_pylist()
+    assert [row["n"] for row in dataset.select_columns(["n"]).limit(2600).take_all()] == list(range(2600))
+    kept = dataset.filter(expr=(col("k") == 3) & (col("n") < 4000)).select_columns(["n", "s"])
+    wanted = [row["n"] for row in table.to_pylist() if row["k"] == 3 and row["n"] < 4000]
+    assert [row["n"] for row in kept.take_all()] == wanted
+    assert dataset.sort("x", descending=True).take(1)[0]["n"] == 4999
+
+
 def test_large_files_are_read_in_growing_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skate.data.range(50_000).write_parquet(str(tmp_path))
     monkeypatch.setattr(native, "SMALL_BYTES", 1000)
@@ -228,3 +247,49 @@ def test_large_files_are_read_in_growing_pieces(tmp_path: Path, monkeypatch: pyt
     pieces = [table.num_rows for table in native.from_table(pa.table({"a": range(10_000)})).growing()]
     assert pieces[0] < pieces[2] and sum(pieces) == 10_000
     assert [table.num_rows for table in native.from_table(pa.table({"a": []})).growing()] == [0]
+
+
+_HOARDERS = """
+import sys, threading
+from pathlib import Path
+import skate.data
+from skate.data.aggregate import Sum
+from skate.data.execution import memory
+
+def held():
+    line = next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("RssAnon"))
+    return int(line.split()[1]) >> 10
+
+most, stop = 0, threading.Event()
+
+def watch():
+    global most
+    while not stop.wait(0.005):
+        most = max(most, held())
+
+def grown(dataset):
+    global most
+    before = most = held()
+    assert sum(batch.num_rows for batch in dataset.iter_batches(batch_format="pyarrow")) == 1_500_000
+    return most - before
+
+memory.limit = lambda: int(sys.argv[2])
+threading.Thread(target=watch, daemon=True).start()
+data = skate.data.read_parquet(sys.argv[1])
+grown(data)  # what the libraries hold once they are at work
+print(grown(data.groupby("u").aggregate(*(Sum(name) for name in "abcde"))))
+stop.set()
+"""
+
+
+def test_memory_is_bounded_by_the_limit(tmp_path: Path) -> None:
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        columns = {
+            "u": rng.permutation(500_000) + number * 500_000,
+            **{n: rng.random(500_000) for n in "abcde"},
+        }
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet", row_group_size=100_000)
+    command = [sys.executable, "-W", "ignore", "-c", _HOARDERS, str(tmp_path), str(128 << 20)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 90, "it is 150 MB without the disk"

@@ -309,6 +309,8 @@ def test_aggregations_of_one_name_are_told_apart() -> None:
     assert dataset.groupby("k").aggregate(*twice).take(1) == [{"k": 0, **found}]
     assert dataset.aggregate(*twice, ag.ValueCounter("v"))["count(v)_2_2"] == 7  # block by block
     assert [agg.name for agg in twice[:2]] == ["count(v)"] * 2  # the user's own are left as they are
+    with pytest.raises(ValueError, match="names a column twice"):
+        dataset.groupby(["k", "k"])
     with pytest.raises(ValueError, match="An aggregation is called 'k', as a key is"):
         dataset.groupby("k").aggregate(ag.Sum("v", alias_name="k"))
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from skate.data.plan.native import NativeFrame
 
 _LOOK_ROWS = 100_000  # the first rows of a stream, by which to judge the others
+_MUCH = 4  # files of more than one part in so many of the memory are read sparingly
 _UNKNOWN_BYTES = 1 << 40  # the size of a stream that is too large to be held
 
 
@@ -148,7 +149,7 @@ class Execution:
         if not self._is_native(op):
             return None
         if isinstance(op, lg.Read) and op.scan is not None:
-            frame: NativeFrame | None = native.scan(op.scan)
+            frame: NativeFrame | None = _scan(op.scan)
             return frame
         if isinstance(op, (lg.Filter, lg.Project, lg.Limit)):
             child = self._native(op.inputs[0], required=False)
@@ -200,7 +201,7 @@ class Execution:
                 yield Bundle(part)
             return
         with damage_named(op):
-            for table in frame.stream():
+            for table in frame.stream(memory.piece()):
                 yield Bundle(table)
 
     # Python stages
@@ -225,7 +226,7 @@ class Execution:
         name = "->".join(step.name for step in [*([at] if reads else []), *reversed(chain)])
         if isinstance(at, lg.Read) and at.scan is not None and _is_streamed(at.scan, compute, chain):
             work: Iterator[Work] = (
-                Work(Bundle(table), None, table.nbytes) for table in native.scan(at.scan).growing()
+                Work(Bundle(table), None, table.nbytes) for table in _scan(at.scan).growing(memory.piece())
             )
         elif reads and isinstance(at, lg.Read):
             work = _read_work(at)
@@ -239,6 +240,10 @@ class Execution:
         stats = StageStats(name, lg.known_rows(op))
         self.stats.append(stats)
         return run_stage(name, steps, compute, work, stats)
+
+
+def _scan(files: lg.ParquetScan) -> NativeFrame:
+    return native.scan(files, sparing=files.size_bytes > memory.limit() // _MUCH)
 
 
 def _compatible(lower: lg.Compute, upper: lg.Compute) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from skate.data.execution import memory
 from skate.data.execution.spill import Buckets, Spool
 from skate.data.plan import native
 
@@ -27,7 +28,7 @@ _BOUND = "__skate_bound__"
 
 
 def _bucket_count(size_bytes: int, budget: int) -> int:
-    return max(2, min(_MOST_BUCKETS, -(-size_bytes * 4 // max(1, budget))))
+    return max(2, min(_MOST_BUCKETS, -(-size_bytes * 8 // max(1, budget))))
 
 
 def sorted_by(
@@ -78,7 +79,7 @@ def _ranges(
 
     With each comes whether more rows follow that belong to the same bucket.
     """
-    source, sample, size = _sampled(child, keys)
+    source, sample, size = _sampled(child, keys, memory.piece())
     if sample.is_empty():  # as after a filter that nothing passes: there are no bounds to be found
         if isinstance(source, Spool):
             source.close()
@@ -129,14 +130,14 @@ def _skewed(
 
 
 def _sampled(
-    child: NativeFrame, keys: Sequence[str]
+    child: NativeFrame, keys: Sequence[str], most_bytes: int
 ) -> tuple[Iterator[pl.DataFrame] | Spool, pl.DataFrame, int]:
     """The rows, a sample of their keys, and their bytes. Rows that come only once are kept on the disk meanwhile."""
     rng = np.random.default_rng(0)
     spool = Spool()
     sample = [child.empty().frame.select(list(keys)).collect()]
     share, kept, size, rows = 1.0, 0, 0, 0
-    for frame in child.frames() if child.is_once else child.select(keys).frames():
+    for frame in (child if child.is_once else child.select(keys)).frames(most_bytes):
         if child.is_once:
             spool.add(frame)
             spool.spill()
@@ -152,7 +153,7 @@ def _sampled(
             kept = sample[0].height
     if child.is_once:
         return spool, pl.concat(sample), size
-    return child.frames(), pl.concat(sample), max(size, child.size_bytes)
+    return child.frames(most_bytes), pl.concat(sample), max(size, child.size_bytes)
 
 
 def _bounds(
@@ -207,7 +208,7 @@ def joined(
             buckets = Buckets(count, budget // 2)
             sides.append(buckets)
             number = native.bucket_of(on, kinds, count)
-            for frame in side.frames():
+            for frame in side.frames(memory.piece()):
                 if frame.height:
                     buckets.deal(frame, frame.select(number).to_series().to_numpy())
         for index in range(count):

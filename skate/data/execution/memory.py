@@ -7,6 +7,7 @@ import resource
 from pathlib import Path
 
 _SHARE = 8  # an operator holds up to one part in so many; it needs about as much again to work, and is seldom alone
+_PIECES = 16
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -50,4 +51,9 @@ def budget() -> int:
     return max(16 << 20, limit() // _SHARE)
 
 
-__all__ = ["budget", "limit"]
+def piece() -> int:
+    """The bytes of rows that should move at a time: of each piece there are several copies, here and in tasks."""
+    return budget() // _PIECES
+
+
+__all__ = ["budget", "limit", "piece"]

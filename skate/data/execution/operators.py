@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from skate.data import convert
 from skate.data.context import DataContext
-from skate.data.execution import groups, shuffle
+from skate.data.execution import groups, memory, shuffle
 from skate.data.execution import transforms as tf
 from skate.data.execution.bundle import Bundle
-from skate.data.execution.native_stage import require
+from skate.data.execution.native_stage import build, require
 from skate.data.execution.stage import Work, as_task_error, run_stage
 from skate.data.execution.stage_stats import StageStats
 from skate.data.plan import logical as lg
@@ -138,7 +138,7 @@ def _shuffle(run: Execution, op: lg.RandomShuffle) -> Iterator[Bundle]:
         return
     seed = run.seed(op.seed) & ((1 << 62) - 1)
     seen = False
-    for part in shuffle.shuffled(frame.frames(), frame.size_bytes, seed):
+    for part in shuffle.shuffled(frame.frames(memory.piece()), frame.size_bytes, seed):
         seen = True
         yield Bundle(frame.finish(part))
     if not seen:
@@ -156,8 +156,8 @@ def _map_groups(run: Execution, op: lg.MapGroups) -> Iterator[Bundle]:
     if len(frame.schema) == 0:
         return
     require(op.keys, frame.schema)
-    ordered = native.sorted_by(frame, op.keys, [False] * len(op.keys)) if op.keys else frame
-    work = groups.whole_groups(ordered.stream(), op.keys)
+    ordered = build(lg.Sort((), op.keys, (False,) * len(op.keys)), [frame]) if op.keys else frame
+    work = groups.whole_groups(ordered.stream(memory.piece()), op.keys)
     step = groups.MapGroupsTransform(op.name, op.function, None, op.keys, op.batch_format)
     stats = StageStats(op.name)
     run.stats.append(stats)

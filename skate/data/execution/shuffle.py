@@ -50,7 +50,7 @@ def shuffled(frames: Iterator[pl.DataFrame], size_bytes: int, seed: int) -> Iter
             size += spool.size
             held.append(_mixed(list(spool), np.random.default_rng([seed, 1, index])))
             spool.close()
-            if size >= _BLOCK_BYTES:
+            if size >= min(_BLOCK_BYTES, budget() // 8):
                 yield pl.concat(held)
                 held, size = [], 0
         if held:

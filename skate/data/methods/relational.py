@@ -275,7 +275,7 @@ class RelationalMethods(DatasetBase):
             num_partitions: Accepted for Ray's programs: the native engine chooses.
 
         Raises:
-            ValueError: there is no such column.
+            ValueError: there is no such column, or one is named twice.
 
         Example:
             >>> import skate.data
@@ -288,7 +288,10 @@ class RelationalMethods(DatasetBase):
         if num_partitions is not None and num_partitions <= 0:
             raise ValueError("`num_partitions` must be a positive integer")
         if key is not None:
-            self._require([key] if isinstance(key, str) else list(key))
+            keys = [key] if isinstance(key, str) else list(key)
+            if len(set(keys)) < len(keys):
+                raise ValueError(f"groupby({keys!r}) names a column twice: name each once.")
+            self._require(keys)
         return GroupedData(self, key, num_partitions=num_partitions)  # type: ignore[arg-type]
 
     def unique(self, column: str, ignore_nulls: bool = False) -> list[Any]:

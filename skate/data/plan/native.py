@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from skate.data import convert
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 16 << 20  # below this, a frame is collected at once: streaming would cost more than it saves
 _CHUNK_BYTES = 32 << 20
+_PIECE_BYTES = 8 << 20  # that are read at a time where memory matters more than time
 _FIRST_SHARE = 1 / 32
 
 
@@ -40,6 +42,7 @@ class NativeFrame:
         is_ordered: Whether the order of its rows means something.
         is_once: Whether it can be computed only once, since its input is a stream.
         first: The stream's first rows, which can be looked at beforehand.
+        tables: The stream itself, as long as nothing is computed over it.
     """
 
     frame: pl.LazyFrame
@@ -48,12 +51,12 @@ class NativeFrame:
     is_ordered: bool = True
     is_once: bool = False
     first: pl.DataFrame | None = None
+    tables: Iterator[pa.Table] | None = None
 
     def then(self, frame: pl.LazyFrame, schema: pa.Schema | None = None, **changes: Any) -> NativeFrame:
         """A further computation over this one."""
-        return replace(
-            self, frame=frame, schema=self.schema if schema is None else schema, first=None, **changes
-        )
+        kept = self.schema if schema is None else schema
+        return replace(self, frame=frame, schema=kept, first=None, tables=None, **changes)
 
     def select(self, names: Sequence[str]) -> NativeFrame:
         """Some of the columns."""
@@ -82,21 +85,21 @@ class NativeFrame:
         engine: Any = "in-memory" if self.size_bytes <= SMALL_BYTES else "streaming"
         return self.finish(self.frame.collect(engine=engine))
 
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """The result in pieces of the engine's own, as they come. There may be none."""
+    def frames(self, most_bytes: int = _CHUNK_BYTES) -> Iterator[pl.DataFrame]:
+        """The result in pieces of the engine's own, of about so many bytes at most, as they come. There may be none."""
         if self.size_bytes <= SMALL_BYTES:
             yield self.frame.collect(engine="in-memory")
             return
         width = max(1, sum(_width(field.type) for field in self.schema))
-        rows = max(1024, _CHUNK_BYTES // width)
+        rows = max(1024, min(most_bytes, _CHUNK_BYTES) // width)
         yield from self.frame.collect_batches(
             chunk_size=rows, maintain_order=self.is_ordered, engine="streaming"
         )
 
-    def growing(self) -> Iterator[pa.Table]:
+    def growing(self, most_bytes: int = _CHUNK_BYTES) -> Iterator[pa.Table]:
         """The result in pieces of which the first are small: by them a reader can judge how long the others will take."""
         share = _FIRST_SHARE
-        for table in self.stream():
+        for table in self.stream(most_bytes):
             start = 0
             while start < table.num_rows or start == 0:
                 rows = max(1, int(table.num_rows * share))
@@ -104,13 +107,17 @@ class NativeFrame:
                 start = start + rows if share < 1 else max(1, table.num_rows)
                 share = min(1.0, share * 2)
 
-    def stream(self) -> Iterator[pa.Table]:
-        """The result in pieces, as they come; at least one."""
+    def stream(self, most_bytes: int = _CHUNK_BYTES) -> Iterator[pa.Table]:
+        """The result in pieces of about so many bytes at most, as they come; at least one."""
         seen = False
-        for frame in self.frames():
-            if frame.height:
+        if self.tables is not None:
+            parts = (convert.align(table, self.schema) for table in self.tables)
+        else:
+            parts = (self.finish(frame) for frame in self.frames(most_bytes))
+        for table in parts:
+            if table.num_rows:
                 seen = True
-                yield self.finish(frame)
+                yield table
         if not seen:
             yield self.schema.empty_table()
 
@@ -169,19 +176,54 @@ def from_stream(
         raise TypeError("a stream of tables needs a schema with columns.")
     frame = register_io_source(source, schema=empty.schema, validate_schema=False)
     head = None if first is None else from_table(first).frame.collect()
-    return NativeFrame(frame, schema, size_bytes, is_once=True, first=head)
+    return NativeFrame(frame, schema, size_bytes, is_once=True, first=head, tables=tables)
 
 
-def scan(files: ParquetScan) -> NativeFrame:
-    """Parquet files, read by the engine."""
-    frame = pl.scan_parquet(
-        list(files.paths), hive_partitioning=False, glob=False, low_memory=False, missing_columns="raise"
-    )
+def scan(files: ParquetScan, sparing: bool = False) -> NativeFrame:
+    """Parquet files, read by the engine.
+
+    Args:
+        files: The files.
+        sparing: Whether memory matters more than time: one file is then read after the other, a few rows at a time, where
+            the engine by itself reads several groups of rows at the same time, each as a whole.
+    """
+    if sparing:
+        frame = _read_in_pieces(files)
+    else:
+        frame = pl.scan_parquet(
+            list(files.paths), hive_partitioning=False, glob=False, low_memory=False, missing_columns="raise"
+        )
     schema = files.schema
     if files.columns is not None:
         frame = frame.select(list(files.columns))
         schema = pa.schema([files.schema.field(name) for name in files.columns])
     return NativeFrame(frame, schema, files.size_bytes)
+
+
+def _read_in_pieces(files: ParquetScan) -> pl.LazyFrame:
+    rows = max(1024, _PIECE_BYTES // max(1, sum(_width(field.type) for field in files.schema)))
+
+    def source(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = n_rows
+        for path in files.paths:
+            with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+                for batch in file.iter_batches(rows, columns=with_columns):
+                    frame = pl.from_arrow(batch)
+                    if not isinstance(frame, pl.DataFrame):
+                        raise TypeError(f"{path}: {type(batch)} is no table.")
+                    if left is not None:
+                        frame = frame.head(left)
+                        left -= frame.height
+                    yield frame if predicate is None else frame.filter(predicate)
+                    if left is not None and left <= 0:
+                        return
+
+    empty = pl.from_arrow(files.schema.empty_table())
+    if not isinstance(empty, pl.DataFrame):
+        raise TypeError(f"{files.paths}: there are no columns.")
+    return register_io_source(source, schema=empty.schema, validate_schema=False)
 
 
 def filtered(child: NativeFrame, predicate: Expr) -> NativeFrame | None:
