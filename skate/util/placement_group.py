@@ -150,7 +150,7 @@ def placement_group(
             "target": _soft_target_node_id or "",
         }
     )
-    specs = [{key: float(value) for key, value in bundle.items() if value} for bundle in bundles]
+    specs = [{name: float(amount) for name, amount in bundle.items()} for bundle in bundles]
     return PlacementGroup(skate.PlacementGroupID.from_hex(id), specs)
 
 

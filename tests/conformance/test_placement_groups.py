@@ -314,6 +314,13 @@ def test_looking_up_no_name(name: Any) -> None:
         pg.get_placement_group(name)
 
 
+def test_a_bundle_shows_what_was_asked_for_zeros_included() -> None:
+    group = pg.placement_group([{"CPU": 1, "GPU": 0}])
+    assert group.bundle_specs == [{"CPU": 1, "GPU": 0}]
+    assert group.wait(PATIENCE)
+    pg.remove_placement_group(group)
+
+
 def test_waiting_without_patience_finds_what_is_there() -> None:
     group = pg.placement_group([{"CPU": 1}])
     assert group.wait(PATIENCE)
