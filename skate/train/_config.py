@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 _DEPRECATED = "DEPRECATED"
 _LEVELS = (*logging.getLevelNamesMapping(), "TRACE")
 _TUNES = "it means something to searches alone: say it to `skate.tune`, or run the trainer in a trial"
-_NOT_FOR_FUNCTIONS = (
-    "it does not apply to training functions, which decide themselves when to report a checkpoint"
-)
+_NOT_FOR_FUNCTIONS = "it does not apply to user-defined training functions, which decide themselves when to report a checkpoint"
 
 
 def refuse(what: str, why: str) -> None:
@@ -57,7 +55,7 @@ class FailureConfig(_shared.FailureConfig):
 
     def __post_init__(self) -> None:
         if self.fail_fast != _DEPRECATED:
-            refuse("FailureConfig(fail_fast)", _TUNES)
+            refuse("ray.train.FailureConfig(fail_fast)", _TUNES)
 
 
 @dataclass
@@ -84,7 +82,7 @@ class CheckpointConfig:
     def __post_init__(self) -> None:
         for name in ("checkpoint_frequency", "checkpoint_at_end"):
             if getattr(self, name) != _DEPRECATED:
-                raise DeprecationWarning(f"`{name}` is deprecated: {_NOT_FOR_FUNCTIONS}.")
+                raise DeprecationWarning(f"`{name}` is deprecated since {_NOT_FOR_FUNCTIONS}.")
         if self.num_to_keep is not None and self.num_to_keep <= 0:
             raise ValueError(
                 f"Received invalid num_to_keep: {self.num_to_keep}. Must be None or an integer >= 1."
@@ -165,8 +163,8 @@ class RunConfig:
         for callback in self.callbacks:
             if not isinstance(callback, RayTrainCallback):
                 raise ValueError(
-                    "All callbacks must be instances of `ray.train.UserCallback`, "
-                    f"and {callback!r} is a {type(callback).__name__}."
+                    "All callbacks must be instances of `ray.train.UserCallback`. "
+                    f"{callback!r} is a {type(callback).__name__}; callbacks of Tune belong to a Tuner."
                 )
 
     @property
@@ -177,7 +175,7 @@ class RunConfig:
         return RunStorage(str(self.storage_path), str(self.name), self.storage_filesystem)
 
 
-@dataclass(eq=False)
+@dataclass
 class ScalingConfig(_shared.ScalingConfig):
     """How many workers a run has, and what each of them holds.
 
@@ -206,10 +204,9 @@ class ScalingConfig(_shared.ScalingConfig):
 
     def __post_init__(self) -> None:
         if self.trainer_resources is not None:
-            refuse("ScalingConfig(trainer_resources)", "a run holds nothing besides its workers")
+            refuse("ray.train.ScalingConfig(trainer_resources)", "a run holds nothing besides its workers")
         self._check_workers()
-        if self.use_gpu and self.use_tpu:
-            raise ValueError("Cannot specify both `use_gpu=True` and `use_tpu=True`.")
+        self._check_tpus()
         if self.elastic_resize_monitor_interval_s < 0:
             raise ValueError(
                 "ScalingConfig(elastic_resize_monitor_interval_s) must be non-negative, "
@@ -221,6 +218,33 @@ class ScalingConfig(_shared.ScalingConfig):
                 f"{len(self.label_selector)} is not {self.max_workers}."
             )
         super().__post_init__()
+
+    def _check_tpus(self) -> None:
+        if self.use_gpu and self.use_tpu:
+            raise ValueError("Cannot specify both `use_gpu=True` and `use_tpu=True`.")
+        if not self.use_tpu:
+            if self.num_tpus_per_worker > 0:
+                raise ValueError(
+                    "`use_tpu` is False but `TPU` was found in `resources_per_worker`. Either set `use_tpu` to True or "
+                    "remove `TPU` from `resources_per_worker`."
+                )
+            return
+        if self.num_tpus_per_worker == 0:
+            raise ValueError(
+                "`use_tpu` is True but `TPU` is set to 0 in `resources_per_worker`. Either set `use_tpu` to False or request a "
+                "positive number of `TPU` in `resources_per_worker`."
+            )
+        if self.max_workers == 1:
+            return
+        for name in ("topology", "accelerator_type"):
+            if not getattr(self, name):
+                raise ValueError(
+                    f"`{name}` must be specified in ScalingConfig when `use_tpu=True` and `num_workers` > 1."
+                )
+        if self.label_selector:
+            raise ValueError(
+                "Cannot set `label_selector` when `use_tpu=True`: it is set to that of the TPU slice."
+            )
 
     def _check_workers(self) -> None:
         workers = self.num_workers

@@ -27,8 +27,8 @@ __all__ = ["BaseTrainer", "TrainingFailedError", "format_datasets_for_repr"]
 
 _FILE = "trainer.pkl"
 _RESTORE = (
-    "The `restore` and `can_restore` APIs are deprecated: in the second generation of Train, a run of the same name and "
-    "storage path goes on by itself."
+    "The `restore` and `can_restore` APIs are deprecated and will be removed in a future release: in the second generation of "
+    "Train, a run of the same name and storage path goes on by itself."
 )
 
 

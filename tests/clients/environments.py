@@ -68,7 +68,7 @@ CLIENTS |= {
     "lightning": Client(("torch==2.13.0", "lightning==2.6.6", *_DATA)),
     "transformers": Client(("torch==2.13.0", "transformers==5.24.0", "accelerate==1.15.0", *_DATA)),
     "accelerate": Client(("torch==2.13.0", "accelerate==1.15.0", *_DATA)),
-    "deepspeed": Client(("torch==2.13.0", "deepspeed", "setuptools", *_DATA)),
+    "deepspeed": Client(("torch==2.13.0", "deepspeed==0.19.8", "setuptools", *_DATA)),
     "transformers_search": Client(("torch==2.13.0", "transformers==5.24.0", "accelerate==1.15.0", *_DATA)),
     "tensorflow": Client(("tensorflow-cpu==2.21.0", *_DATA)),
     "jax": Client(("jax==0.10.2", *_DATA)),

@@ -94,4 +94,34 @@ def test_what_preempted_means() -> None:
     error = train.PreemptionError(info, drain_timed_out=True)
     assert "preempted_ranks=[1, 2, 3], drain_timed_out=True" in str(error)
     assert issubclass(train.NCCLHangError, train.WorkerGroupError)
-    assert train.get_preemption_info() is None
+    with pytest.raises(RuntimeError, match="`get_preemption_info` cannot be used outside"):
+        train.get_preemption_info()
+
+
+def test_configurations_are_compared_by_what_they_say() -> None:
+    assert train.ScalingConfig(num_workers=(1, 3)) == train.ScalingConfig(num_workers=(1, 3))
+    assert train.ScalingConfig(num_workers=(1, 3)) != train.ScalingConfig(num_workers=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"resources_per_worker": {"TPU": 1}}, "`use_tpu` is False but"),
+        ({"use_tpu": True, "resources_per_worker": {"TPU": 0}}, "`TPU` is set to 0"),
+        ({"use_tpu": True, "num_workers": 2}, "`topology` must be specified"),
+        ({"use_tpu": True, "num_workers": 2, "topology": "2x2"}, "`accelerator_type` must be specified"),
+        (
+            {
+                "use_tpu": True,
+                "num_workers": 2,
+                "topology": "2x2",
+                "accelerator_type": "TPU-V4",
+                "label_selector": {"a": "b"},
+            },
+            "Cannot set `label_selector`",
+        ),
+    ],
+)
+def test_what_tpus_need(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        train.ScalingConfig(**options)

@@ -41,6 +41,8 @@ def _fit(function: Any, run_config: train.RunConfig, config: Any = None, **optio
 
 
 def test_the_process_group_and_its_environment(run_config: train.RunConfig) -> None:
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+
     def function() -> list[Any]:
         import torch.distributed as dist
 
@@ -48,6 +50,7 @@ def test_the_process_group_and_its_environment(run_config: train.RunConfig) -> N
         names = ["RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR"]
         assert dist.get_backend() == "gloo" and dist.get_rank() == context.get_world_rank()
         assert train.torch.get_device().type == "cpu"
+        assert str(torch.get_num_threads()) == os.environ["OMP_NUM_THREADS"] == threads
         return _everyone([os.environ[name] for name in names])
 
     found = _fit(function, run_config, torch_config=TorchConfig(timeout_s=60)).return_value
@@ -135,7 +138,7 @@ def test_a_group_is_made_again_after_a_failure(run_config: train.RunConfig, tmp_
 def test_what_is_refused(run_config: train.RunConfig) -> None:
     with pytest.raises(ValueError, match="init_method"):
         TorchConfig(init_method="file")
-    with pytest.raises(RuntimeError, match="`get_devices` cannot be used outside"):
+    with pytest.raises(RuntimeError, match="`get_device` cannot be used outside"):
         train.torch.get_device()
     with pytest.raises(DeprecationWarning):
         train.torch.backward(torch.ones(1))

@@ -355,3 +355,25 @@ def test_storage_that_cannot_rename(run_config: train.RunConfig, tmp_path: Path)
     assert len(list((tmp_path / "bucket/runs/run").glob("checkpoint_*"))) == 2, "one, and the list of them"
     again = train.Result.from_path(result.path, storage_filesystem=run_config.storage_filesystem)
     assert again.checkpoint == result.checkpoint
+
+
+def test_a_checkpoint_that_was_not_brought_holds_up_nobody(run_config: train.RunConfig) -> None:
+    def nowhere(checkpoint: train.Checkpoint, name: str) -> train.Checkpoint:
+        raise OSError("no way there")
+
+    def function() -> list[Any]:
+        rank = train.get_context().get_world_rank()
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                train.report(
+                    {"step": 0}, train.Checkpoint(place), checkpoint_upload_fn=nowhere if rank == 0 else None
+                )
+            except OSError:
+                assert rank == 0
+        _report({"step": 1}, "1")
+        return [kept.metrics for kept in train.get_all_reported_checkpoints()]
+
+    result = _fit(function, run_config)
+    assert result.return_value == [{"step": 1}]
+    assert result.checkpoint is not None
+    assert not [name for name in os.listdir(result.path or "") if name.startswith(".partial")]

@@ -225,6 +225,9 @@ class Attempt:
                 self._awaiting.setdefault(name, []).append(rank)
             self._kept.uploaded(name, checkpoint)
             self._announce()
+        elif kind == "given_up":
+            self._kept.given_up(rest[0])
+            self._announce()
         elif kind == "ask":
             mode, timeout = rest
             self._questions.append(_Question(rank, mode, timeout and time.monotonic() + timeout))

@@ -37,6 +37,7 @@ class Report:
         validation: Whether, or how, it is to be validated.
         result: The checkpoint with the metrics of rank 0, once it is kept.
         work: What the storage does to keep it.
+        given_up: Whether a rank has failed to bring its files.
     """
 
     metrics: list[dict[str, Any]]
@@ -46,6 +47,7 @@ class Report:
     validation: bool | ValidationTaskConfig = False
     result: TrainingResult | None = None
     work: Future[None] | None = None
+    given_up: bool = False
 
 
 class KeptCheckpoints:
@@ -140,6 +142,16 @@ class KeptCheckpoints:
         if checkpoint is not None:
             report.checkpoint = checkpoint
 
+    def given_up(self, name: str) -> None:
+        """A worker has not brought its files, and will not: what was reported is kept without a checkpoint.
+
+        Args:
+            name: The name of the checkpoint's directory.
+        """
+        report = next(report for report in self._reports if report.name == name and report.missing)
+        report.missing -= 1
+        report.given_up = True
+
     def take_committed(self, patience_s: float | None = None) -> list[Report]:
         """Keep what is whole, in the order of reports.
 
@@ -153,7 +165,7 @@ class KeptCheckpoints:
         while self._reports and not self._reports[0].missing:
             report = self._reports[0]
             if report.name is not None and report.work is None:
-                report.work = self._keep(report, report.name)
+                report.work = self._keep_or_drop(report, report.name)
             if report.work is not None:
                 if wait([report.work], patience_s).not_done:
                     break
@@ -162,6 +174,11 @@ class KeptCheckpoints:
             self.history.append(report.metrics[0])
             done.append(report)
         return done
+
+    def _keep_or_drop(self, report: Report, name: str) -> Future[None]:
+        if report.given_up:
+            return self._background.do(self._storage.discard, name)
+        return self._keep(report, name)
 
     def _keep(self, report: Report, name: str) -> Future[None]:
         is_here = report.checkpoint is None

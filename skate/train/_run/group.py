@@ -133,7 +133,7 @@ class WorkerGroup:
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
                     self._placement, placement_group_bundle_index=index if self._is_own else -1
                 ),
-            ).remote()
+            ).remote(max(1, int(resources.get("CPU", 1))))
             for index in range(size)
         ]
         self.members = [

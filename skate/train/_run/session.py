@@ -289,26 +289,40 @@ class WorkerSession(TrainingSession):
         upload_fn: Callable[[Checkpoint, str], Checkpoint] | None,
         waits: bool,
     ) -> None:
-        kept: Checkpoint | None = None
-        if upload_fn is not None:
-            kept = upload_fn(checkpoint, name)
-            if not isinstance(kept, Checkpoint):
-                raise ValueError(
-                    f"checkpoint_upload_fn must return a `ray.train.Checkpoint`. Actual type is {type(kept)}"
-                )
-            if waits:
-                self._check_inside(
-                    kept, "Your `checkpoint_upload_fn` returned a checkpoint outside the experiment directory"
-                )
-        else:
-            with checkpoint.as_directory() as directory:
-                self.storage.bring(directory, name)
+        try:
+            kept = self._brought(name, checkpoint, upload_fn, waits)
+        except BaseException:
+            self._post(("given_up", name))  # nobody is to wait for these files, whoever catches this
+            raise
         self._checkpoint = kept or self.storage.checkpoint(name)
         self._post(("uploaded", name, kept, waits))
         if waits:
             self._wait()  # until the files of all ranks are there: what was reported is not lost any more
         if delete and checkpoint._store.is_local:
             shutil.rmtree(checkpoint.path, ignore_errors=True)
+
+    def _brought(
+        self,
+        name: str,
+        checkpoint: Checkpoint,
+        upload_fn: Callable[[Checkpoint, str], Checkpoint] | None,
+        waits: bool,
+    ) -> Checkpoint | None:
+        """Copy this worker's files; returns the checkpoint if it has been put elsewhere."""
+        if upload_fn is None:
+            with checkpoint.as_directory() as directory:
+                self.storage.bring(directory, name)
+            return None
+        kept = upload_fn(checkpoint, name)
+        if not isinstance(kept, Checkpoint):
+            raise ValueError(
+                f"checkpoint_upload_fn must return a `ray.train.Checkpoint`. Actual type is {type(kept)}"
+            )
+        if waits:
+            self._check_inside(
+                kept, "Your `checkpoint_upload_fn` returned a checkpoint outside the experiment directory"
+            )
+        return kept
 
     def finish(self) -> None:
         """Wait for uploads in the background, and raise what any of them failed with."""

@@ -92,6 +92,10 @@ class RunStorage:
                 shutil.rmtree(target)
             os.rename(self._partial(name), target)
 
+    def discard(self, name: str) -> None:
+        """Remove what workers have brought of a checkpoint that will never be whole."""
+        self.store.delete(self._partial(name) if self.store.is_local else f"{self.path}/{name}")
+
     def discard_partial(self) -> None:
         """Remove what failed workers have left half done."""
         store = self.store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -22,9 +23,15 @@ __all__ = [
 
 
 class TrainWorker:
-    """Runs the training function in a thread, so that the controller's calls are answered meanwhile."""
+    """Runs the training function in a thread, so that the controller's calls are answered meanwhile.
 
-    def __init__(self) -> None:
+    Args:
+        threads: How many threads numeric libraries use, unless OMP_NUM_THREADS says so already.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        # As many threads as CPUs are held: workers that take all cores each are in one another's way.
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         self._outgoing: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._training: threading.Thread | None = None

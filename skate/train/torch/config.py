@@ -147,10 +147,14 @@ def _open_meeting_point(alone: bool, timeout_s: int) -> tuple[str, int]:
 
 
 def _join(backend: str, address: str, port: int, timeout_s: int, environment: dict[str, str]) -> None:
+    import torch
     import torch.distributed as dist
 
     global _meeting_point
     os.environ.update(environment)
+    torch.set_num_threads(
+        int(os.environ["OMP_NUM_THREADS"].split(",")[0])
+    )  # it may have been imported before that was set
     timeout = timedelta(seconds=timeout_s)
     if _meeting_point is None:
         _meeting_point = dist.TCPStore(address, port, is_master=False, timeout=timeout)

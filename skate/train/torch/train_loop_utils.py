@@ -50,6 +50,7 @@ def get_device() -> Any:
     Raises:
         RuntimeError: called outside of a training function.
     """
+    present_worker("get_device")
     return get_devices()[0]
 
 
@@ -195,15 +196,11 @@ def enable_reproducibility(seed: int = 0) -> None:
     """Make runs give the same numbers each time: seeds for Python, NumPy and PyTorch, and deterministic algorithms.
 
     Args:
-        seed: The seed; each worker's is this plus its rank.
-
-    Raises:
-        RuntimeError: called outside of a training function.
+        seed: The seed, of every worker alike.
     """
     import numpy as np
     import torch
 
-    seed += present_worker("enable_reproducibility").world_rank
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
@@ -213,7 +210,10 @@ def enable_reproducibility(seed: int = 0) -> None:
 
 
 def _gone(name: str, instead: str) -> NoReturn:
-    raise DeprecationWarning(f"`train.torch.{name}` is no longer supported: {instead}")
+    raise DeprecationWarning(
+        "The `accelerate`, `backward`, and `prepare_optimizer` utility methods in the `ray.train.torch` module are deprecated: "
+        f"instead of `{name}`, {instead}"
+    )
 
 
 def accelerate(amp: bool = False) -> None:

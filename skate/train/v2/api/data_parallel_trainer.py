@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 _RESTORE_IS_GONE = (
-    "The `restore` and `can_restore` APIs are deprecated: give the run a name (RunConfig(name=…)), and call fit() again "
-    "under the same name and storage path. It goes on from its newest checkpoint."
+    "The `restore` and `can_restore` APIs are deprecated and will be removed in a future release. Give the run a name "
+    "(RunConfig(name=…)), and call fit() again under the same name and storage path. It goes on from its newest checkpoint."
 )
 
 
@@ -81,17 +81,20 @@ class DataParallelTrainer:
     ) -> None:
         if metadata is not None:
             refuse(
-                f"{type(self).__name__}(metadata)", "pass it to the training function in `train_loop_config`"
+                f"{type(self).__name__}(metadata)",
+                "`get_metadata` was an experimental API that accessed the metadata passed to `<Framework>Trainer(metadata=...)`; pass "
+                "it to the training function in `train_loop_config`",
             )
         if resume_from_checkpoint is not None:
             refuse(
-                f"{type(self).__name__}(resume_from_checkpoint)",
+                "resume_from_checkpoint",
                 "pass the checkpoint in `train_loop_config`, and load it where `train.get_checkpoint()` gives none",
             )
         self.train_loop_per_worker = train_loop_per_worker
         self.train_loop_config = train_loop_config
         self.backend_config = backend_config or BackendConfig()
         self.scaling_config = scaling_config or ScalingConfig()
+        self.running_in_local_mode = self.scaling_config.num_workers == 0
         self.run_config = run_config or RunConfig()
         self.datasets = datasets or {}
         self.data_config = dataset_config or DataConfig()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from skate.air.session import present
+
 __all__ = [
     "PreemptionInfo",
     "get_preemption_info",
@@ -38,5 +40,9 @@ def get_preemption_info() -> PreemptionInfo | None:
 
     Returns:
         None, as no engine is given notice of it: hosts that go away are seen when they are gone.
+
+    Raises:
+        RuntimeError: called where no training function runs.
     """
+    present("get_preemption_info")
     return None

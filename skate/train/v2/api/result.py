@@ -137,7 +137,8 @@ class Result(_shared.Result):
             raise RuntimeError(f"Experiment folder {place} doesn't exist.")
         if not store.exists(f"{place}/{SNAPSHOT}"):
             raise RuntimeError(
-                f"Experiment folder {place} has no {SNAPSHOT}: no run has kept a checkpoint there."
+                f"Failed to restore the Result object: {SNAPSHOT} doesn't exist in the experiment folder {place}: no run has kept a "
+                "checkpoint there."
             )
         root, name = os.path.split(place)
         storage = RunStorage(root, name, None if store.is_local else store.filesystem)
