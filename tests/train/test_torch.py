@@ -68,6 +68,7 @@ def test_workers_stay_equal_and_share_the_samples(run_config: train.RunConfig) -
         loader = train.torch.prepare_data_loader(
             DataLoader(TensorDataset(x, 2 * x), batch_size=2, shuffle=True)
         )
+        assert isinstance(loader, DataLoader) and loader.batch_size == 2
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
         seen = []
         for epoch in range(2):

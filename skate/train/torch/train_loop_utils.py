@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import random
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ __all__ = [
     "prepare_model",
     "prepare_optimizer",
 ]
+
+_logger = logging.getLogger(__name__)
 
 
 def get_devices() -> list[Any]:
@@ -134,10 +138,17 @@ def prepare_data_loader(
                 loader.dataset, num_replicas=session.world_size, rank=session.world_rank, shuffle=shuffle
             ),
         )
-    return _OnDevice(loader, get_device(), auto_transfer) if move_to_device else loader
+    return _on_device()(loader, get_device(), auto_transfer) if move_to_device else loader
 
 
 def _with_sampler(loader: Any, sampler: Any) -> Any:
+    from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+
+    if not isinstance(loader.sampler, (RandomSampler, SequentialSampler)):
+        _logger.warning(
+            "prepare_data_loader: a DistributedSampler takes the place of %s; add_dist_sampler=False leaves it.",
+            type(loader.sampler).__name__,
+        )
     options: dict[str, Any] = {
         "batch_size": loader.batch_size,
         "num_workers": loader.num_workers,
@@ -151,13 +162,22 @@ def _with_sampler(loader: Any, sampler: Any) -> Any:
         "persistent_workers": loader.persistent_workers,
         "prefetch_factor": loader.prefetch_factor,
     }
-    return type(loader)(loader.dataset, sampler=sampler, shuffle=False, **options)
+    return DataLoader(loader.dataset, sampler=sampler, shuffle=False, **options)
+
+
+@functools.cache
+def _on_device() -> Any:
+    """The class of data loaders whose batches come on a device: PyTorch's own, for libraries that ask for one."""
+    from torch.utils.data import DataLoader
+
+    return type("OnDevice", (_OnDevice, DataLoader), {"__module__": __name__})
 
 
 class _OnDevice:
-    """A data loader whose batches come on a device."""
+    """What such a data loader does."""
 
     def __init__(self, loader: Any, device: Any, ahead: bool) -> None:
+        vars(self).update(vars(loader))
         self._loader = loader
         self._device = device
         self._ahead = ahead and device.type == "cuda"
