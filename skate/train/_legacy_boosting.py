@@ -33,6 +33,7 @@ class LegacyBoostingTrainer(DataParallelTrainer):
         ValueError: neither a training function nor what is needed for one.
     """
 
+    _handles_checkpoints = True
     _callback: Callable[..., Any]
     _learn: Callable[..., None]
 

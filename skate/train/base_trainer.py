@@ -55,6 +55,8 @@ class BaseTrainer(ABC):
 
     _scaling_config_allowed_keys: tuple[str, ...] = ("trainer_resources",)
     _fields_for_tuner_param_space: tuple[str, ...] = ()
+    _handles_checkpoints = False
+    """Whether it does what `CheckpointConfig` says of when to make checkpoints."""
     _param_dict: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

@@ -206,3 +206,27 @@ def test_names_are_those_of_the_generation() -> None:
         "torch.TorchTrainer(print, scaling_config=train.ScalingConfig(trainer_resources={'CPU': 0}))\n"
     )
     run_code(program)
+
+
+@pytest.mark.usefixtures("first")
+def test_boosting_without_a_training_function(place: RunConfig) -> None:
+    pytest.importorskip("xgboost")
+    from skate import data
+    from skate.train.xgboost.xgboost_trainer import XGBoostTrainer
+
+    rows = data.from_items([{"x": float(number), "y": float(number % 2)} for number in range(32)])
+    place.checkpoint_config = tune.CheckpointConfig(checkpoint_frequency=2)
+    result = XGBoostTrainer(
+        params={"objective": "binary:logistic", "eval_metric": "logloss"},
+        label_column="y",
+        num_boost_round=4,
+        datasets={"train": rows, "valid": rows},
+        scaling_config=ScalingConfig(num_workers=1),
+        run_config=place,
+    ).fit()
+    assert result.metrics is not None and result.metrics["training_iteration"] == 4
+    assert {"train-logloss", "valid-logloss"} <= set(result.metrics)
+    assert result.checkpoint is not None and len(result.best_checkpoints or []) == 2
+    assert XGBoostTrainer.get_model(result.checkpoint).num_boosted_rounds() == 4
+    with pytest.raises(ValueError, match="`label_column` must be provided"):
+        XGBoostTrainer(params={}, datasets={"train": rows})

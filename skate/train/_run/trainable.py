@@ -44,6 +44,8 @@ def trainable_of(
 
     class TrainTrainable(FunctionTrainable):
         _name = name or trainer.__name__
+        _handles_checkpoint_freq = trainer._handles_checkpoints
+        _handles_checkpoint_at_end = trainer._handles_checkpoints
 
         def setup(self, config: dict[str, Any], **given: Any) -> None:
             """Take what the trainer was given."""

@@ -14,7 +14,7 @@ from skate.air.storage import default_storage_path
 from skate.tune.error import TuneError
 from skate.tune.execution.placement_groups import PlacementGroupFactory, resource_dict_to_pg_factory
 from skate.tune.experiment.storage import ExperimentStorage
-from skate.tune.registry import is_function_trainable, register_trainable
+from skate.tune.registry import get_trainable_cls, is_function_trainable, register_trainable
 from skate.tune.search.sample import Domain
 from skate.tune.stopper import CombinedStopper, FunctionStopper, NoopStopper, Stopper, TimeoutStopper
 from skate.tune.utils.util import date_str
@@ -117,13 +117,15 @@ class Experiment:
     def _refuse_what_functions_do_not_know(self) -> None:
         if not is_function_trainable(self._run_identifier):
             return
+        trainable = get_trainable_cls(self._run_identifier)
         every = self._checkpoint_config.checkpoint_frequency
-        if every:
+        if every and not getattr(trainable, "_handles_checkpoint_freq", False):
             raise ValueError(
                 f"'checkpoint_frequency' cannot be set for a function trainable (it is {every}): report checkpoints in it, "
                 "with tune.report(metrics, checkpoint=…)."
             )
-        if self._checkpoint_config.checkpoint_at_end:
+        at_end = self._checkpoint_config.checkpoint_at_end
+        if at_end and not getattr(trainable, "_handles_checkpoint_at_end", False):
             raise ValueError(
                 "'checkpoint_at_end' cannot be used with a function trainable: report a checkpoint with its last result."
             )
