@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
+from skate import exceptions
 from skate.core import options as _options
 from skate.core import runtime, serialize
 from skate.core.ids import ActorID
@@ -223,6 +224,15 @@ class ActorMeta:
             self.max_pending_calls,
             self.ordered,
         ) = state
+
+
+def too_many_calls(meta: ActorMeta, method: str, waiting: int) -> exceptions.PendingCallsLimitExceeded:
+    """What a call raises that would exceed `max_pending_calls`."""
+    return exceptions.PendingCallsLimitExceeded(
+        f"The task {method} could not be submitted to the {meta.class_name} actor because more than {meta.max_pending_calls} tasks are "
+        f"queued on the actor: {waiting} calls of this process have no answer yet. Get some results first, or raise the limit, which is "
+        "the `max_pending_calls` actor option."
+    )
 
 
 class ActorState:

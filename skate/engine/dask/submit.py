@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate import exceptions
 from skate.core import serialize
-from skate.core.actor import ActorMeta, ActorState, ClassSpec
+from skate.core.actor import ActorMeta, ActorState, ClassSpec, too_many_calls
 from skate.core.environment import merge_env
 from skate.core.function import FunctionSpec
 from skate.core.ref import ERROR, ObjectRef, ObjectRefGenerator
@@ -197,10 +197,7 @@ class Submit:
         blob, slots, nested = pack_args(args, kwargs, name)
         waiting = self.engine.unanswered.get(actor.key, 0)
         if 0 <= meta.max_pending_calls <= waiting:
-            raise exceptions.PendingCallsLimitExceeded(
-                f"the {meta.class_name} actor has {waiting} unanswered calls from this process, and max_pending_calls is "
-                f"{meta.max_pending_calls}: get some results first, or raise the limit."
-            )
+            raise too_many_calls(meta, method.name, waiting)
         retries = meta.max_task_retries if options.max_task_retries is None else options.max_task_retries
         call = Call(
             key=next(self.engine.keys),

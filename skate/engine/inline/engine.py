@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate import exceptions
 from skate.core import devices, serialize
-from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec
+from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec, too_many_calls
 from skate.core.arguments import pack_code
 from skate.core.environment.fields import SHARED_FIELDS
 from skate.core.function import FunctionSpec
@@ -302,10 +302,7 @@ class InlineEngine(Engine):
         meta = actor.meta
         limit = meta.max_pending_calls
         if 0 <= limit <= host.unanswered:
-            raise exceptions.PendingCallsLimitExceeded(
-                f"the {meta.class_name} actor has {host.unanswered} unanswered calls from this process, and max_pending_calls is "
-                f"{limit}: get some results first, or raise the limit."
-            )
+            raise too_many_calls(meta, method.name, host.unanswered)
         name = f"{meta.class_name}.{method.name}"
         call = Call(next(self.keys), name, options, Arguments(self.values, args, kwargs, name), current.get())
         call.actor = host

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core import runtime, serialize
+from skate.core.actor import too_many_calls
 from skate.core.arguments import pack_args
 from skate.core.environment import merge_env
 from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream, check_session
@@ -225,10 +226,7 @@ class Submit:
             if link is None:
                 link = self.engine.actor_calls.link(actor)
             if 0 <= meta.max_pending_calls <= link.unanswered():
-                raise exceptions.PendingCallsLimitExceeded(
-                    f"the {meta.class_name} actor has {link.unanswered()} unanswered calls from this process, and max_pending_calls is "
-                    f"{meta.max_pending_calls}: get some results first, or raise the limit."
-                )
+                raise too_many_calls(meta, method.name, link.unanswered())
             self.engine.pending[call.key] = call
             ready = call.slots is None or self._ready(call)
             if call.key in self.engine.pending and (ready or meta.ordered):
