@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
     from skate.air.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, SyncConfig
+    from skate.air.data_batch_type import DataBatchType
     from skate.air.execution import AcquiredResources, ResourceRequest
     from skate.air.result import Result
 
 _WHERE = {
+    "DataBatchType": "skate.air.data_batch_type",
     "AcquiredResources": "skate.air.execution",
     "Checkpoint": "skate.air._checkpoint",
     "CheckpointConfig": "skate.air.config",
@@ -37,6 +39,7 @@ __all__ = [
     "AcquiredResources",
     "Checkpoint",
     "CheckpointConfig",
+    "DataBatchType",
     "FailureConfig",
     "ResourceRequest",
     "Result",

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+_MODULES = {
+    "data._internal.compute": "data.execution.strategies",
+    "data._internal.random_config": "data.options",
+    "data._internal.savemode": "data.options",
+    "data._internal.stats": "data.stats",
+}
 _DATASOURCES = "data._internal.datasource."
 
 _FILES = {
@@ -19,7 +25,7 @@ _FILES = {
 def path_in_skate(rest: str) -> str:
     """The path under `skate` of what is `rest` under `ray`."""
     if not rest.startswith(_DATASOURCES):
-        return rest
+        return _MODULES.get(rest, rest)
     name = rest.removeprefix(_DATASOURCES)
     kind = name.removesuffix("_datasource").removesuffix("_datasink")
     return f"data.datasource.{_FILES.get(name) or _FILES.get(kind, kind)}"

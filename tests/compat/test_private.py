@@ -142,6 +142,23 @@ def test_datasources_have_rays_paths(ray: Any, module: str, name: str, own: str)
     assert getattr(theirs, name) is getattr(importlib.import_module(f"skate.data.datasource.{own}"), name)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "own"),
+    [
+        ("ray.data._internal.execution.interfaces", "TaskContext", "skate.data.datasource.datasink"),
+        ("ray.data._internal.savemode", "SaveMode", "skate.data.options"),
+        ("ray.data._internal.random_config", "RandomSeedConfig", "skate.data.options"),
+        ("ray.data._internal.compute", "ActorPoolStrategy", "skate.data.execution.strategies"),
+        ("ray.air.data_batch_type", "DataBatchType", "skate.data.collate_fn"),
+        ("ray.air", "DataBatchType", "skate.data.collate_fn"),
+    ],
+)
+def test_what_sinks_and_functions_on_batches_import_is_there(
+    ray: Any, module: str, name: str, own: str
+) -> None:
+    assert getattr(importlib.import_module(module), name) is getattr(importlib.import_module(own), name)
+
+
 def test_paths_are_resolved_as_readers_do(ray: Any) -> None:
     util = importlib.import_module("ray.data.datasource.path_util")
     paths, _ = util._resolve_paths_and_filesystem("local:///a/b.csv")

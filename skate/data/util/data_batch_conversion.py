@@ -9,12 +9,10 @@ import pyarrow as pa
 
 from skate.data import convert
 from skate.data.block import BatchFormat
+from skate.data.constants import TENSOR_COLUMN_NAME
 
 if TYPE_CHECKING:
     import pandas
-
-# The column of a batch that is one array, and has no names.
-TENSOR_COLUMN_NAME = "__value__"
 
 
 def convert_batch_type_to_pandas(data: Any, cast_tensor_columns: bool = False) -> pandas.DataFrame:
