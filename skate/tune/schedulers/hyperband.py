@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from skate.tune.error import ArgumentError
 from skate.tune.schedulers.comparing import ComparingScheduler
 from skate.tune.schedulers.trial_scheduler import TrialScheduler
 
@@ -51,9 +52,9 @@ class HyperBandScheduler(ComparingScheduler):
         stop_last_trials: bool = True,
     ) -> None:
         if not max_t > 0:
-            raise ValueError(f"Max (time_attr) not valid: max_t must be above 0, not {max_t!r}.")
+            raise ArgumentError(f"Max (time_attr) not valid: max_t must be above 0, not {max_t!r}.")
         if not reduction_factor > 1:
-            raise ValueError(f"reduction_factor must be above 1, not {reduction_factor!r}.")
+            raise ArgumentError(f"reduction_factor must be above 1, not {reduction_factor!r}.")
         super().__init__(time_attr, metric, mode)
         self._eta = reduction_factor
         self._s_max_1 = round(math.log(max_t) / math.log(reduction_factor)) + 1

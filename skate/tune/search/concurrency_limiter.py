@@ -21,6 +21,7 @@ class ConcurrencyLimiter(Searcher):
         batch: Whether all of them have to end before the next are begun, and the searcher is told of them at once.
 
     Raises:
+        RuntimeError: it is no `Searcher`.
         ValueError: `max_concurrent` is not above 0.
 
     Example:
@@ -29,6 +30,11 @@ class ConcurrencyLimiter(Searcher):
     """
 
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
+        if not isinstance(searcher, Searcher):
+            raise RuntimeError(
+                f"The `ConcurrencyLimiter` only works with `Searcher` objects (got {type(searcher)}). Grid and random search take "
+                "the limit themselves: BasicVariantGenerator(max_concurrent=…), or TuneConfig(max_concurrent_trials=…)."
+            )
         if not isinstance(max_concurrent, int) or max_concurrent <= 0:
             raise ArgumentError(f"max_concurrent must be a whole number above 0, not {max_concurrent!r}.")
         super().__init__(metric=searcher.metric, mode=searcher.mode)

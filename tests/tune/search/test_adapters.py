@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 
 from skate import tune
-from skate.tune.search import ConcurrencyLimiter, Repeater, Searcher, SearchGenerator, create_searcher
+from skate.tune.search import (
+    BasicVariantGenerator,
+    ConcurrencyLimiter,
+    Repeater,
+    Searcher,
+    SearchGenerator,
+    create_searcher,
+)
 from skate.tune.search.repeater import TRIAL_INDEX
 from tests.tune.simulation import simulate
 
@@ -221,6 +228,8 @@ def test_only_so_many_at_once(tmp_path: Path, batch: bool) -> None:
     assert most == 2 and len(controller.get_trials()) == 5 and len(inner.told) == 5
     with pytest.raises(ValueError, match="max_concurrent"):
         ConcurrencyLimiter(inner, 0)
+    with pytest.raises(RuntimeError, match="only works with `Searcher`"):
+        ConcurrencyLimiter(BasicVariantGenerator(), 2)  # type: ignore[arg-type]
 
 
 def test_searchers_by_name() -> None:
