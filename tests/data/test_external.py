@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -249,47 +247,28 @@ def test_large_files_are_read_in_growing_pieces(tmp_path: Path, monkeypatch: pyt
     assert [table.num_rows for table in native.from_table(pa.table({"a": []})).growing()] == [0]
 
 
-_HOARDERS = """
-import sys, threading
-from pathlib import Path
-import skate.data
-from skate.data.aggregate import Sum
-from skate.data.execution import memory
+def test_what_is_held_follows_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    columns = {"u": rng.permutation(200_000), **{name: rng.random(200_000) for name in "abcde"}}
+    pq.write_table(pa.table(columns), tmp_path / "0.parquet")
+    monkeypatch.setattr(memory, "limit", lambda: 8 << 20)
+    monkeypatch.setattr(memory, "budget", lambda: 1 << 20)
+    monkeypatch.setattr(native, "SMALL_BYTES", 1 << 20)
+    pieces: list[int] = []
+    held: list[int] = []
+    deal, add = spill.Buckets.deal, spill.Buckets.add
 
-def held():
-    line = next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("RssAnon"))
-    return int(line.split()[1]) >> 10
+    def dealt(self: spill.Buckets, frame: pl.DataFrame, numbers: Any) -> None:
+        pieces.append(int(frame.estimated_size()))
+        deal(self, frame, numbers)
 
-most, stop = 0, threading.Event()
+    def added(self: spill.Buckets, index: int, frame: pl.DataFrame) -> None:
+        add(self, index, frame)
+        held.append(self._held)
 
-def watch():
-    global most
-    while not stop.wait(0.005):
-        most = max(most, held())
-
-def grown(dataset):
-    global most
-    before = most = held()
-    assert sum(batch.num_rows for batch in dataset.iter_batches(batch_format="pyarrow")) == 1_500_000
-    return most - before
-
-memory.limit = lambda: int(sys.argv[2])
-threading.Thread(target=watch, daemon=True).start()
-data = skate.data.read_parquet(sys.argv[1])
-grown(data)  # what the libraries hold once they are at work
-print(grown(data.groupby("u").aggregate(*(Sum(name) for name in "abcde"))))
-stop.set()
-"""
-
-
-def test_memory_is_bounded_by_the_limit(tmp_path: Path) -> None:
-    for number in range(3):
-        rng = np.random.default_rng(number)
-        columns = {
-            "u": rng.permutation(500_000) + number * 500_000,
-            **{n: rng.random(500_000) for n in "abcde"},
-        }
-        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet", row_group_size=100_000)
-    command = [sys.executable, "-W", "ignore", "-c", _HOARDERS, str(tmp_path), str(128 << 20)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 90, "it is 150 MB without the disk"
+    monkeypatch.setattr(spill.Buckets, "deal", dealt)
+    monkeypatch.setattr(spill.Buckets, "add", added)
+    data = skate.data.read_parquet(str(tmp_path))
+    sums = data.groupby("u").aggregate(*(ag.Sum(name) for name in "abcde"))
+    assert sum(batch.num_rows for batch in sums.iter_batches(batch_format="pyarrow")) == 200_000
+    assert sum(pieces) > 8 << 20 and max(pieces) < 1 << 18 and max(held) <= 1 << 20
