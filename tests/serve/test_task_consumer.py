@@ -141,7 +141,7 @@ def folder_queue(tmp_path: Path) -> TaskProcessorConfig:
 def test_tasks_are_handled_by_replicas_and_their_results_kept(
     instance: None, folder_queue: TaskProcessorConfig, tmp_path: Path
 ) -> None:
-    @serve.deployment(num_replicas=2, max_ongoing_requests=2)
+    @serve.deployment(max_ongoing_requests=2)
     @task_consumer(task_processor_config=folder_queue)
     class Pictures:
         @task_handler(name="resize")

@@ -143,7 +143,9 @@ class Front:
         """Wait until every connection has been passed on, those too that were on their way here; a client may hold one up a while."""
         deadline = self._loop.time() + _LEAVING_S
         await asyncio.sleep(_ON_THE_WAY_S)
-        while self.server.protocols and self._loop.time() < deadline:
+        if self._receiver is not None:
+            self._receiver.finish()
+        while (self.server.protocols or self._serving) and self._loop.time() < deadline:
             if self._back is not None:
                 self.server.let_go(self._back.send)
             await asyncio.sleep(0.002)

@@ -39,23 +39,38 @@ class Receiver:
         self._peers.add(peer)
         self._loop.add_reader(peer, self._receive, peer)
 
-    def _receive(self, peer: socket.socket) -> None:
+    def _receive(self, peer: socket.socket) -> bool:
+        """Take what has come; False if that was all."""
         for _ in range(_MOST_AT_ONCE):
             try:
                 data, fds, _flags, _address = socket.recv_fds(peer, 1, 1)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError:
                 data, fds = b"", []
             if not data:
                 self._loop.remove_reader(peer)
                 self._peers.discard(peer)
                 peer.close()
-                return
+                return False
             for fd in fds:
                 sock = socket.socket(fileno=fd)
                 sock.setblocking(False)
                 self._take(sock)
+        return True
+
+    def finish(self) -> None:
+        """Take what is on its way here, and no more: whoever sends anything later is told at once, and sends it elsewhere."""
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        waiting = -1
+        while waiting != len(self._peers):
+            waiting = len(self._peers)
+            self._accept()
+        for peer in list(self._peers):
+            peer.shutdown(socket.SHUT_RD)
+            while peer in self._peers and self._receive(peer):
+                pass
 
     def close(self) -> None:
         """Take no more."""
