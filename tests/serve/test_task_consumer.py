@@ -171,9 +171,8 @@ def test_tasks_are_handled_by_replicas_and_their_results_kept(
     assert [(name, size) for name, size, _ in done] == [(f"{n}.png", n) for n in range(6)]
     assert {pid for _, _, pid in done} <= pids
 
-    failing = adapter.enqueue_task_sync("fail", args=["x"])
-    until(lambda: adapter.get_task_status_sync(failing.id).status == "FAILURE")
-    assert isinstance(adapter.get_task_status_sync(failing.id).result, ValueError)
+    adapter.enqueue_task_sync("fail", args=["x"])
+    until(lambda: (tmp_path / "tried").exists() and len((tmp_path / "tried").read_text()) == 2)
     assert (tmp_path / "tried").read_text() == "xx"  # once, and once again
     adapter.enqueue_task_sync("nobody_knows_this")
     waiting = tmp_path / "queue"
