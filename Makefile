@@ -47,10 +47,7 @@ slow: $(DEV)
 clients: $(DEV)
 	$(PY) -m pytest -m client tests/clients
 
-heavy-slow: $(DEV)
-	$(PY) -m pytest -m slow
-
-clients: $(DEV)
+heavy-clients: $(DEV)
 	$(PY) -m pytest -m heavy_client tests/clients
 
 check: $(DEV)
