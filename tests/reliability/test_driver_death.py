@@ -72,6 +72,7 @@ def test_the_rest_ends_when_the_session_loses_a_part(tmp_path: Path, who: str) -
     actor = Idle.remote()
     skate.get(actor.ping.remote())
     ref = forever.remote()
+    wait_until(lambda: os.path.exists(os.environ["CHILD"]) and open(os.environ["CHILD"]).read().endswith("\\n"), 30)
     import psutil
     zygote = psutil.Process(runtime.engine.session.zygote_pid)
     node = min(zygote.children(), key=lambda child: child.pid)

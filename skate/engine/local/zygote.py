@@ -36,7 +36,7 @@ def main(config_fd: int) -> None:
         if driver is None:
             os.close(config["kept_fd"])
         zygote_end.close()
-        _die_with_parent(signal.SIGKILL)
+        # It does not die with the zygote, but sees its end: somebody must be left to end what the workers have started.
         _leave_group()
         from skate.engine.local.node.server import Server
 
