@@ -39,6 +39,9 @@ REMOTE = 5
 INDEX_BITS = 24
 """The low bits of a key number a task's results; the bits above number the task, and above those its maker."""
 
+PROCESS_BITS = 20
+"""The lower bits of a process's number tell it from others of its session, the upper ones are its session's."""
+
 
 class ObjectRef(Generic[T]):
     """A reference to a value of type `T` that a task, an actor call or `put` makes.

@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate.core import devices
-from skate.engine.local import arena, protocol
+from skate.core.ref import PROCESS_BITS
+from skate.engine.local import arena
 from skate.engine.local.limits import memory_limits
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _settings(
         "token": secrets.token_bytes(16),
         "session_dir": session_dir,
         # Sessions number their processes apart, so that a ref of an ended one names nothing in the next.
-        "first_number": secrets.randbits(28) << protocol.PROCESS_BITS | 1,
+        "first_number": secrets.randbits(28) << PROCESS_BITS | 1,
         "node_path": os.path.join(session_dir, "node"),
         "spill_dir": os.path.join(spill_parent, f"spill-{os.path.basename(session_dir)}"),
         "resources": total,

@@ -9,9 +9,6 @@ DRIVER = b"1"
 OBSERVER = b"0"
 """How somebody greets the node who only asks about the session, and is no part of it."""
 
-PROCESS_BITS = 20
-"""The lower bits of a process's number tell it from others of its session, the upper ones are its session's."""
-
 # -- a caller to a worker
 TASK = 1  # key, function id, flag, args, num_returns, extra
 CALL = 2  # key, method name, flag, args, num_returns, extra

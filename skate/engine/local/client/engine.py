@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core.environment.fields import text_of
-from skate.core.ref import INDEX_BITS, ObjectRef, Stream
+from skate.core.ref import INDEX_BITS, PROCESS_BITS, ObjectRef, Stream
 from skate.engine.base import Engine, InitConfig, StateAnswer
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.actors import ActorCalls
@@ -342,7 +342,7 @@ class LocalEngine(Engine):
 
     def owns(self, key: int) -> bool:
         # Processes of a session have numbers with the same upper bits: see `launch`.
-        return key >> (64 + protocol.PROCESS_BITS) == self.number >> protocol.PROCESS_BITS
+        return key >> (64 + PROCESS_BITS) == self.number >> PROCESS_BITS
 
     def pin_forever(self, item: Any) -> None:
         self.objects.escape([item])
