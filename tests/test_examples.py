@@ -42,6 +42,7 @@ def test_the_flights_study_shows_its_progress(flights: str) -> None:
 
 
 @pytest.mark.timeout(150)
+@pytest.mark.slow
 def test_the_delay_model_is_tuned() -> None:
     finished = run_python(_EXAMPLES / "tune_delays.py", "--rows", "3000", "--trials", "3", timeout=120)
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -51,6 +52,7 @@ def test_the_delay_model_is_tuned() -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 def test_a_served_delay_model_answers_in_batches() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -63,6 +65,7 @@ def test_a_served_delay_model_answers_in_batches() -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_flights_become_a_service() -> None:
     arguments = ("--rows", "4000", "--trials", "2", "--rounds", "10", "--questions", "64")
     finished = run_python(_EXAMPLES / "delays.py", *arguments, timeout=220)

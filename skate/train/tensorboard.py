@@ -22,10 +22,7 @@ class TensorBoardCallback(_UserCallback):
     Raises:
         ImportError: tensorboardX is not installed.
 
-    Example:
-        >>> from skate import train
-        >>> from skate.train.tensorboard import TensorBoardCallback
-        >>> config = train.RunConfig(callbacks=[TensorBoardCallback("/tmp/curves")])
+    Where tensorboardX is installed, `train.RunConfig(callbacks=[TensorBoardCallback("/tmp/curves")])` is all that a run needs.
     """
 
     def __init__(self, logdir: str | os.PathLike[str] | None = None) -> None:

@@ -163,6 +163,7 @@ def test_arrays_from_shared_memory_are_read_only(compiled: Any, session: str) ->
     assert found.sum() == 0
 
 
+@pytest.mark.slow
 def test_memory_is_used_again(compiled: Any, session: str) -> None:
     stage = Stage.remote(1)
     graph = compiled(chain(stage.echo, Stage.remote(1).echo))

@@ -13,6 +13,7 @@ pytest.importorskip("xgboost")
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 def test_it_saves_a_model_for_serving(tmp_path: Path) -> None:
     out = tmp_path / "model"
     arguments = ("--rows", "3000", "--rounds", "5", "--out", out)

@@ -123,6 +123,7 @@ def test_ten_thousand_bad_greetings(engine: Any, host: Any) -> None:
             assert skate.get(add.remote(number, 1), timeout=10) == number + 1
 
 
+@pytest.mark.slow
 def test_strangers_that_say_nothing_are_let_go_and_hold_up_nobody(engine: Any, host: Any) -> None:
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(100)]

@@ -139,6 +139,7 @@ def _little_memory() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_little_memory")
+@pytest.mark.slow
 def test_ten_thousand_bad_frames_are_refused_or_read_but_never_do_harm() -> None:
     rng = random.Random(7)
     refused = 0

@@ -94,6 +94,7 @@ def test_a_plot_is_plain_data(grid: ResultGrid, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.slow
 def test_every_plot_is_a_picture_and_a_page_that_needs_no_network(grid: ResultGrid, tmp_path: Path) -> None:
     # In a process of its own: what renders stays for as long as its process does.
     (tmp_path / "specs.json").write_text(json.dumps([grid.plot(kind).spec for kind in (None, *KINDS)]))
