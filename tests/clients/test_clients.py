@@ -63,7 +63,6 @@ def test_its_program_in_the_guide_runs(name: str, tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-@pytest.mark.client
 def test_every_client_is_on_the_page() -> None:
     page = (REPO / "docs" / "compatibility.md").read_text()
     section = page.partition("\n## Libraries that are run on Skate\n")[2].partition("\n## ")[0]
