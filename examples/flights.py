@@ -7,8 +7,7 @@ The answers must be equal, and both times are printed. The stages are
 
 * features of each carrier and of each airport: a task each, all reading tables put into shared memory once;
 * a bootstrap of the mean arrival delay: a task a simulation, each reporting to an actor with statistics;
-* a regression tree of the delay: a task that finds a split worth making starts two more, one for each side, and while it looks for
-  one, a task for each feature.
+* a regression tree of the delay: a task that finds a split worth making starts two more, one for each side.
 
 Nothing here is particular to Skate: change the import to ``import ray`` and the same program runs on Ray.
 """
@@ -301,7 +300,6 @@ class Node:
 
 DEPTHS = 9  # splits below one another, at most
 SHARE = 1 / 300  # of all flights: the fewest that a side of a split may have
-MANY = 20_000  # flights from which on the features of a node are looked at side by side
 GAIN = 4.0  # squared minutes a flight: the least that a split must explain
 TREE_FEATURES = ["sched_dep_time", "month", "distance", *WEATHER]
 
@@ -327,12 +325,7 @@ def best_split(values: Floats, delays: Integers) -> tuple[float, float]:
 
 
 def grow(
-    columns: Floats,
-    delays: Integers,
-    rows: Integers,
-    depth: int,
-    splits_of: Callable[[Integers], list[tuple[float, float]]],
-    spawn: Callable[[Integers, int], Any],
+    columns: Floats, delays: Integers, rows: Integers, depth: int, spawn: Callable[[Integers, int], Any]
 ) -> Node:
     """Describe the flights in `rows`, and `spawn` the two halves of a split that is worth making."""
     fewest = SHARE * len(delays)
@@ -340,7 +333,7 @@ def grow(
     mean = float(mine.mean())
     if depth == DEPTHS or len(rows) < 2 * fewest:
         return Node(len(rows), mean)
-    splits = splits_of(rows)
+    splits = [best_split(column[rows], mine) for column in columns]
     which = max(range(len(splits)), key=lambda index: splits[index][1])
     threshold, gain = splits[which]
     low = columns[which][rows] <= threshold
@@ -351,43 +344,17 @@ def grow(
 
 
 @ray.remote
-def split_in_task(data: list[Any], feature: int, rows: Integers) -> tuple[float, float]:
-    """The best split by one feature."""
-    columns, delays = ray.get(data)
-    return best_split(columns[feature][rows], delays[rows])
-
-
-@ray.remote
 def grow_in_task(data: list[Any], rows: Integers, depth: int) -> Node:
-    """One node as a task; its halves are tasks too, returned as references before they have run.
-
-    Most flights are punctual, so one half is far larger than the other, and few nodes do most of the work: in those each feature is
-    a task as well, and the node waits for all.
-    """
+    """One node as a task; its halves are tasks too, returned as references before they have run."""
     columns, delays = ray.get(data)
-
-    def splits_of(rows: Integers) -> list[tuple[float, float]]:
-        if len(rows) < MANY:
-            return [best_split(column[rows], delays[rows]) for column in columns]
-        shared = ray.put(rows)
-        found: list[tuple[float, float]] = ray.get(
-            [split_in_task.remote(data, feature, shared) for feature in range(len(columns))]
-        )
-        return found
-
-    return grow(
-        columns, delays, rows, depth, splits_of, lambda part, deeper: grow_in_task.remote(data, part, deeper)
-    )
+    return grow(columns, delays, rows, depth, lambda part, deeper: grow_in_task.remote(data, part, deeper))
 
 
 def tree_serially(columns: Floats, delays: Integers) -> Node:
     """Plain recursion."""
 
-    def splits_of(rows: Integers) -> list[tuple[float, float]]:
-        return [best_split(column[rows], delays[rows]) for column in columns]
-
     def branch(rows: Integers, depth: int) -> Node:
-        return grow(columns, delays, rows, depth, splits_of, branch)
+        return grow(columns, delays, rows, depth, branch)
 
     return branch(np.arange(len(delays)), 0)
 

@@ -45,7 +45,7 @@ class DriverEngine(LocalEngine):
         self.print_log = printer.show
         self.loop.parked_fd = self.node.fd
         if (os.cpu_count() or 1) > 1:
-            self.loop.spin = Spin()
+            self.loop.spin = Spin(lambda: len(self.pending) <= 1)
         self._old_handler: Any = None
         self._install_handler()
         os.register_at_fork(after_in_child=self._forked)

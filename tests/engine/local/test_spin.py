@@ -27,19 +27,19 @@ class World:
 
 def test_news_that_come_soon_are_found_without_sleeping() -> None:
     world = World(news_at=50e-6)
-    assert Spin(world.now).look(world.poll) == NEWS
+    assert Spin(lambda: True, world.now).look(world.poll) == NEWS
     assert world.looks == 5
 
 
 def test_it_looks_for_a_moment_only() -> None:
     world = World(news_at=1.0)
-    assert Spin(world.now).look(world.poll) == []
+    assert Spin(lambda: True, world.now).look(world.poll) == []
     assert world.time < 200e-6
 
 
 def test_looks_in_vain_become_rare() -> None:
     world = World(news_at=float("inf"))
-    spin = Spin(world.now)
+    spin = Spin(lambda: True, world.now)
     for _ in range(10_000):
         spin.look(world.poll)
     assert world.time < 10_000 * 1e-6  # under a us a wait
@@ -47,7 +47,7 @@ def test_looks_in_vain_become_rare() -> None:
 
 def test_one_that_pays_brings_them_back() -> None:
     world = World(news_at=float("inf"))
-    spin = Spin(world.now)
+    spin = Spin(lambda: True, world.now)
     for _ in range(1000):
         spin.look(world.poll)
     world.news_at = 0.0
@@ -55,3 +55,9 @@ def test_one_that_pays_brings_them_back() -> None:
     assert NEWS in found  # within the longest rest
     first = found.index(NEWS)
     assert found[first:] == [NEWS] * (300 - first)
+
+
+def test_nobody_looks_while_several_answers_are_to_come() -> None:
+    world = World(news_at=0.0)
+    assert Spin(lambda: False, world.now).look(world.poll) == []
+    assert world.looks == 0
