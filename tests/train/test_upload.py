@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from skate import train
 from skate.train.collective import barrier
 from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from tests.support import wait_until
 
 fsspec_local = pytest.importorskip("fsspec.implementations.local")
 pytest.importorskip("pyarrow")
@@ -18,10 +18,7 @@ pytestmark = pytest.mark.usefixtures("session")
 
 
 def _wait_for(mark: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not mark.exists():
-        assert time.monotonic() < deadline, f"{mark.name}: the training was held up"
-        time.sleep(0.005)
+    wait_until(mark.exists, timeout=30, what=f"{mark.name}: the training must not be held up")
 
 
 _Local: Any = fsspec_local.LocalFileSystem

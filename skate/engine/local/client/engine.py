@@ -101,14 +101,7 @@ class LocalEngine(Engine):
     # -- the loop's questions ----------------------------------------
 
     def _busy(self) -> bool:
-        return bool(
-            self.pending
-            or self.lanes.links
-            or self.loop.dirty
-            or self.objects.untold()
-            or self.objects.unpins
-            or self.requests
-        )
+        return self._pressing() or self.objects.untold()
 
     def _pressing(self) -> bool:
         """Whether there is more to do than to tell of counts, which is cheaper for many at once."""
@@ -118,16 +111,7 @@ class LocalEngine(Engine):
 
     def _before_poll(self) -> None:
         objects = self.objects
-        if (
-            objects.came
-            or objects.gone
-            or objects.adds
-            or objects.drops
-            or objects.changes
-            or objects.unpins
-            or self.lanes.dirty
-            or self.loop.dirty
-        ):
+        if self.loop.dirty or self.lanes.dirty or objects.unpins or objects.untold():
             with self.loop.mutex:
                 self.flush_all()
 

@@ -328,13 +328,15 @@ class Objects:
 
     def _count_sent(self) -> None:
         changes, known = self.changes, self.known
-        came, gone = self.came, self.gone
-        for sent in [came.popleft() for _ in range(len(came))]:
+        # In this order: what is gone by now had come before, whatever other threads do meanwhile.
+        gone = [self.gone.popleft() for _ in range(len(self.gone))]
+        came = [self.came.popleft() for _ in range(len(self.came))]
+        for sent in came:
             if sent() is None:
                 sent.key = ~sent.key
             else:
                 changes[sent.key] = changes.get(sent.key, 0) + 1
-        for sent in [gone.popleft() for _ in range(len(gone))]:
+        for sent in gone:
             key = sent.key
             if key < 0:
                 key = ~key

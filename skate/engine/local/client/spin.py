@@ -1,9 +1,9 @@
 """Looking for news a moment before sleeping.
 
 A thread that sleeps in a poll is awake again some 10 us after its news has come, where a whole task takes some 50 us. Who waits for
-an answer that comes soon is better off to look again and again. Not while several answers are to come: some CPU makes them, and would lose
-its time to who looks. It pays only where answers do come soon, so a look in vain is
-followed by waits without one: 1, 2, 4 and so on, up to 256.
+one answer that comes soon is better off to look again and again. Not while several answers are to come: some CPU makes them, and would
+lose its time to who looks. It pays only where answers do come soon, so a look in vain is followed by waits without one: 1, 2, 4 and so
+on, up to 256.
 """
 
 from __future__ import annotations
