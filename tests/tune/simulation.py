@@ -32,11 +32,16 @@ class Pretend(Trainable):
 
 
 class SimulatedExecutor(Executor):
-    """Runs trials in turn, each iteration at once."""
+    """Runs trials in turn, each iteration at once; so many of them are done at the same moment."""
 
     def __init__(
-        self, learner: Learner, cpus: float = 2, takes_s: Callable[[dict[str, Any]], float] = lambda _: 1.0
+        self,
+        learner: Learner,
+        cpus: float = 2,
+        takes_s: Callable[[dict[str, Any]], float] = lambda _: 1.0,
+        at_once: int = 1,
     ):
+        self.at_once = at_once
         self.learner = learner
         self.budget = Budget({"CPU": cpus})
         self.takes_s = takes_s
@@ -87,17 +92,18 @@ class SimulatedExecutor(Executor):
         self.log.append(f"{'fail' if failed else 'stop'} {trial.trial_id[-2:]}")
 
     def wait(self, timeout: float) -> list[Event]:
-        if not self._asked:
-            return []
+        return [self._next() for _ in range(min(self.at_once, len(self._asked)))]
+
+    def _next(self) -> Event:
         trial, kind = self._asked.pop(0)
         if kind == Kind.SAVED:
-            return [Event(trial, Kind.SAVED, self._saved(trial))]
+            return Event(trial, Kind.SAVED, self._saved(trial))
         name = trial.trial_id
         self._iteration[name] += 1
         self._time[name] += self.takes_s(trial.config)
         value = self.learner(trial.config, self._iteration[name])
         if isinstance(value, Exception):
-            return [Event(trial, Kind.RESULT, error=value)]
+            return Event(trial, Kind.RESULT, error=value)
         metrics = dict(value) if isinstance(value, dict) else {"score": value}
         facts = {
             "training_iteration": self._iteration[name],
@@ -106,7 +112,7 @@ class SimulatedExecutor(Executor):
             "config": trial.config,
             "done": False,
         }
-        return [Event(trial, Kind.RESULT, ({**facts, **metrics}, None))]
+        return Event(trial, Kind.RESULT, ({**facts, **metrics}, None))
 
     def _saved(self, trial: Trial) -> TrainingResult:
         name = trial.trial_id
@@ -132,6 +138,7 @@ def simulate(
     mode: str | None = "max",
     fail_fast: bool | str = False,
     most_steps: int = 20_000,
+    at_once: int = 1,
     trainable: type[Trainable] = Pretend,
     **spec: Any,
 ) -> tuple[TuneController, SimulatedExecutor]:
@@ -142,7 +149,7 @@ def simulate(
     search.set_search_properties(metric, mode, experiment.spec["config"], **experiment.public_spec)
     scheduler.set_search_properties(metric, mode, **experiment.public_spec)
     search.add_configurations([experiment])
-    executor = SimulatedExecutor(learner, cpus, takes_s)
+    executor = SimulatedExecutor(learner, cpus, takes_s, at_once)
     journal = ExperimentJournal(experiment.storage, "now")
     journal.open([], {})
     controller = TuneController(

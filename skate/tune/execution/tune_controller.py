@@ -86,6 +86,8 @@ class TuneController:
         self._live: dict[str, Trial] = {}
         self._startable: dict[str, Trial] = {}
         self._after_save: dict[str, Callable[[], None]] = {}
+        self._events: list[Event] = []
+        """What has happened, and is still to be handled."""
         self._dropped: list[tuple[Trial, TrainingResult]] = []
         self._iteration = 0
         self._metric_seen = False
@@ -156,13 +158,15 @@ class TuneController:
         if not self._stopped:
             added = self._add_trials()
             started = self._start_trials() or added
-        events = self._executor.wait(_LONGEST_WAIT_S)
-        for event in events:
+        self._events = self._executor.wait(_LONGEST_WAIT_S)
+        happened = bool(self._events)
+        while self._events:
+            event = self._events.pop(0)
             if event.trial.trial_id in self._live:  # not one that was stopped by what came before
                 self._handle(event)
         if not self._stopped and self._stopper.stop_all():
             self.request_stop()
-        self._notice_being_stuck(bool(events) or started)
+        self._notice_being_stuck(happened or started)
         self._callbacks.call("on_step_end", iteration=self._iteration, trials=self._trials)
 
     def request_stop(self) -> None:
@@ -410,7 +414,7 @@ class TuneController:
         if trial.is_finished():
             return
         if trial.trial_id in self._after_save:
-            self._save_at_once(trial, self._executor.finish_save)
+            self._finish_save(trial)
             if trial.is_finished():
                 return
         if trial.status in (Trial.PENDING, Trial.PAUSED):
@@ -448,10 +452,19 @@ class TuneController:
         """
         failures = trial.num_failures
         if trial.trial_id in self._after_save:  # it is being saved, to be paused
-            self._save_at_once(trial, self._executor.finish_save)
+            self._finish_save(trial)
         elif self._saves_itself(trial) and trial.status == Trial.RUNNING:
             self._save_at_once(trial, self._executor.save_now)
         return trial.latest_checkpoint_result if trial.num_failures == failures else None
+
+    def _finish_save(self, trial: Trial) -> None:
+        """Handle a save that has been asked for, before what else has happened."""
+        for event in self._events:
+            if event.trial is trial and event.kind == Kind.SAVED:
+                self._events = [other for other in self._events if other is not event]
+                self._handle(event)
+                return
+        self._save_at_once(trial, self._executor.finish_save)
 
     def _save_at_once(self, trial: Trial, save: Callable[[Trial], TrainingResult]) -> None:
         try:

@@ -57,6 +57,30 @@ def test_bad_trials_go_on_as_copies_of_good_ones(tmp_path: Path, synch: bool, cp
     assert again.get_trials()[0].config["lr"] == trials[0].config["lr"]
 
 
+@pytest.mark.parametrize("at_once", [2, 3, 4])
+def test_trials_that_are_saved_while_the_last_one_reports(tmp_path: Path, at_once: int) -> None:
+    # What the others have saved is known, and not handled yet, when the last report has the scheduler ask for it.
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration",
+        perturbation_interval=2,
+        hyperparam_mutations={"lr": lambda: random.uniform(0.5, 1)},
+        synch=True,
+    )
+    controller, executor = simulate(
+        tmp_path,
+        learner,
+        SPACE,
+        scheduler=scheduler,
+        cpus=4,
+        at_once=at_once,
+        stop={"training_iteration": 8},
+        checkpoint_config=CheckpointConfig(num_to_keep=1),
+    )
+    trials = controller.get_trials()
+    assert all(trial.status == "TERMINATED" and trial.num_failures == 0 for trial in trials)
+    assert all(trial.last_result["training_iteration"] == 8 for trial in trials) and not executor.running
+
+
 def test_the_waiting_get_their_turn(tmp_path: Path) -> None:
     scheduler = PopulationBasedTraining(
         time_attr="training_iteration",
