@@ -78,6 +78,7 @@ def make_plan(output: DAGNode) -> GraphPlan:
     """The plan of the graph that ends in `output`.
 
     Raises:
+        AssertionError: it has two `InputNode`s.
         ValueError: the graph can't be compiled; the message says why.
         NotImplementedError: it has nodes other than method calls.
     """
@@ -197,6 +198,10 @@ def _actor_of(node: ClassMethodNode) -> Any:
 def _check(output: DAGNode, order: list[DAGNode], results: list[Any]) -> list[DAGNode]:
     """Make sure that the graph can be compiled. Returns the nodes that stand for its input."""
     inputs: list[DAGNode] = [node for node in order if isinstance(node, InputNode | InputAttributeNode)]
+    if sum(isinstance(node, InputNode) for node in order) > 1:
+        raise AssertionError(
+            "More than one InputNode found: a graph takes its arguments apart as given[0], given.name."
+        )
     for node in order:
         hint = node.type_hint
         if hint is not None and hint.transport in ("nccl", "accelerator"):

@@ -38,6 +38,8 @@ class DAGNode(DAGNodeBase):
         6
     """
 
+    _is_input = False
+
     def __init__(
         self,
         args: tuple[Any, ...],
@@ -141,9 +143,20 @@ class DAGNode(DAGNodeBase):
         """Call `fn` on every node, a node's arguments first; `fn` sees a copy with the results in place of the nodes.
 
         Each node is visited once, however often it is used. Returns the result for this node.
+
+        Raises:
+            AssertionError: the graph has two `InputNode`s.
         """
         results: dict[str, Any] = {}
+        given: DAGNode | None = None
         for node in self._order():
+            if node._is_input:
+                if given is not None:
+                    raise AssertionError(
+                        "Each DAG should only have one unique InputNode, and this one has two. Give execute() more arguments, and take "
+                        "them apart: given[0], given[1], given.name."
+                    )
+                given = node
             parts = _scan.replace(node._parts(), DAGNodeBase, lambda child: results[child._stable_uuid])
             results[node._stable_uuid] = fn(node._with_parts(parts))
         answer: _T = results[self._stable_uuid]

@@ -33,6 +33,8 @@ class InputNode(DAGNode):
         3
     """
 
+    _is_input = True
+
     def __init__(
         self,
         *args: Any,

@@ -461,6 +461,11 @@ def _leaf() -> Any:
     return node
 
 
+def _two_inputs() -> Any:
+    with dag.InputNode() as one, dag.InputNode() as two:
+        return dag.MultiOutputNode([Stage.remote().echo.bind(one), Stage.remote().echo.bind(two)])
+
+
 def _unused() -> Any:
     with dag.InputNode() as given:
         _ = given.other
@@ -476,6 +481,7 @@ def _unused() -> Any:
         (_leaf, ValueError, "leaf nodes"),
         (_unused, ValueError, "unused"),
         (lambda: Stage.remote().echo.bind(1), ValueError, "No InputNode found"),
+        (_two_inputs, AssertionError, "More than one InputNode found"),
         (lambda: dag.InputNode().__enter__(), ValueError, "result"),
         (lambda: chain(Stage.remote().echo).with_tensor_transport("nccl"), ValueError, "shared memory alone"),
     ],

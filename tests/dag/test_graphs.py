@@ -252,3 +252,10 @@ def test_text_and_picture(tmp_path: Path) -> None:
     path = tmp_path / "graph.dot"
     dag.plot(node, str(path))
     assert "n0 -> n1" in path.read_text()
+
+
+def test_a_graph_has_one_input() -> None:
+    with dag.InputNode() as one, dag.InputNode() as two:
+        graph = add.bind(one, two)
+    with pytest.raises(AssertionError, match="one unique InputNode"):
+        graph.execute(1)
