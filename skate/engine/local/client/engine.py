@@ -109,11 +109,12 @@ class LocalEngine(Engine):
             self.pending or self.lanes.links or self.loop.dirty or self.objects.unpins or self.requests
         )
 
-    def _before_poll(self) -> None:
+    def _before_poll(self) -> float | None:
         objects = self.objects
         if self.loop.dirty or self.lanes.dirty or objects.unpins or objects.untold():
             with self.loop.mutex:
                 self.flush_all()
+        return None
 
     def flush_all(self) -> None:
         """Write all that waits to be written, the node's part first (with the mutex held)."""

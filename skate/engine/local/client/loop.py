@@ -70,7 +70,7 @@ class Loop:
         housekeep: Callable[[float], None],
         busy: Callable[[], bool],
         pressing: Callable[[], bool],
-        before_poll: Callable[[], None],
+        before_poll: Callable[[], float | None],
     ) -> None:
         self.mutex = threading.Lock()
         self.poller = poller.make_poller()
@@ -86,6 +86,8 @@ class Loop:
         """Whether an asyncio loop reads the sockets."""
         self.spin: Spin | None = None
         """Looks for an answer before the thread that waits for it sleeps; for the one process that most wait for: the driver."""
+        self.before_poll = before_poll
+        """Writes what is still unwritten; the most seconds that the poll may take then, or None."""
         self.closed = False
         self.after_step: Callable[[], None] | None = None
         self.before_park: Callable[[], None] | None = None
@@ -94,7 +96,6 @@ class Loop:
         self._housekeep = housekeep
         self._busy = busy
         self._pressing = pressing
-        self._before_poll = before_poll
         self._role = threading.Lock()
         self._owner = 0
         self._handling = 0
@@ -225,9 +226,11 @@ class Loop:
         if self.closed:
             return
         self._steps += 1
-        self._before_poll()
+        limit = self.before_poll()
         if self.housekeeping_due:
-            timeout = 0.005 if timeout is None else min(timeout, 0.005)
+            limit = 0.005 if limit is None else min(limit, 0.005)
+        if limit is not None:
+            timeout = limit if timeout is None else min(timeout, limit)
         events = None
         if self.spin is not None and not self._background and (timeout is None or timeout > 0):
             events = self.spin.look(self.poller.poll)

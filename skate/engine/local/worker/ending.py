@@ -48,6 +48,8 @@ def finish(worker: Worker, cause: str) -> NoReturn:
 
 def _flush_all(worker: Worker) -> None:
     with worker.engine.loop.mutex:
+        if worker.answers is not None:
+            worker.answers.queue()
         worker.engine.flush_all()
         for conn in [worker.engine.node, *worker.callers.conns]:
             if conn.closed:

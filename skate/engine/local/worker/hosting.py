@@ -63,10 +63,11 @@ def host(worker: Worker, key: int, about: tuple[Any, ...], slots: Any, facts: tu
 
         worker.coroutines = AsyncActor(worker, concurrency, groups)
     elif concurrency > 1 or groups:
-        from skate.engine.local.worker.threaded import Pool
+        from skate.engine.local.worker.threaded import Answers, Pool
 
         worker.pools = {group: Pool(worker, size, group) for group, size in groups.items()}
         worker.pools[""] = Pool(worker, concurrency, "calls")
+        worker.answers = Answers(worker)
 
 
 def _creation_error(worker: Worker, key: int, name: str, failure: BaseException) -> Any:

@@ -25,6 +25,7 @@ from skate.engine.local.worker.outstream import OutStream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from skate.engine.local.worker.threaded import Answers
     from skate.engine.placement.where import Where
 
 _HOLD = 0.0005
@@ -77,6 +78,7 @@ class Worker:
         self._runner: Any = None
         self.pools: dict[str, Any] = {}
         self.pools_latch: Latch | None = None
+        self.answers: Answers | None = None
         self.coroutines: Any = None
         self.streams: dict[int, OutStream] = {}
         self.running: dict[int, Running] = {}
@@ -264,6 +266,9 @@ class Worker:
         objects = self.engine.objects
         if (objects.came or objects.adds or objects.changes) and objects.borrowed():
             self.engine.ask(protocol.SYNC)
+        if self.answers is not None:
+            self.answers.add(conn, answer)
+            return
         now = time.perf_counter()
         with loop.mutex:
             if conn.closed:
@@ -272,18 +277,11 @@ class Worker:
             if self.engine.node.out:
                 objects.flush_counts()
                 loop.flush(self.engine.node)
-            if now - self.last_flush > _HOLD or not (self.inbox or (self.pools and self._backlog())):
+            if now - self.last_flush > _HOLD or not self.inbox:
                 loop.flush(conn)
                 self.last_flush = now
             else:
-                first = not loop.dirty
                 loop.dirty.add(conn)
-                if first and self.pools:
-                    loop.wake()  # the main thread writes when it gets its turn: at the latest when the next call blocks
-
-    def _backlog(self) -> bool:
-        """Whether calls of a threaded actor wait for a thread."""
-        return any(pool.backlog() for pool in self.pools.values())
 
     def send_item(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
         """Send a generator's item at once."""
