@@ -2,7 +2,7 @@
 #
 #   make demo    run the flights study with Skate, next to serial Python, a data pipeline over them, next to DuckDB,
 #                and the whole way from the flights to a service: prepared, tuned, trained, served, asked
-#   make test    check, then run the tests
+#   make test    check, then run the tests, JOBS files at a time (2)
 #   make slow    run the tests that take long: chaos, gigabytes, hundreds of sessions
 #   make clients run published libraries that were written for Ray on Skate, each in an environment of its own
 #   make heavy-clients   the same for libraries that need large packages, or much time
@@ -30,6 +30,9 @@ FIND_PYTHON := for python in python3.11 python3 python3.12 python3.13; do \
 	"$$python" -c "$(NEW_ENOUGH)" >/dev/null 2>&1 && echo "$$python" && break; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 
+# How many files of tests run at a time; a file's tests run in order, in one process.
+JOBS ?= 2
+
 # Files under these are typed.
 CODE := $(wildcard skate tests benchmarks examples)
 
@@ -39,7 +42,7 @@ demo: $(DEMO)
 	$(PY) examples/delays.py
 
 test: check
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(JOBS) --dist loadfile
 
 slow: $(DEV)
 	$(PY) -m pytest -m slow

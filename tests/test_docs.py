@@ -30,6 +30,7 @@ def _module(source: Path) -> str:
     return ".".join(source.relative_to(REPO).with_suffix("").parts).removesuffix(".__init__")
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "page", [page for page in _PAGES if _blocks(page).strip()], ids=lambda page: str(page.relative_to(REPO))
 )
@@ -37,7 +38,7 @@ def test_the_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
     program = tmp_path / f"{page.stem}.py"
     program.write_text(_blocks(page))
     # The slowest page, which trains with XGBoost and LightGBM, takes 9 s on two cores that do nothing else.
-    finished = run_python(program, timeout=60)
+    finished = run_python(program, timeout=150)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 

@@ -151,6 +151,8 @@ BAD_PLACEMENT = [
     ("runtime_env", "x", TypeError),
     ("runtime_env", {"env_vars": {"A": 1}}, TypeError),
     ("runtime_env", {"env_vars": 3}, TypeError),
+    ("runtime_env", {"": True, 0: True}, TypeError),
+    ("runtime_env", {"pip": {"": True, 0: True}}, ValueError),
     ("label_selector", 3, TypeError),
     ("label_selector", {"a": 1}, TypeError),
     ("label_selector", {1: "a"}, TypeError),

@@ -57,7 +57,7 @@ def _packages(field: str) -> Callable[[Any], Any]:
         if isinstance(value, str):
             return check(_requirements(field, value))
         if isinstance(value, dict):
-            unknown = sorted(set(value) - _PARTS[field])
+            unknown = sorted(set(value) - _PARTS[field], key=str)
             if unknown:
                 raise ValueError(
                     f"runtime_env[{field!r}] can only have these fields: {', '.join(sorted(_PARTS[field]))}, but got: {unknown}."

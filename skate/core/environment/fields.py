@@ -37,10 +37,11 @@ def check_runtime_env(env: Mapping[str, Any]) -> None:
 
     A field that nobody knows is left out, with a warning: programs carry fields for other runners.
     """
-    check_together(env)
-    for name, value in env.items():
+    for name in env:
         if not isinstance(name, str):
             raise TypeError(f"runtime_env={{{name!r}: …}}: names of fields are strings.")
+    check_together(env)
+    for name, value in env.items():
         if name.startswith("_") or name == "timeout" or value is None:
             continue
         if name in _NOT_HERE:

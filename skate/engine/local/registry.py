@@ -45,15 +45,24 @@ def directory() -> str:
         PermissionError: it is there, and somebody else's.
     """
     path = _path()
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        about = os.lstat(path)
-        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
-            raise PermissionError(
-                f"{path} should be a directory that only you can enter, and is not: remove it, or set XDG_RUNTIME_DIR."
-            ) from None
-    return path
+    while True:
+        try:
+            os.mkdir(path, 0o700)
+            return path
+        except FileExistsError:
+            try:
+                _check_ours(path)
+                return path
+            except FileNotFoundError:
+                continue  # the last session has ended just now, and taken the directory with it
+
+
+def _check_ours(path: str) -> None:
+    about = os.lstat(path)
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
+        raise PermissionError(
+            f"{path} should be a directory that only you can enter, and is not: remove it, or set XDG_RUNTIME_DIR."
+        )
 
 
 def register(settings: dict[str, Any], pid: int) -> None:
@@ -109,11 +118,13 @@ def _remove(path: str) -> None:
 def sessions() -> list[Entry]:
     """The sessions that run, the youngest first. Files of those that do not are removed."""
     where = _path()
+    try:
+        _check_ours(where)
+        names = os.listdir(where)
+    except FileNotFoundError:
+        return []  # no session, or the last has ended just now and taken the directory with it
     found = []
-    if not os.path.isdir(where):
-        return []
-    directory()  # that it is ours
-    for name in os.listdir(where):
+    for name in names:
         if name.startswith("."):
             continue  # being written
         path = os.path.join(where, name)

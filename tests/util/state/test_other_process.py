@@ -89,6 +89,25 @@ def test_a_directory_that_others_can_enter_is_refused(
         registry.directory()
 
 
+def test_a_directory_that_goes_while_it_is_looked_at_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    look = registry._check_ours
+
+    def the_last_session_ends(path: str) -> None:
+        monkeypatch.setattr(registry, "_check_ours", look)
+        os.rmdir(path)
+        look(path)
+
+    where = registry.directory()
+    monkeypatch.setattr(registry, "_check_ours", the_last_session_ends)
+    assert registry.sessions() == [] and not os.path.exists(where)
+    registry.directory()
+    monkeypatch.setattr(registry, "_check_ours", the_last_session_ends)
+    assert registry.directory() == where and os.path.isdir(where)
+
+
 def test_an_entry_whose_process_is_gone_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     ended = subprocess.Popen([sys.executable, "-c", ""])
