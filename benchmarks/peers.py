@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALWAYS", "PEERS", "REQUIREMENTS", "PeerError", "peer_python", "versions_of"]
 
-PEERS = ("ray", "dask", "pool", "joblib", "polars", "duckdb", "daft", "pandas")
+PEERS = ("ray", "dask", "pool", "joblib", "polars", "duckdb", "daft", "pandas", "litserve", "bentoml")
 """Every peer, in the order of the table's columns. ``pool`` is ``concurrent.futures.ProcessPoolExecutor``."""
 
 ALWAYS = ("pool", "joblib")
@@ -36,6 +36,8 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "polars": ("polars==2.1.0", *_SHARED),
     "duckdb": ("duckdb==2.0.1", "pyarrow==26.0.1", *_SHARED),
     "daft": ("daft==0.7.26", *_SHARED),
+    "litserve": ("litserve==0.2.19", *_SHARED),
+    "bentoml": ("bentoml==1.4.40", *_SHARED),
     "pandas": ("pandas==3.1.1", "pyarrow==26.0.1", *_SHARED),
 }
 """What each environment holds; a peer that is not here runs in the interpreter that runs the benchmarks."""

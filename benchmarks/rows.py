@@ -14,6 +14,7 @@ __all__ = [
     "OURS",
     "Against",
     "AtMost",
+    "AtMostMore",
     "Bar",
     "Failure",
     "Judgement",
@@ -61,6 +62,13 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True)
+class AtMostMore:
+    """Ours may cost at most ``value``, in the row's unit, more than the row's reference of the same process."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class WithinBest:
     """Ours may cost at most ``times`` what the best of these peers costs, of those that ran and could do the work."""
 
@@ -76,7 +84,7 @@ class LikeFastest:
     times: float
 
 
-Bar = Against | AtMost | Within | WithinBest | LikeFastest
+Bar = Against | AtMost | AtMostMore | Within | WithinBest | LikeFastest
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,12 @@ def _judge_one(
         if not isinstance(ours, Figure):
             return Judgement(text, "", "FAIL")
         return Judgement(text, format_value(row.unit, ours.median), _verdict(ours.median <= bar.value))
+    if isinstance(bar, AtMostMore):
+        text = f"<= {row.reference} + {format_value(row.unit, bar.value)}"
+        if not isinstance(ours, Figure) or ours.reference is None:
+            return Judgement(text, "", "FAIL")
+        more = max(0.0, ours.median - ours.reference)
+        return Judgement(text, f"+{format_value(row.unit, more)}", _verdict(more <= bar.value))
     text = f"{'>=' if rate else '<='} {bar.times:g}x {row.reference}"
     if not isinstance(ours, Figure) or ours.times_reference is None:
         return Judgement(text, "", "FAIL")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import Against, AtMost, Row, Within
+from benchmarks.rows import Against, AtMost, AtMostMore, Row, Within
 
 __all__ = ["ROWS"]
 
@@ -25,6 +25,58 @@ ROWS: tuple[Row, ...] = (
         (Within(2.0),),
         reference="uvicorn",
     ),
+    Row(
+        "http.one_p50",
+        "the same, 1 connection: median",
+        "http.coroutine",
+        "one_p50",
+        "s",
+        (AtMostMore(1e-4),),
+        reference="uvicorn",
+    ),
+    Row(
+        "http.many_p50",
+        "the same, 32 connections: median",
+        "http.coroutine",
+        "many_p50",
+        "s",
+        (AtMostMore(1e-3),),
+        reference="uvicorn",
+    ),
+    Row(
+        "http.one_p99",
+        "the same, 1 connection: 99th percentile",
+        "http.coroutine",
+        "one_p99",
+        "s",
+        (Within(2.0),),
+        reference="uvicorn",
+    ),
+    Row(
+        "http.many_p99",
+        "the same, 32 connections: 99th percentile",
+        "http.coroutine",
+        "many_p99",
+        "s",
+        (Within(2.0),),
+        reference="uvicorn",
+    ),
+    Row(
+        "http.replicas",
+        "a no-op in two replicas behind one proxy, 1 connection",
+        "http.replicas",
+        "one",
+        "s",
+        (AtMost(1 / (2 * 2240)),),
+    ),
+    Row(
+        "http.replicas32",
+        "the same, 32 connections",
+        "http.replicas",
+        "many",
+        "s",
+        (AtMost(1 / (2 * 3400)),),
+    ),
     Row("http.plain", "a no-op that is no coroutine, 32 connections", "http.plain", "many", "s"),
     Row(
         "http.composed",
@@ -41,7 +93,16 @@ ROWS: tuple[Row, ...] = (
         "http.batched",
         "many",
         "s",
-        (AtMost(1 / 3300),),
+        (AtMost(1 / 3300), Against("litserve", 2)),
+    ),
+    Row(
+        "http.vectorised",
+        "a forest of scikit-learn, its rows in batches, 32 connections",
+        "http.vectorised",
+        "many",
+        "s",
+        (Within(1 / 3),),
+        reference="one by one",
     ),
     Row(
         "handle.roundtrip",
@@ -83,5 +144,13 @@ ROWS: tuple[Row, ...] = (
         "start",
         "s",
         (AtMost(0.5),),
+    ),
+    Row(
+        "start.memory",
+        "memory of all processes after the first answer (USS)",
+        "http.coroutine",
+        "uss",
+        "B",
+        (AtMost(150e6),),
     ),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar, cast
@@ -15,6 +14,7 @@ from skate.serve._private import tracing
 from skate.serve._private.common import DeploymentID, RequestMeta
 from skate.serve._private.constants import SERVE_DEFAULT_APP_NAME
 from skate.serve._private.errors import RequestRejected
+from skate.serve._private.request_ids import new_request_id
 from skate.serve._private.routing.request import Request
 from skate.serve._private.routing.router import Router, router_for
 from skate.serve._private.routing.selection import ReplicaSelection
@@ -414,7 +414,7 @@ class DeploymentHandle(Generic[T]):
     def _made_now(self, meta: RequestMeta) -> RequestMeta:
         """What travels with a request that is made now: its id and route are those of the request that is answered, if any."""
         parent = _serve_request_context.get()
-        meta = meta._replace(request_id=parent.request_id or str(uuid.uuid4()), route=parent.route)
+        meta = meta._replace(request_id=parent.request_id or new_request_id(), route=parent.route)
         if tracing.is_on():
             with tracing.span(f"route_to_replica {self._id.name} {meta.method}", None):
                 meta = meta._replace(trace=tracing.carrier())
@@ -477,7 +477,7 @@ class DeploymentHandle(Generic[T]):
         if self._router is None:
             self._router = router_for(self._id)
         self._router.known.wait()
-        meta = self._meta._replace(method=method_name, request_id=str(uuid.uuid4()), must_accept=True)
+        meta = self._meta._replace(method=method_name, request_id=new_request_id(), must_accept=True)
         slots = list(self._router.slots.values())
         return DeploymentBroadcastResponse(
             [slot.handle.handle_request.remote(tuple(meta), *args, **kwargs) for slot in slots]

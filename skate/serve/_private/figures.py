@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import time
 
 from skate.serve._private.common import ReplicaID
@@ -34,6 +35,8 @@ _BUCKETS_MS = (
 _PAUSE = 1.0
 
 _store = Store()
+_http: dict[tuple[str, str, str, int], list[float]] = {}
+"""Milliseconds of HTTP requests by route, application, method and status, as a histogram's series."""
 _waiting = False
 _tags: dict[tuple[ReplicaID, str], Tags] = {}
 
@@ -41,6 +44,7 @@ _tags: dict[tuple[ReplicaID, str], Tags] = {}
 def _flush() -> None:
     global _waiting
     _waiting = False
+    _note_http()
     _merge(_store.take())
 
 
@@ -86,20 +90,33 @@ def count(replica: ReplicaID, route: str, method: str, seconds: float, failed: b
 def count_http(route: str, app: str, method: str, path: str, status: int, started: float) -> None:
     """An HTTP request has been answered; `started` is by `time.perf_counter()`."""
     seconds = time.perf_counter() - started
-    tags = (("application", app), ("method", method), ("route", route), ("status_code", str(status)))
+    counts = _http.get((route, app, method, status))
+    if counts is None:
+        counts = _http[route, app, method, status] = [0.0] * (len(_BUCKETS_MS) + 2)
+    counts[bisect.bisect_left(_BUCKETS_MS, seconds * 1000)] += 1
+    counts[-1] += seconds * 1000
+    if not _waiting:
+        _changed()
+    access_line(method, path, status, seconds)
+
+
+def _note_http() -> None:
+    """Store what `count_http` has counted."""
     answered = _store.family("counter", "serve_num_http_requests", "HTTP requests that were answered.")
-    Store.add(answered, tags, 1.0)
     latency = _store.family(
         "histogram", "serve_http_request_latency_ms", "Milliseconds that HTTP requests took.", _BUCKETS_MS
     )
-    Store.observe(latency, tags, seconds * 1000)
-    if status >= 400:
-        errors = _store.family(
-            "counter", "serve_num_http_error_requests", "HTTP requests answered with a status of 400 or more."
-        )
-        Store.add(errors, tags, 1.0)
-    _changed()
-    access_line(method, path, status, seconds)
+    errors = _store.family(
+        "counter", "serve_num_http_error_requests", "HTTP requests answered with a status of 400 or more."
+    )
+    for (route, app, method, status), counts in _http.items():
+        tags = (("application", app), ("method", method), ("route", route), ("status_code", str(status)))
+        number = sum(counts[:-1])
+        Store.add(answered, tags, number)
+        latency.series[tags] = counts
+        if status >= 400:
+            Store.add(errors, tags, number)
+    _http.clear()
 
 
 def count_grpc(app: str, method: str, status: str, started: float) -> None:

@@ -21,6 +21,7 @@ from skate.serve._private.figures import count_grpc
 from skate.serve._private.grpc.answer import Answer
 from skate.serve._private.http.routes import RouteTable
 from skate.serve._private.logs import logger
+from skate.serve._private.request_ids import new_request_id
 from skate.serve._private.rest.token import is_right
 from skate.serve._private.routing.request import Request
 from skate.serve._private.routing.router import router_for
@@ -324,7 +325,7 @@ class _Call:
         self._context = context
         self._started = time.perf_counter()
         self.shown = RayServegRPCContext(context)
-        self.request_id = self.shown.request_id() or str(uuid.uuid4())
+        self.request_id = self.shown.request_id() or new_request_id()
         self.stream = uuid.uuid4().hex
         """The number of its client's messages, if it streams: not the request's id, which clients choose."""
         self.model_id = self.shown.multiplexed_model_id() or ""

@@ -6,22 +6,20 @@ import dataclasses
 import json
 from typing import Any
 
-from starlette.responses import Response
 
-
-def to_response(value: Any) -> Response:
-    """A response for any value: responses as they are, bytes and strings as text, everything else as JSON.
+def to_body(value: Any) -> tuple[bytes, bytes]:
+    """The body of an answer that returns `value`, and its content type: bytes and strings as text, everything else as JSON.
 
     Raises:
         TypeError: JSON can't express the value.
     """
-    if isinstance(value, Response):
-        return value
-    if isinstance(value, bytes) or value is None:
-        return Response(value, headers={"content-type": "text/plain"})
     if isinstance(value, str):
-        return Response(value, media_type="text/plain")
-    return Response(to_json(value), media_type="application/json")
+        return value.encode(), b"text/plain; charset=utf-8"
+    if isinstance(value, bytes):
+        return value, b"text/plain"
+    if value is None:
+        return b"", b"text/plain"
+    return to_json(value), b"application/json"
 
 
 def to_json(value: Any) -> bytes:

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import time
-import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +25,7 @@ from skate.serve._private.http.routes import RouteTable
 from skate.serve._private.http.server import Server
 from skate.serve._private.logs import logger
 from skate.serve._private.replica.gate import Gate
+from skate.serve._private.request_ids import new_request_id
 from skate.serve._private.rest.token import is_right
 from skate.serve._private.routing.router import Router, router_for
 from skate.serve._private.routing.watch import Watch
@@ -34,6 +34,17 @@ from skate.serve.context import RequestContext, _serve_request_context
 from skate.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 PROXY_SOCKET = "proxy"
+_READ = frozenset(
+    (
+        b"x-request-id",
+        b"serve_multiplexed_model_id",
+        b"x-session-id",
+        b"x-request-timeout-seconds",
+        b"authorization",
+        b"content-length",
+    )
+)
+"""Headers that are looked at."""
 _CLOSE = ((b"connection", b"close"),)
 _ON_THE_WAY_S = 0.02
 _LEAVING_S = 2.0
@@ -170,6 +181,8 @@ class Front:
         exchange = Exchange(send, "")
         authorization, length = "", 0
         for name, value in scope["headers"]:
+            if name not in _READ:
+                continue
             if name == b"x-request-id":
                 exchange.request_id = value.decode("latin-1")
             elif name == b"serve_multiplexed_model_id":
@@ -183,7 +196,7 @@ class Front:
             elif name == b"content-length":
                 length = int(value)
         if not exchange.request_id:
-            exchange.request_id = str(uuid.uuid4())
+            exchange.request_id = new_request_id()
         options = self.options
         if options.bearer_token is not None and path != "/-/healthz":
             if not is_right(authorization, options.bearer_token):

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from skate.serve._private.http.convert import to_chunk, to_response
+from skate.serve._private.http.convert import to_body, to_chunk
 from skate.serve._private.replica.user import Method, UserCode
 from skate.serve.exceptions import RayServeException
 
@@ -63,12 +63,14 @@ class PlainIngress(Ingress):
         else:
             value = await self._user.run(self._method, args, {})
         if isinstance(value, Response):
-            response = value
+            await value(scope, receive, send)
         elif inspect.isgenerator(value) or inspect.isasyncgen(value):
-            response = StreamingResponse(self._chunks(value), media_type="text/plain")
+            await StreamingResponse(self._chunks(value), media_type="text/plain")(scope, receive, send)
         else:
-            response = to_response(value)
-        await response(scope, receive, send)
+            body, kind = to_body(value)
+            headers = [(b"content-length", b"%d" % len(body)), (b"content-type", kind)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
     async def _chunks(self, generator: Any) -> AsyncIterator[bytes]:
         async for item in self._user.items("__call__", generator):

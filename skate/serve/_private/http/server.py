@@ -20,6 +20,50 @@ _FLUSH_PAUSE_S = 0.001
 _TOO_MANY_HEADERS = b"431 Request Header Fields Too Large"
 
 
+class _Answers:
+    """A transport that sends the head of an answer and the first part of its body at once: half as many system calls."""
+
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head: bytes | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send a part, together with the one before it, if that was written in the same turn of the loop."""
+        head = self._head
+        if head is None:
+            self._head = data
+            self._loop.call_soon(self.flush)
+        else:
+            self._head = None
+            self._transport.writelines((head, data))
+
+    def flush(self) -> None:
+        """Send what waits for a second part."""
+        head, self._head = self._head, None
+        if head is not None:
+            self._transport.write(head)
+
+    def close(self) -> None:
+        """End the connection once all is sent."""
+        self.flush()
+        self._transport.close()
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes are not sent yet."""
+        return self._transport.get_write_buffer_size() + len(self._head or b"")
+
+    def detach(self) -> asyncio.Transport:
+        """The transport itself, with nothing left to send here."""
+        self.flush()
+        return self._transport
+
+
 class _Protocol(HttpToolsProtocol):
     """uvicorn's protocol, which tells the request that its client has gone, and lets go of an idle connection."""
 
@@ -28,15 +72,19 @@ class _Protocol(HttpToolsProtocol):
     """Requests of which at least a byte has been read, and whose answer is not complete."""
     heard_at = 0.0
     """When a part of the request came that is being read; 0 while none is."""
-    header_bytes = 0
     in_headers = False
     just_begun = False
     """Whether the request began in what is being read now."""
     unfinished = 0
     """Bytes of its headers that have come without completing them: the parser keeps them, a header of any length included."""
 
+    perhaps_too_many = False
+    """Whether what has come is more than headers may be: what of it is headers is counted then."""
+    too_many = False
+
     def data_received(self, data: bytes) -> None:
         self.just_begun = False
+        self.perhaps_too_many = self.unfinished + len(data) > self.owner.most_header_bytes
         super().data_received(data)
         if self.in_headers and not self.just_begun:
             self.unfinished += len(data)
@@ -44,39 +92,31 @@ class _Protocol(HttpToolsProtocol):
                 self.refuse(_TOO_MANY_HEADERS)
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(_Answers(transport, self.loop))  # type: ignore[arg-type]
         self.owner.protocols.add(self)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.unanswered += 1
-        self.header_bytes = self.unfinished = 0
+        self.unfinished = 0
         self.in_headers = self.just_begun = True
         self.heard_at = self.loop.time()
 
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        self._count_header(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._count_header(len(name) + len(value))
-
-    def _count_header(self, size: int) -> None:
-        self.header_bytes += size
-        if self.header_bytes > self.owner.most_header_bytes:
-            raise ValueError(
-                "too many headers"
-            )  # the parser stops, and asks for an answer to what it can't read
-
     def send_400_response(self, msg: str) -> None:
-        if self.header_bytes > self.owner.most_header_bytes:
+        if self.too_many:
             self.refuse(_TOO_MANY_HEADERS)
         else:
             super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
         self.in_headers = False
+        if self.perhaps_too_many:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > self.owner.most_header_bytes:
+                self.too_many = True
+                raise ValueError(
+                    "too many headers"
+                )  # the parser stops, and asks for an answer to what it can't read
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -99,6 +139,7 @@ class _Protocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self.owner.protocols.discard(self)
+        self.transport = self.transport.detach()
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
