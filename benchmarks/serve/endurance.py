@@ -106,7 +106,7 @@ def growth(session: Session) -> dict[str, Measured]:
 
     def ask(port: int, number: int) -> None:
         while number > 0:
-            number -= wrk(port, 32, session.size(10, 1)).count
+            number -= wrk(port, 32, session.size(10, 1)).number
 
     with serving(session, _make_noop) as (_handle, port, _start):
         ask(port, count // 10)

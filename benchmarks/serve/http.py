@@ -58,7 +58,7 @@ def free_port() -> int:
 class Answers(NamedTuple):
     """What `wrk` has seen: how many answers, and the seconds each took of the whole, at the median, at the 99th percentile."""
 
-    count: int
+    number: int
     seconds: float
     p50: float
     p99: float

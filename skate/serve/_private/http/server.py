@@ -139,6 +139,7 @@ class _Protocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self.owner.protocols.discard(self)
+        assert isinstance(self.transport, _Answers)
         self.transport = self.transport.detach()
         super().handle_websocket_upgrade()
 
