@@ -17,7 +17,7 @@ from skate._init import _at_shutdown, _clusters
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_IGNORED = frozenset({"env_vars", "include_dashboard", "log_to_driver", "num_redis_shards"})
+_IGNORED = frozenset({"include_dashboard", "log_to_driver", "num_redis_shards"})
 _DEFAULT_STORE = 150 << 20
 _numbers = itertools.count(1)
 
@@ -33,11 +33,17 @@ class Node:
         head: Whether it is the node that programs connect to.
         resources: What it has.
         labels: Its labels, without that of its id.
+        env_vars: Environment variables of its workers.
         alive: Whether it has not been removed.
     """
 
     def __init__(
-        self, address: str, head: bool, resources: Mapping[str, float], labels: Mapping[str, str]
+        self,
+        address: str,
+        head: bool,
+        resources: Mapping[str, float],
+        labels: Mapping[str, str],
+        env_vars: Mapping[str, str],
     ) -> None:
         self.node_id = skate.NodeID.from_random().hex()
         self.unique_id = self.node_id
@@ -47,6 +53,7 @@ class Node:
         self.head = head
         self.resources = dict(resources)
         self.labels = dict(labels)
+        self.env_vars = dict(env_vars)
         self.alive = True
 
     def is_head(self) -> bool:
@@ -135,6 +142,7 @@ class Cluster:
         num_gpus: float = 0,
         resources: Mapping[str, float] | None = None,
         labels: Mapping[str, str] | None = None,
+        env_vars: Mapping[str, str] | None = None,
         memory: float | None = None,
         object_store_memory: int | None = None,
         _system_config: Mapping[str, Any] | None = None,
@@ -148,6 +156,8 @@ class Cluster:
             num_gpus: Its GPUs; they need not exist.
             resources: Its custom resources.
             labels: Its labels.
+            env_vars: Environment variables of its workers, beside those of this process. If it has TPUs, those that Google's machines
+                have (TPU_NAME, TPU_WORKER_ID, TPU_TOPOLOGY, TPU_ACCELERATOR_TYPE) give it the labels of a slice's host.
             memory: Its "memory" resource in bytes; default: as if it had this machine for itself.
             object_store_memory: Its "object_store_memory" resource in bytes. The head's is the size of the shared memory that all
                 nodes use; default there: as for `init`.
@@ -155,7 +165,7 @@ class Cluster:
             **ignored: Names of Ray's that mean nothing here, such as `dashboard_port`.
 
         Raises:
-            TypeError: an argument is unknown.
+            TypeError: an argument is unknown, or a variable is no string.
             ValueError: an amount is negative.
         """
         unknown = [name for name in ignored if name not in _IGNORED and not name.endswith("_port")]
@@ -164,8 +174,12 @@ class Cluster:
                 f"add_node() got an unknown argument {unknown[0]!r}: help(Cluster.add_node) lists those there are."
             )
         amounts = _amounts(num_cpus, num_gpus, resources, memory, object_store_memory)
+        variables = dict(env_vars or {})
+        if not all(isinstance(text, str) for pair in variables.items() for text in pair):
+            raise TypeError(f"env_vars={variables!r}: names and values of variables are strings.")
+        own = {**_tpu_labels(variables), **(labels or {})} if "TPU" in amounts else labels or {}
         head = self.head_node is None
-        node = Node(self.address, head, amounts, labels or {})
+        node = Node(self.address, head, amounts, own, variables)
         if head:
             self.head_node = node
             self._system_config = dict(_system_config or {})
@@ -178,7 +192,7 @@ class Cluster:
             )
         self.worker_nodes.add(node)
         if self._engine is not None:
-            self._engine.add_machine(node.node_id, node.resources, node.labels)
+            self._engine.add_machine(node.node_id, node.resources, node.labels, node.env_vars)
         return node
 
     def remove_node(self, node: Node, allow_graceful: bool = True) -> None:
@@ -258,6 +272,7 @@ class Cluster:
         config.resources = amounts
         config.labels = head.labels
         config.machine_id = head.node_id
+        config.machine_variables = head.env_vars
         config.system_config = {**self._system_config, **config.system_config}
 
     def _joined(self, engine: Any) -> None:
@@ -265,7 +280,7 @@ class Cluster:
         self._engine = engine
         self.connected = True
         for node in self.worker_nodes:
-            engine.add_machine(node.node_id, node.resources, node.labels)
+            engine.add_machine(node.node_id, node.resources, node.labels, node.env_vars)
 
     def left(self) -> None:
         """The session has ended."""
@@ -295,6 +310,17 @@ def _amounts(
                 f"a node can't have {name}={amount!r}: amounts are numbers that are not negative."
             )
     return {name: float(amount) for name, amount in amounts.items() if amount}
+
+
+def _tpu_labels(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a host of Google's TPUs says of itself, by the variables that it has."""
+    says = {
+        "slice-name": variables.get("TPU_NAME"),
+        "worker-id": variables.get("TPU_WORKER_ID"),
+        "topology": variables.get("TPU_TOPOLOGY"),
+        "pod-type": variables.get("TPU_ACCELERATOR_TYPE"),
+    }
+    return {f"ray.io/tpu-{what}": text for what, text in says.items() if text}
 
 
 def _forget_session() -> None:

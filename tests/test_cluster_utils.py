@@ -359,9 +359,11 @@ def test_what_a_cluster_refuses(three: Three) -> None:
     with pytest.raises(ValueError, match="not allowed because it will break the driver"):
         cluster.remove_node(cluster.head_node)
     with pytest.raises(ValueError, match="is no node of this cluster"):
-        cluster.remove_node(Node("", False, {}, {}))
+        cluster.remove_node(Node("", False, {}, {}, {}))
     with pytest.raises(TypeError, match="unknown argument 'cpus'"):
         cluster.add_node(cpus=1)
+    with pytest.raises(TypeError, match="names and values of variables are strings"):
+        cluster.add_node(env_vars={"ZONE": 1})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="CPU=-1"):
         cluster.add_node(num_cpus=-1)
     with pytest.raises(RuntimeError, match="uninitialized"):

@@ -47,6 +47,8 @@ class InitConfig:
     """The folder that failed tasks are kept in; empty: they are not."""
     machine_id: str | None = None
     """The id that this machine is to have, in hex; None for a new one."""
+    machine_variables: dict[str, str] = field(default_factory=dict)
+    """Environment variables of this machine's workers, beside those of this process."""
 
 
 class StateAnswer(NamedTuple):
@@ -288,8 +290,10 @@ class Engine(ABC):
 
     # -- simulated machines ----------------------------------------
 
-    def add_machine(self, id: str, resources: Mapping[str, float], labels: Mapping[str, str]) -> None:
-        """Have a machine of that id, with workers of its own, simulated on this one."""
+    def add_machine(
+        self, id: str, resources: Mapping[str, float], labels: Mapping[str, str], variables: Mapping[str, str]
+    ) -> None:
+        """Have a machine of that id simulated on this one, with workers of its own, which have these environment variables too."""
         raise self._no_machines()
 
     def remove_machine(self, id: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from skate.util import accelerators, tpu
+from skate.util.tpu import _machine
 
 
 def test_names_are_what_accelerator_type_takes() -> None:
@@ -13,8 +14,8 @@ def test_names_are_what_accelerator_type_takes() -> None:
 
 
 def test_a_machine_outside_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tpu.glob, "glob", lambda pattern: [])
-    for name in ("TPU_NAME", "TPU_WORKER_HOSTNAMES"):
+    monkeypatch.setattr(_machine.glob, "glob", lambda pattern: [])
+    for name in ("TPU_NAME", "TPU_WORKER_HOSTNAMES", "TPU_ACCELERATOR_TYPE"):
         monkeypatch.delenv(name, raising=False)
     assert tpu.get_num_tpu_chips_on_node() == 0
     assert tpu.get_current_pod_name() is None
@@ -25,10 +26,12 @@ def test_a_machine_outside_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_of_a_pod(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     devices = ["/dev/accel", "/dev/vfio/vfio", *(f"/dev/{kind}{i}" for i in range(4))]
     monkeypatch.setattr(
-        tpu.glob, "glob", lambda pattern: [name for name in devices if name.startswith(pattern[:-1])]
+        _machine.glob, "glob", lambda pattern: [name for name in devices if name.startswith(pattern[:-1])]
     )
     monkeypatch.setenv("TPU_NAME", "my-pod")
     monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "a,b")
     assert tpu.get_num_tpu_chips_on_node() == 4
     assert tpu.get_current_pod_name() == "my-pod"
     assert tpu.get_current_pod_worker_count() == 2
+    monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v4-32")
+    assert tpu.get_current_pod_worker_count() == 4

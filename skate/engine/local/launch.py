@@ -161,6 +161,7 @@ def _settings(
         "resources": total,
         "labels": dict(config.labels),
         "machine_id": config.machine_id or secrets.token_hex(28),
+        "variables": dict(config.machine_variables),
         "store_bytes": store,
         "arena_fd": arena_fd,
         "driver_fd": node_fd,

@@ -78,7 +78,7 @@ REMOVE_GROUP = 141  # group id
 WATCH_GROUP = 142  # request, group id: answered with its state once it is created or removed
 GROUP_TABLE = 143  # request, group id or "": what is known of one, or of all
 FIND_GROUP = 144  # request, name, namespace
-ADD_MACHINE = 145  # request, machine id, resources, labels
+ADD_MACHINE = 145  # request, machine id, resources, labels, environment variables
 REMOVE_MACHINE = 146  # request, machine id
 LONG_WAIT = 75  # serial, keys, how many, (task, actor, name, pid, line): a wait has lasted for a second
 WAIT_OVER = 76  # serial
@@ -144,7 +144,7 @@ TO_NODE: dict[int, tuple[type, ...]] = {
     WATCH_GROUP: (int, str),
     GROUP_TABLE: (int, str),
     FIND_GROUP: (int, str, str),
-    ADD_MACHINE: (int, str, dict, dict),
+    ADD_MACHINE: (int, str, dict, dict, dict),
     REMOVE_MACHINE: (int, str),
     SYNC: (int,),
     RETIRE: (),

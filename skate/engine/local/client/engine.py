@@ -397,8 +397,10 @@ class LocalEngine(Engine):
         key = 0 if running is None else running.key
         self.history.spans.append((event, key, started, ended, extra))
 
-    def add_machine(self, id: str, resources: Mapping[str, float], labels: Mapping[str, str]) -> None:
-        self.ask(protocol.ADD_MACHINE, id, dict(resources), dict(labels))
+    def add_machine(
+        self, id: str, resources: Mapping[str, float], labels: Mapping[str, str], variables: Mapping[str, str]
+    ) -> None:
+        self.ask(protocol.ADD_MACHINE, id, dict(resources), dict(labels), dict(variables))
 
     def remove_machine(self, id: str) -> bool:
         return bool(self.ask(protocol.REMOVE_MACHINE, id))

@@ -18,12 +18,19 @@ class Clusters:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._variables: dict[str, dict[str, str]] = {server.config["machine_id"]: server.config["variables"]}
+        """Environment variables of each machine's workers."""
 
     def facts(self, id: str) -> dict[str, Any]:
         """What a process on that machine is told about it."""
         machine = self.server.scheduler.machines.by_id[id]
         total = unscale(machine.resources.total)
-        return {"machine_id": id, "labels": dict(machine.labels), "resources": total}
+        return {
+            "machine_id": id,
+            "labels": dict(machine.labels),
+            "resources": total,
+            "variables": self._variables[id],
+        }
 
     def death(self, id: str) -> str:
         """Why a machine is gone."""
@@ -48,10 +55,17 @@ class Clusters:
         ]
 
     def add(
-        self, process: Process, request: int, id: str, resources: dict[str, float], labels: dict[str, str]
+        self,
+        process: Process,
+        request: int,
+        id: str,
+        resources: dict[str, float],
+        labels: dict[str, str],
+        variables: dict[str, str],
     ) -> None:
         """A machine joins."""
         scheduler = self.server.scheduler
+        self._variables[id] = variables
         scheduler.machine_joined(Machine(len(scheduler.machines.by_id), id, resources, labels))
         self.server.connections.send(process.number, (protocol.REPLY, request, None))
 

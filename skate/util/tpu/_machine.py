@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
+
+from skate.util.tpu._shapes import cores_per_chip
 
 
 def get_num_tpu_chips_on_node() -> int:
@@ -25,9 +28,13 @@ def get_current_pod_name() -> str | None:
 
 
 def get_current_pod_worker_count() -> int | None:
-    """How many machines the TPU pod has, as TPU_WORKER_HOSTNAMES lists them; None if this machine is in no pod."""
+    """How many machines the TPU pod has; None if this machine is in no pod.
+
+    Its pod type (TPU_ACCELERATOR_TYPE, such as "v6e-16") and its chips tell, or else the list of the pod's machines
+    (TPU_WORKER_HOSTNAMES).
+    """
+    pod_type, chips = os.environ.get("TPU_ACCELERATOR_TYPE", ""), get_num_tpu_chips_on_node()
+    if "-" in pod_type and chips:
+        return math.ceil(int(pod_type.split("-")[1]) / (chips * cores_per_chip(pod_type)))
     hosts = [host for host in os.environ.get("TPU_WORKER_HOSTNAMES", "").split(",") if host.strip()]
     return len(hosts) or None
-
-
-__all__ = ["get_current_pod_name", "get_current_pod_worker_count", "get_num_tpu_chips_on_node"]
