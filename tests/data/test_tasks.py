@@ -13,6 +13,7 @@ import pytest
 import skate
 import skate.data
 from skate.exceptions import RayTaskError, UserCodeException
+from skate.util.placement_group import placement_group, remove_placement_group
 
 pytestmark = pytest.mark.usefixtures("session")
 
@@ -34,6 +35,16 @@ def test_long_work_moves_to_tasks_by_itself(tmp_path: Path) -> None:
     rows = skate.data.range(20, override_num_blocks=20).map(slow).take_all()
     assert [row["id"] for row in rows] == list(range(20))
     assert rows[0]["pid"] == os.getpid() != rows[-1]["pid"]
+
+
+def test_tasks_get_on_where_placement_groups_hold_every_cpu() -> None:
+    group = placement_group([{"CPU": 1}, {"CPU": 1}])
+    assert group.wait(60)
+    try:
+        rows = skate.data.range(8, override_num_blocks=4).map(lambda row: row, concurrency=2).take_all()
+        assert [row["id"] for row in rows] == list(range(8))
+    finally:
+        remove_placement_group(group)
 
 
 class Scale:

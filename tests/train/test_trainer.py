@@ -281,8 +281,12 @@ def test_callbacks(run_config: train.RunConfig) -> None:
     assert watch.seen == [("run", [{"rank": 0}, {"rank": 1}], True), [0]]
 
 
-def test_shards_of_a_data_set(run_config: train.RunConfig) -> None:
+@pytest.mark.parametrize("concurrency", [None, 1], ids=["here", "in tasks"])
+def test_shards_of_a_data_set(run_config: train.RunConfig, concurrency: int | None) -> None:
     data = pytest.importorskip("skate.data")
+    dataset = data.range(10)
+    if concurrency is not None:  # its tasks find no CPU that the workers do not hold
+        dataset = dataset.map(lambda row: row, concurrency=concurrency)
 
     def function() -> None:
         shard = train.get_dataset_shard("train")
@@ -291,7 +295,7 @@ def test_shards_of_a_data_set(run_config: train.RunConfig) -> None:
             train.get_dataset_shard("other")
         _report({}, json.dumps(rows))
 
-    result = _fit(function, run_config, datasets={"train": data.range(10)})
+    result = _fit(function, run_config, datasets={"train": dataset})
     assert result.checkpoint is not None
     rows = [json.loads(Path(result.checkpoint.path, f"rank{rank}.txt").read_text()) for rank in range(2)]
     assert [len(part) for part in rows] == [5, 5] and sorted(rows[0] + rows[1]) == list(range(10))

@@ -24,6 +24,7 @@ from skate.data.execution.stage_stats import Laps, Made, StageStats
 from skate.data.execution.transforms import run_chain
 from skate.data.execution.udf import Transform, UserTransform
 from skate.exceptions import RayTaskError
+from skate.util.placement_group import placement_group_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,9 @@ _HERE_SECONDS_ALONE = 0.3  # … and where there is no session yet, which would 
 _MOVED_BYTES = (
     400e6  # bytes a second that go to a process and back: a function that is quicker stays where they are
 )
+_PLACED = frozenset(
+    {"num_cpus", "scheduling_strategy"}
+)  # options of tasks that say themselves where their CPU is
 _HERE_BYTES = 4 << 20  # an input larger than this goes to a task at once
 
 
@@ -165,12 +169,16 @@ def _in_tasks(
     if not skate.is_initialized():
         skate.init()
     options = dict(compute.options)
-    options.setdefault("num_cpus", 1)
+    at_a_time = _cpus(options)
+    if at_a_time == 0:  # nor would any ever be free: those who hold the CPUs may be waiting for these tasks
+        options["num_cpus"], at_a_time = 0, 1
+    else:
+        options.setdefault("num_cpus", 1)
     task = skate.remote(_work_in_task).options(
         name=name, num_returns="streaming", _generator_backpressure_num_objects=AHEAD, **options
     )
     shared: Any = None
-    window = _Window(compute.concurrency or _cpus(options) + 2)
+    window = _Window(compute.concurrency or at_a_time + 2)
     running: deque[Running] = deque()
     exhausted = False
     try:
@@ -223,11 +231,24 @@ def _object_store_bytes() -> float:
 
 
 def _cpus(options: dict[str, Any]) -> int:
-    """How many tasks can run at a time."""
+    """How many tasks can run at a time; 0 if placement groups leave no CPU to tasks that have not said what they need."""
     limits = DataContext.get_current().execution_options
-    total = skate.cluster_resources().get("CPU", 1.0) - limits.exclude_resources.cpu
-    total = min(total, limits.resource_limits.cpu)
-    return max(1, int(total / max(0.25, float(options.get("num_cpus") or 1.0))))
+    there = skate.cluster_resources().get("CPU", 1.0)
+    total = min(there - limits.exclude_resources.cpu, limits.resource_limits.cpu)
+    if not _PLACED.isdisjoint(options):
+        each = max(0.25, float(options.get("num_cpus") or 1.0))
+        return max(1, int(total / each))
+    if there - _reserved_cpus() < 1:
+        return 0
+    return max(1, int(total))
+
+
+def _reserved_cpus() -> float:
+    groups = placement_group_table().values()
+    bundles = (
+        bundle for group in groups if group["state"] == "CREATED" for bundle in group["bundles"].values()
+    )
+    return sum(float(bundle.get("CPU", 0.0)) for bundle in bundles)
 
 
 def bundle_inputs(work: Iterator[Work], rows: int) -> Iterator[Work]:
