@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skate.core import runtime
 
 if TYPE_CHECKING:
     from skate.engine.base import StateAnswer
+
+
+def read_log(row: dict[str, Any], start: int = 0) -> tuple[bytes, int]:
+    """What a file that "logs" lists holds from byte `start` on, and where the next reading begins; nothing if it is gone.
+
+    Args:
+        row: A row of "logs".
+        start: Where to begin.
+    """
+    if row["path"]:
+        from skate.engine.logfiles import read_from
+
+        return read_from(row["path"], start)
+    if runtime.engine is None:
+        return b"", start  # its session has ended since
+    return runtime.engine.read_log(row["node_id"], row["filename"], start)
 
 
 def read(

@@ -273,6 +273,13 @@ class Engine(ABC):
         """
         raise NotImplementedError(f"the {self.name} engine keeps no record of {what}.")
 
+    def read_log(self, node_id: str, filename: str, start: int) -> tuple[bytes, int]:
+        """What a file of "logs" without a path on this machine holds from byte `start` on, and where the next reading begins.
+
+        Nothing, if it is gone.
+        """
+        raise NotImplementedError(f"the {self.name} engine keeps no logs on other machines.")
+
     def debug(self, frame: FrameType | None, trace: TracebackType | None) -> None:
         """Stop at a frame in a debugger that the user can reach, or look at a traceback: by default, on this process's terminal."""
         import pdb  # noqa: T100 -- asked for

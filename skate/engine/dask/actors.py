@@ -48,6 +48,7 @@ class Actors:
             settled = await host.environments.prepare(spec.env)
             child = host.children.take(spec.env, settled, fresh=True)
             child.made[-1] = 1
+            child.actor = spec.key
             hosted = self.hosted[spec.key] = Hosted(spec, incarnation, child, share)
             return await self._live(hosted, deps)
         except exceptions.RuntimeEnvSetupError as error:

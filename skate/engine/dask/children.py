@@ -33,6 +33,8 @@ class Child:
         self.what = "idle"
         """What it runs, or ran last, in words."""
         self.pid = 0
+        self.actor = 0
+        """The actor that lives here; 0 for none."""
         self.dead = asyncio.Event()
         self.hosted: asyncio.Future[Blob | None] = asyncio.get_running_loop().create_future()
         self.calls: dict[int, asyncio.Future[tuple[Blob, bool] | None]] = {}
@@ -136,7 +138,7 @@ class Child:
         elif op == "span":
             self.host.history.span(message[1])
         elif op == "print":
-            self.host.printed(*message[1:])
+            self.host.printed(self, *message[1:])
         elif op == "item":
             self.host.results.item(*message[1:])
         else:

@@ -310,6 +310,10 @@ class DaskEngine(Engine):
 
         return state.read(self, what)
 
+    def read_log(self, node_id: str, filename: str, start: int) -> tuple[bytes, int]:
+        data, after = self.ask("log", node_id, filename, start)
+        return data, after
+
     def add_span(self, event: str, started: float, ended: float, extra: dict[str, Any]) -> None:
         running = current_task.get()
         wall = time.time() - time.monotonic()

@@ -22,6 +22,13 @@ class Environments:
     def __init__(self) -> None:
         self._ready: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._used: dict[str, int] = {}
+        self.failures: dict[str, str] = {}
+        """Why those could not be made that were wanted in vain."""
+
+    @property
+    def made(self) -> list[str]:
+        """Those that can be used."""
+        return [text for text, task in self._ready.items() if task.done() and text not in self.failures]
 
     async def prepare(self, text: str) -> dict[str, Any]:
         """The settled environment, with what needed building built.
@@ -35,10 +42,13 @@ class Environments:
         if task is None:
             task = self._ready[text] = asyncio.ensure_future(self._make(json.loads(text)))
         try:
-            return await asyncio.shield(task)
-        except exceptions.RuntimeEnvSetupError:
+            settled = await asyncio.shield(task)
+        except exceptions.RuntimeEnvSetupError as error:
+            self.failures[text] = error.error_message or str(error)
             self._ready.pop(text, None)  # what failed may not fail the next time
             raise
+        self.failures.pop(text, None)
+        return settled
 
     async def _make(self, settled: dict[str, Any]) -> dict[str, Any]:
         if settled.get("pip") or settled.get("uv"):

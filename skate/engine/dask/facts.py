@@ -58,13 +58,23 @@ class Facts:
     # -- questions ----------------------------------------
 
     async def on_facts(self, _client: str, what: str) -> dict[str, Any]:
-        """What is known of "tasks", "actors", "objects", "workers", "nodes", "jobs" or "placement_groups"."""
+        """What is known of "tasks", "actors", "objects", "workers", "nodes", "jobs", "placement_groups", "logs" or "runtime_envs"."""
         found: dict[str, Any] = await getattr(self, f"_{what}")()
         found.setdefault("missing", [])
         return found
 
-    async def _ask_all(self, what: str) -> tuple[list[dict[str, Any]], list[str]]:
-        addresses = list(self.registry.labels)
+    async def on_log(self, _client: str, node_id: str, name: str, start: int) -> tuple[bytes, int]:
+        """What a file of "logs" holds from that byte on, and where the next reading begins."""
+        for address in list(self.registry.labels):
+            if node_id_of(address) == node_id:
+                return await self.registry.tell(address, "log", name, start) or (b"", start)
+        return b"", start
+
+    async def _ask_all(
+        self, what: str, addresses: list[str] | None = None
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        if addresses is None:
+            addresses = list(self.registry.labels)
         answers = await asyncio.gather(*(self.registry.tell(address, "facts", what) for address in addresses))
         missing = [
             f"the Dask worker at {address} gave no answer"
@@ -117,6 +127,22 @@ class Facts:
             "lost": self.lost,
             "start": self.began,
         }
+
+    async def _of_each(self, what: str) -> dict[str, Any]:
+        addresses = list(self.registry.labels)
+        found: dict[str, Any] = {}
+        missing: list[str] = []
+        for address in addresses:
+            told, silent = await self._ask_all(what, [address])
+            missing += silent
+            found.update({node_id_of(address): answer for answer in told})
+        return {"nodes": found, "missing": missing}
+
+    async def _logs(self) -> dict[str, Any]:
+        return await self._of_each("logs")
+
+    async def _runtime_envs(self) -> dict[str, Any]:
+        return await self._of_each("runtime_envs")
 
     async def _jobs(self) -> dict[str, Any]:
         return {"drivers": self.drivers}

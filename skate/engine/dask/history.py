@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate.engine.dask.calls import node_id_of, outside, unscaled
@@ -120,7 +120,11 @@ class History:
         return WorkerFacts(child.number, self._node(), child.pid, child.since, ended, child.what, cause)
 
     def on_facts(self, what: str) -> dict[str, Any]:
-        """What is known here of "tasks", "actors" or "workers"."""
+        """What is known here of "tasks", "actors", "workers", "logs" or "runtime_envs"."""
+        if what == "logs":
+            return {"logs": self.host.logs.on_logs()}
+        if what == "runtime_envs":
+            return {"envs": self._environments()}
         if what == "workers":
             alive = [self._worker(child) for child in self.host.children.all if child.pid]
             return {"workers": [*alive, *self._workers]}
@@ -131,6 +135,16 @@ class History:
                     for key, hosted in self.host.actors.hosted.items()
                 }
             }
+        return self._tasks()
+
+    def _environments(self) -> list[tuple[str, int, str]]:
+        """Each that processes have been wanted with: how many there are, and why there can be none."""
+        environments = self.host.environments
+        users = Counter(child.env for child in self.host.children.all)
+        made = [(env, users[env], "") for env in environments.made]
+        return made + [(env, 0, why) for env, why in environments.failures.items()]
+
+    def _tasks(self) -> dict[str, Any]:
         under_way = [
             facts_of(active.call, _state(active), active, self._node())
             for active in self.host.active.values()

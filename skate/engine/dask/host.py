@@ -26,6 +26,7 @@ from skate.engine.dask.children import Child, Children
 from skate.engine.dask.environments import Environments
 from skate.engine.dask.history import LIMIT, History
 from skate.engine.dask.hub import Hub
+from skate.engine.dask.logs import Logs
 from skate.engine.dask.results import Results
 from skate.engine.dask.stock import Stock
 from skate.engine.dask.tasks import Tasks
@@ -68,6 +69,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         self.results = Results(self)
         self.bundles = Bundles(self)
         self.history = History(self, self.remembered)
+        self.logs = Logs(os.path.join(worker.local_directory, "skate-logs"))
         worker.handlers["skate"] = self.answer
         self._client = Client(
             worker.scheduler.address,
@@ -95,6 +97,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         await self.hub.close()
         await self.children.close()
         await self.environments.close()
+        self.logs.close()
         await self._client.close(timeout=1)
 
     async def _declare(self) -> None:
@@ -118,8 +121,9 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         self.worker.state.nthreads += _COROUTINES
         self.worker.state.available_resources.update(dict.fromkeys(ours, math.inf))
 
-    def printed(self, client: str, stream: str, who: str, pid: int, text: str) -> None:
-        """User code has printed lines: its driver is told."""
+    def printed(self, child: Child, client: str, stream: str, who: str, pid: int, text: str) -> None:
+        """User code has printed lines: they are kept, and its driver is told."""
+        self.logs.write(child, stream, text)
         self.worker.log_event(remote.topic_of(client), ["print", stream, who, pid, text])
 
     # -- questions ----------------------------------------
@@ -128,7 +132,9 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         """The registry or another Dask worker asks."""
         op, args = pickle.loads(payload)
         part = next(
-            part for part in (self, self.actors, self.bundles, self.history) if hasattr(part, f"on_{op}")
+            part
+            for part in (self, self.actors, self.bundles, self.history, self.logs)
+            if hasattr(part, f"on_{op}")
         )
         value = getattr(part, f"on_{op}")(*args)
         if asyncio.iscoroutine(value):
@@ -260,3 +266,4 @@ class Host(WorkerPlugin):  # type: ignore[misc]
         self.children.all.discard(child)
         self.hub.forget_port(child)
         self.history.child_ended(child)
+        self.logs.ended(child)

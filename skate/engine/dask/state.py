@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 import threading
@@ -342,6 +343,39 @@ def placement_groups(_engine: DaskEngine, facts: Row) -> list[Row]:
     ]
 
 
+def logs(_engine: DaskEngine, facts: Row) -> list[Row]:
+    """A row for each file that output is kept in. They lie with the Dask workers: `Engine.read_log` reads them."""
+    return [
+        {
+            "filename": file.name,
+            "path": "",
+            "size": file.size,
+            "node_id": node,
+            "pid": file.pid,
+            "worker_id": _worker_id(file.worker),
+            "actor_id": _actor_id(file.actor) if file.actor else None,
+        }
+        for node, answer in facts["nodes"].items()
+        for file in answer["logs"]
+    ]
+
+
+def runtime_envs(_engine: DaskEngine, facts: Row) -> list[Row]:
+    """A row for each environment that a Dask worker's processes have been wanted with."""
+    return [
+        {
+            "runtime_env": json.loads(env),
+            "success": not error,
+            "creation_time_ms": None,
+            "node_id": node,
+            "ref_cnt": users,
+            "error": error or None,
+        }
+        for node, answer in facts["nodes"].items()
+        for env, users, error in answer["envs"]
+    ]
+
+
 def stacks(_engine: DaskEngine, _facts: Row) -> list[Row]:
     """The threads of this process. Those of a Dask worker are shown by Dask's own `Client.call_stack`."""
     threads = []
@@ -372,6 +406,8 @@ _ROWS: dict[str, Callable[[DaskEngine, Row], list[Row]]] = {
     "nodes": nodes,
     "jobs": jobs,
     "placement_groups": placement_groups,
+    "runtime_envs": runtime_envs,
+    "logs": logs,
     "stacks": stacks,
     "events": events,
 }

@@ -376,13 +376,13 @@ def runtime_envs(facts: Row, _told: list[Row]) -> list[Row]:
     return [
         {
             "runtime_env": json.loads(env),
-            "success": True,
+            "success": not error,
             "creation_time_ms": None,
             "node_id": facts["machine"],
             "ref_cnt": users,
-            "error": None,
+            "error": error,
         }
-        for env, users in facts["envs"]
+        for env, users, error in facts["envs"]
     ]
 
 

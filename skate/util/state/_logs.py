@@ -99,17 +99,17 @@ def get_log(
         )
     if task_id is not None:
         pid = _pid_of_task(address, task_id, attempt_number, timeout)
-    paths = []
+    files = []
     for row in _state.read("logs", address, timeout).rows:
         name = row["filename"]
         if filename is not None:
             if name == filename:
-                paths.append(row["path"])
+                files.append(row)
         elif f".{suffix}" in name and (
             (pid is not None and row["pid"] == pid) or (actor_id is not None and row["actor_id"] == actor_id)
         ):
-            paths.append(row["path"])
-    if not paths:
+            files.append(row)
+    if not files:
         raise RayStateApiException(
             f"There is no log of {named[0]}={asked[named[0]]!r} ({suffix}): nothing was printed there, or it is not of this session. "
             "list_logs() shows what there is."
@@ -121,32 +121,24 @@ def get_log(
         text = data.decode(encoding, errors or "strict")
         return _ANSI.sub("", text) if filter_ansi_code else text
 
-    data = b"".join(_read(path) for path in sorted(paths, key=lambda path: not path.endswith(".old")))
+    files.sort(key=lambda row: not row["filename"].endswith(".old"))
+    parts = [_state.read_log(row) for row in files]
+    data = b"".join(part for part, _after in parts)
     if tail >= 0:
         data = b"".join(data.splitlines(keepends=True)[-tail:]) if tail else b""
     if data:
         yield show(data)
     if follow:
-        yield from (show(more) for more in _follow(paths[-1], _interval or 0.2))
+        yield from (show(more) for more in _follow(files[-1], parts[-1][1], _interval or 0.2))
 
 
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""  # its session has ended since
-
-
-def _follow(path: str, interval: float) -> Generator[bytes, None, None]:
-    with open(path, "rb") as file:
-        file.seek(0, 2)
-        while True:
-            more = file.read()
-            if more:
-                yield more
-            else:
-                time.sleep(interval)
+def _follow(row: dict[str, Any], start: int, interval: float) -> Generator[bytes, None, None]:
+    while True:
+        more, start = _state.read_log(row, start)
+        if more:
+            yield more
+        else:
+            time.sleep(interval)
 
 
 def _pid_of_task(address: str | None, task_id: str, attempt: int, timeout: int) -> int:

@@ -1,4 +1,4 @@
-"""A session as another process of the same user sees it; what workers print; the timeline. On the local engine, which has processes."""
+"""A session as another process of the same user sees it; the timeline. On the local engine, which has processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import pytest
 import skate
 from skate.engine.local import registry
 from skate.util import profile, state
-from skate.util.state.exception import RayStateApiException
 from tests.leaks import guard
 from tests.util.state.test_lists import eventually
 
@@ -126,44 +125,6 @@ def test_an_entry_whose_process_is_gone_is_removed(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
     with pytest.raises(ConnectionError, match="No running session"):
         registry.find("auto")
-
-
-def test_what_was_printed_can_be_read() -> None:
-    pid = skate.get(say.remote("spoken once"))
-    eventually(lambda: "spoken once\n" in _log(pid=pid))
-    eventually(lambda: "SPOKEN ONCE\n" in _log(pid=pid, suffix="err"))
-    out = _log(pid=pid)
-    names = state.list_logs()
-    assert any(str(pid) in name for name in names["worker_out"]) and names["worker_err"]
-    assert set(state.list_logs(glob_filter="*.err")) == {"worker_err"}
-    name = next(name for name in names["worker_out"] if str(pid) in name)
-    assert _log(filename=name) == out
-    assert _log(filename=name, tail=1) == out.splitlines(keepends=True)[-1]
-
-
-def test_an_actors_and_a_tasks_output() -> None:
-    talker = Talker.remote()
-    skate.get(talker.say.remote("from the actor"))
-    assert eventually(lambda: "from the actor\n" in _log(actor_id=talker._actor_id.hex()))
-    ref = say.remote("from the task")
-    skate.get(ref)
-    assert eventually(lambda: "from the task\n" in _log(task_id=ref.task_id().hex()))
-
-
-def _log(**which: Any) -> str:
-    try:
-        return "".join(state.get_log(**which))
-    except RayStateApiException:
-        return ""  # the node has not read the worker's pipe yet
-
-
-def test_logs_that_there_are_none_of() -> None:
-    with pytest.raises(RayStateApiException, match="nope"):
-        list(state.get_log(filename="nope"))
-    with pytest.raises(ValueError, match="needs one of"):
-        list(state.get_log())
-    with pytest.raises(ValueError, match="suffix"):
-        list(state.get_log(pid=1, suffix="log"))
 
 
 def test_the_timeline_has_tasks_calls_and_marked_blocks(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ class Environments:
         """By canonical text; the empty text is the session's own environment."""
         self.builds: dict[int, Build] = {}
         """By the descriptor of the builder's output."""
+        self.failures: dict[str, str] = {}
+        """Why those could not be made that were wanted in vain."""
         self._used: dict[str, int] = {}
         self._use(base)
 
@@ -110,6 +112,7 @@ class Environments:
             return
         settled = self.settled[build.env]
         settled["built"] = answer
+        self.failures.pop(build.env, None)
         self._use(settled)
         for machine in build.waiting:
             self.server.workers.fork(build.env, machine)
@@ -130,6 +133,7 @@ class Environments:
 
     def failed(self, env: str, text: str) -> None:
         """Whoever waits for a worker of that environment is told that there will be none."""
+        self.failures[env] = text
         for client, what in self.server.scheduler.start_failed(env):
             if client < 0:
                 self.server.table.unplaceable(what, text, (protocol.ENV_FAILED, text))

@@ -183,12 +183,17 @@ class Inquiry:
         return {"groups": self.server.scheduler.groups.table()}
 
     def _runtime_envs(self) -> dict[str, Any]:
+        environments = self.server.environments
         users: dict[str, int] = {}
         for worker in self.server.scheduler.workers.values():
             users[worker.env] = users.get(worker.env, 0) + 1
         return {
             "machine": self.server.config["machine_id"],
-            "envs": [(env, users.get(env, 0)) for env in self.server.environments.settled if env],
+            "envs": [
+                (env, users.get(env, 0), environments.failures.get(env))
+                for env in environments.settled
+                if env
+            ],
         }
 
     def _logs(self) -> dict[str, Any]:

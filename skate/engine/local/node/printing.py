@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from skate.engine.local import protocol, wire
-from skate.engine.local.node.logfiles import LogFiles
+from skate.engine.logfiles import LogFiles
 
 if TYPE_CHECKING:
     from skate.engine.local.node.process import Process

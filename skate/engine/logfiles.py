@@ -7,6 +7,22 @@ import os
 LIMIT = 1 << 20
 
 
+def read_from(path: str, start: int) -> tuple[bytes, int]:
+    """What a file holds from byte `start` on, and where the next reading begins; all of it, where it has been begun anew since.
+
+    Nothing, if it is gone.
+    """
+    try:
+        with open(path, "rb") as file:
+            if start > os.fstat(file.fileno()).st_size:
+                start = 0
+            file.seek(start)
+            data = file.read()
+    except FileNotFoundError:
+        return b"", start
+    return data, start + len(data)
+
+
 class LogFiles:
     """The files of a session, in `folder`; they go with it.
 
