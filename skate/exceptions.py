@@ -292,7 +292,7 @@ class WorkerCrashedError(_FixedError):
     """
 
     _text = (
-        "The worker process died while it ran this task: killed, crashed in native code, or exited. "
+        "The worker died unexpectedly while executing this task: killed, crashed in native code, or exited. "
         "Look at its last output, or give the task more retries with max_retries=."
     )
 

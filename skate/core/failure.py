@@ -15,6 +15,49 @@ _INNER = tuple(os.path.join(_PACKAGE, part) for part in ("core" + os.sep, "engin
 _PICKLER = os.sep + "cloudpickle" + os.sep
 
 
+class FailedArgumentError(Exception):
+    """A call can't run, as a ref among its arguments has an error; `pack_task_error` makes of it the call's own error.
+
+    Args:
+        error: The ref's error.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+    @classmethod
+    def of(cls, payload: Any) -> FailedArgumentError:
+        """The same for the pickle of the ref's error."""
+        try:
+            error = serialize.unpack(payload)
+        except Exception as failure:  # noqa: BLE001 -- users' exceptions may fail in any way
+            error = exceptions.RaySystemError(
+                f"the error of an argument can't be unpickled here: {type(failure).__name__}: {failure}. Is the module that "
+                "defines it importable in this process?"
+            )
+        return cls(error)
+
+    def text(self) -> str:
+        """What a dependent's traceback is, down to that of the task that failed first."""
+        shown = getattr(self.error, "_task_error", self.error)
+        text = shown.traceback_str if isinstance(shown, exceptions.RayTaskError) else ""
+        if text.count(_DEPENDENT) >= _LONGEST_TRAIL:
+            return text
+        name = f"{exceptions.RayTaskError.__module__}.RayTaskError" if text else _name(shown)
+        return f"Traceback (most recent call last):\n{_DEPENDENT}{name}: {self.error}\n"
+
+
+_DEPENDENT = "  At least one of the input arguments for this task could not be computed:\n"
+_LONGEST_TRAIL = (
+    10  # dependents that are named: with all of them, the errors of a chain would grow with its length
+)
+
+
+def _name(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+
+
 def pack_task_error(
     error: BaseException,
     name: str,
@@ -32,13 +75,19 @@ def pack_task_error(
         instance: The actor's instance, if the call was a method's.
         actor_id: The actor, in hex.
     """
+    failed = error if isinstance(error, FailedArgumentError) else None
+    if failed is not None:
+        error = failed.error
     cause: BaseException = error
     if isinstance(error, exceptions.RayTaskError):
         cause = error.cause if isinstance(error.cause, BaseException) else error
     elif isinstance(error, KeyboardInterrupt):
         # Raised again in the caller it would end the whole program, as nobody there has pressed Ctrl-C.
         cause = exceptions.TaskCancelledError(task_id, f"It raised {error!r} itself.")
-    text = traceback_text(error, error if isinstance(error, exceptions.RayTaskError) else cause)
+    if failed is not None:
+        text = failed.text()
+    else:
+        text = traceback_text(error, error if isinstance(error, exceptions.RayTaskError) else cause)
     shown = None if instance is None else _repr(instance)
     wrapped = exceptions.RayTaskError(name, text, cause, actor_repr=shown, actor_id=actor_id)
     try:

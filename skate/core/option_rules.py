@@ -29,8 +29,8 @@ def _wrong_type(name: str, value: object, rule: str, *types: type) -> TypeError:
     )
 
 
-def amount(name: str, value: Any) -> float | None:
-    """A quantity of a resource."""
+def amount(name: str, value: Any, resource: str | None = None) -> float | None:
+    """A quantity of a resource, which has the option's name unless it is given."""
     if value is None:
         return None
     if not isinstance(value, (int, float)):
@@ -39,7 +39,7 @@ def amount(name: str, value: Any) -> float | None:
         rule = (
             "it must be finite"
             if not isfinite(value)
-            else f"The quantity of resource {name} cannot be negative"
+            else f"The quantity of resource {resource or name} cannot be negative"
         )
         raise _wrong(name, value, rule)
     if 0 < value < PRECISION:
@@ -76,7 +76,7 @@ def resources(name: str, value: Any) -> dict[str, float] | None:
             else:
                 rule = f"Use the '{key}' keyword instead of '{key}' in 'resources' keyword"
             raise _wrong(name, value, rule)
-        each = amount(f"{name}[{key!r}]", quantity)
+        each = amount(f"{name}[{key!r}]", quantity, key)
         if each is None:
             raise _wrong_type(f"{name}[{key!r}]", quantity, "it must be a number", float, int)
         checked[key] = each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from .api import ray
 from .helpers import Gate, Tally, get
-from .support import differs_from_ray
+from .support import differs_from_ray, kills_its_process
 
 
 class Custom(Exception):
@@ -194,6 +195,53 @@ def test_every_ref_of_a_failed_task_fails() -> None:
 def look_at(box: list[Exception]) -> tuple[bool, bool, str]:
     error = box[0]
     return isinstance(error, ValueError), isinstance(error, ray.exceptions.RayTaskError), str(error)
+
+
+def test_the_error_of_a_dependent_names_each_task_on_the_way() -> None:
+    with pytest.raises(ValueError, match="broken") as caught:
+        get(same.options(name="not shown").remote(same.remote(fail.remote())))
+    assert isinstance(caught.value, ray.exceptions.RayTaskError)
+    assert (
+        str(caught.value).count("At least one of the input arguments for this task could not be computed")
+        == 2
+    )
+    named = [line.split("::")[1].split("(")[0] for line in str(caught.value).splitlines() if "::" in line]
+    assert named == ["same", "same", "fail"]
+    assert type(caught.value.cause) is ValueError
+
+
+def test_the_error_of_a_dependent_method_names_the_method_and_the_actor() -> None:
+    @ray.remote
+    class Takes:
+        def take(self, x: Any) -> Any:
+            return x
+
+    takes = Takes.remote()
+    with pytest.raises(ValueError, match=r"Takes\.take\(\).*actor_id=") as caught:
+        get(takes.take.remote(fail.remote()))
+    assert isinstance(caught.value, ray.exceptions.RayTaskError)
+
+
+@kills_its_process
+def test_the_error_of_a_task_that_depends_on_a_crash_is_a_task_error_and_a_crash() -> None:
+    @ray.remote(max_retries=0)
+    def die() -> None:
+        os._exit(3)
+
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        get(die.remote())
+    with pytest.raises(ray.exceptions.RayTaskError) as caught:
+        get(same.remote(die.remote()))
+    assert isinstance(caught.value, ray.exceptions.WorkerCrashedError)
+
+
+def test_the_errors_of_a_long_chain_of_dependents_stay_short() -> None:
+    ref = fail.remote()
+    for _ in range(100):
+        ref = same.remote(ref)
+    with pytest.raises(ValueError, match="broken") as caught:
+        get(ref)
+    assert "fail()" in str(caught.value) and len(str(caught.value).splitlines()) < 60
 
 
 def test_a_caught_error_can_be_passed_on_in_a_container() -> None:

@@ -250,6 +250,7 @@ def test_the_decorator_with_empty_parentheses() -> None:
     [
         ({"no_such": 1}, "Invalid option keyword no_such for remote functions"),
         ({"num_cpus": -1}, "The quantity of resource num_cpus cannot be negative"),
+        ({"resources": {"a": -1}}, "The quantity of resource a cannot be negative"),
         ({"max_retries": -2}, "The keyword 'max_retries' only accepts None, 0, -1 or a positive integer"),
         ({"resources": {"CPU": 1}}, "Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU'"),
     ],

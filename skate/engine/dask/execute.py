@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skate import exceptions
 from skate.core import devices, serialize
 from skate.core.arguments import pack_result, put_back, several
-from skate.core.failure import pack_task_error
+from skate.core.failure import FailedArgumentError, pack_task_error
 from skate.core.ref import BYTES, ERROR, DynamicObjectRefGenerator, ObjectRef
 from skate.engine.dask.blob import MANY, Blob, as_blob, blob_of, error_blob, raised
 from skate.engine.dask.calls import unscaled
@@ -70,7 +70,7 @@ def arguments(
     """
     for dep in deps:
         if dep.kind == ERROR:
-            raise raised(dep)
+            raise FailedArgumentError(raised(dep))
     args, kwargs = (deps[-1] if stored else blob).value()
     return put_back(args, kwargs, [dep.value() for dep in deps[:slots]])
 
@@ -218,6 +218,8 @@ class Execution:
     def retryable(self, error: BaseException) -> bool:
         """Whether `retry_exceptions` is about this one."""
         given = self.call.retry_exceptions
+        if isinstance(error, FailedArgumentError):
+            return False  # it would have the same argument again
         if isinstance(given, bool):
             return given and isinstance(error, Exception)
         if isinstance(error, exceptions.RayTaskError) and isinstance(error.cause, BaseException):

@@ -14,6 +14,7 @@ import greenlet
 from skate import exceptions
 from skate.core import serialize
 from skate.core.actor import ActorExit, ActorState
+from skate.core.failure import FailedArgumentError
 from skate.core.ref import ERROR, PENDING, ObjectRef
 from skate.engine.inline.admission import Entry
 from skate.engine.inline.calls import Call, add_waiter, current
@@ -196,7 +197,7 @@ class Actors:
             return
         for ref in actor.arguments.slots:
             if ref._kind == ERROR:
-                self._stillborn(actor, self.engine.values.exception(ref._value))
+                self._stillborn(actor, FailedArgumentError.of(ref._value))
                 return
         life = actor.restarts
         entry = Entry(
@@ -285,20 +286,14 @@ class Actors:
         self._end_if_idle(actor)
 
     def _stillborn(self, actor: Actor, error: BaseException) -> None:
-        name = f"{actor.meta.class_name}.__init__"
-        cause = error
-        if not isinstance(error, exceptions.RayError) or isinstance(error, exceptions.RayTaskError):
-            hexed = actor.key.to_bytes(16, "big").hex()
-            outcome = self.engine.values.user_error(error, name, ObjectRef(actor.key).task_id(), hexed, None)
-            cause = serialize.unpack(outcome[1])
         if isinstance(error, ActorExit):
             self.die(actor, ActorExit.cause)
-        elif isinstance(cause, exceptions.RayTaskError):
-            self.die(
-                actor, "its constructor raised.", self.engine.values.error(exceptions.ActorDiedError(cause))
-            )
-        else:
-            self.die(actor, f"an argument of its constructor failed: {cause}")
+            return
+        name = f"{actor.meta.class_name}.__init__"
+        hexed = actor.key.to_bytes(16, "big").hex()
+        outcome = self.engine.values.user_error(error, name, ObjectRef(actor.key).task_id(), hexed, None)
+        died = exceptions.ActorDiedError(serialize.unpack(outcome[1]))
+        self.die(actor, "its constructor raised.", self.engine.values.error(died))
 
     # -- calls -------------------------------------------------------------------------------------------------------------
 

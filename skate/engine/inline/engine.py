@@ -14,6 +14,7 @@ from skate.core import devices, serialize
 from skate.core.actor import ActorMeta, ActorState, ClassSpec, MethodSpec, too_many_calls
 from skate.core.arguments import pack_code
 from skate.core.environment.fields import SHARED_FIELDS
+from skate.core.failure import FailedArgumentError
 from skate.core.function import FunctionSpec
 from skate.core.ref import ERROR, INDEX_BITS, PENDING, ObjectRef, Stream
 from skate.engine.base import Engine, InitConfig
@@ -188,7 +189,7 @@ class InlineEngine(Engine):
     def _arguments_fine(self, call: Call) -> bool:
         for ref in call.arguments.slots:
             if ref._kind == ERROR:
-                call.fail((ERROR, ref._value, ref._guard or []))
+                call.fail(self.executor.user_error(call, FailedArgumentError.of(ref._value)))
                 if call.actor is not None:
                     self.actors.schedule(call.actor)
                 return False

@@ -9,6 +9,7 @@ from skate.core import runtime, serialize
 from skate.core.actor import too_many_calls
 from skate.core.arguments import pack_args
 from skate.core.environment import merge_env
+from skate.core.failure import FailedArgumentError, pack_task_error
 from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef, ObjectRefGenerator, Stream, check_session
 from skate.engine.local import protocol
 from skate.engine.local.client.calls import Call, plain, plain_but_refs
@@ -181,10 +182,18 @@ class Submit:
             if ref._kind == ERROR:
                 if call.actor is not None and call in call.actor._engine_state.queue:
                     call.actor._engine_state.queue.remove(call)
-                self.engine.results.fail(call, ref._value)
+                self.engine.results.fail(call, self._dependents_error(call, ref))
                 return False
         self.name_inner_refs(call)
         return True
+
+    def _dependents_error(self, call: Call, ref: ObjectRef[Any]) -> Any:
+        """The error of a call that can't run, as the argument `ref` has one."""
+        actor_id = None if call.actor is None else call.actor.key.to_bytes(16, "big").hex()
+        packed = pack_task_error(FailedArgumentError.of(ref._value), call.name, actor_id=actor_id)
+        return (
+            ref._value if packed.nested else packed.inline()
+        )  # refs inside it are the failed task's to keep
 
     def name_inner_refs(self, call: Call) -> None:
         """Refs inside the values of arguments are found at the node by whoever unpickles them."""

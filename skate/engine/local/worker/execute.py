@@ -11,7 +11,7 @@ from skate import exceptions
 from skate.core import devices, serialize
 from skate.core.actor import ActorHandle, ActorState
 from skate.core.arguments import pack_result, put_back, several
-from skate.core.failure import pack_task_error
+from skate.core.failure import FailedArgumentError, pack_task_error
 from skate.core.ref import BYTES, ERROR, STORED, VALUE, DynamicObjectRefGenerator, ObjectRef
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.calls import NESTED
@@ -118,8 +118,7 @@ def _slot(worker: Worker, kind: int, value: Any) -> Any:
     if kind == NESTED:
         return serialize.unpack(value[0])
     if kind == ERROR:
-        error = serialize.unpack(value)
-        raise error.as_instanceof_cause() if isinstance(error, exceptions.RayTaskError) else error
+        raise FailedArgumentError.of(value)
     if kind == STORED:
         objects = worker.engine.objects
         one_by_one = not worker.pools and worker.coroutines is None
