@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import skate
 from skate._init import _at_shutdown, _clusters
+from skate._memory import machine_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -295,7 +296,7 @@ def _amounts(
     memory: float | None,
     object_store_memory: int | None,
 ) -> dict[str, float]:
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = machine_memory()
     amounts = {
         "CPU": num_cpus,
         "GPU": num_gpus,

@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from skate._memory import machine_memory
+
 __all__ = [
     "ensure_str",
     "get_directory_size_bytes",
@@ -31,15 +33,7 @@ def get_num_cpus(override_docker_cpu_warning: bool = False, truncate: bool = Tru
 
 def get_system_memory() -> int:
     """Bytes of memory that this process may use: its control group's limit, or the machine's."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"):
-        try:
-            text = Path(path).read_text(encoding="ascii").strip()
-        except OSError:
-            continue  # the other version of control groups, or none
-        if text.isdigit():
-            found = min(found, int(text))
-    return found
+    return machine_memory()
 
 
 def get_directory_size_bytes(path: str | Path = ".") -> int:

@@ -12,6 +12,8 @@ import os
 import dask
 from distributed import Scheduler, Worker
 
+from skate._memory import machine_memory
+
 _SETTINGS = {
     "distributed.worker.profile.enabled": False,  # a thread that watches what Dask's own threads run: nothing
     "distributed.scheduler.work-stealing": False,
@@ -64,5 +66,5 @@ def cpus() -> int:
 
 
 def memory() -> int:
-    """The machine's memory in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """The bytes of memory that this process may use."""
+    return machine_memory()

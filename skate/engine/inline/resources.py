@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from skate._memory import machine_memory
 from skate.core import devices
 from skate.engine.placement.choice import Choice, Place
 from skate.engine.placement.groups import REMOVED, Bundle, Groups
@@ -110,7 +111,7 @@ def total_resources(config: InitConfig) -> dict[str, float]:
     """What a session has: as asked for, or as this machine has."""
     cpus = config.num_cpus if config.num_cpus is not None else len(os.sched_getaffinity(0))
     gpus = config.num_gpus if config.num_gpus is not None else devices.count()
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = machine_memory()
     store = config.object_store_memory if config.object_store_memory is not None else int(machine * 0.3)
     total = {
         "CPU": float(cpus),

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from skate._memory import machine_memory
 from skate.core import devices
 from skate.core.ref import PROCESS_BITS
 from skate.engine.local import arena
@@ -49,7 +50,7 @@ def total_resources(config: InitConfig) -> dict[str, float]:
         gpus = float(config.num_gpus)
     if gpus:
         total["GPU"] = gpus
-    memory = _total_memory()
+    memory = machine_memory()
     store = store_bytes(config)
     total["memory"] = float(config.memory if config.memory is not None else max(0, int(memory * 0.7)))
     total["object_store_memory"] = float(store)
@@ -60,10 +61,10 @@ def total_resources(config: InitConfig) -> dict[str, float]:
 
 
 def store_bytes(config: InitConfig) -> int:
-    """The size of the shared-memory store: 30 % of the machine's memory unless asked for."""
+    """The size of the shared-memory store: 30 % of the machine's memory (or of its control group's) unless asked for."""
     if config.object_store_memory is not None:
         return int(config.object_store_memory)
-    return int(_total_memory() * 0.3) // 4096 * 4096
+    return int(machine_memory() * 0.3) // 4096 * 4096
 
 
 def start(config: InitConfig, namespace: str) -> Session:
@@ -214,7 +215,3 @@ def _await_end(pid: int, patience: float) -> None:
 
 def _count_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _total_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
