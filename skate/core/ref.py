@@ -7,6 +7,7 @@ identity is equality and dictionaries of refs cost nothing extra. Engines keep t
 from __future__ import annotations
 
 import functools
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -73,6 +74,21 @@ class ObjectRef(Generic[T]):
         return cls(b"\xff" * 28)
 
     @classmethod
+    def from_binary(cls, id_bytes: bytes) -> ObjectRef[Any]:
+        """A ref of this name, which `binary()` gave, to print or to look up: values are read through refs that were passed on."""
+        return cls(id_bytes)
+
+    @classmethod
+    def from_hex(cls, hex_id: str) -> ObjectRef[Any]:
+        """The same for what `hex()` gave."""
+        return cls(bytes.fromhex(hex_id))
+
+    @classmethod
+    def from_random(cls) -> ObjectRef[Any]:
+        """A ref with a name that nothing has."""
+        return cls(os.urandom(28))
+
+    @classmethod
     def size(cls) -> int:
         """Length of `binary()` in bytes."""
         return 28
@@ -88,6 +104,10 @@ class ObjectRef(Generic[T]):
     def job_id(self) -> JobID:
         """The program that the value belongs to."""
         return JobID.from_int(1)
+
+    def owner_address(self) -> bytes:
+        """The process that made the call or the `put`, as bytes that are the same for all refs of one process."""
+        return (self._key >> 64).to_bytes(16, "big")
 
     def call_site(self) -> str:
         """Where the ref was made; empty, as recording it is off."""

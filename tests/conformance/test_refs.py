@@ -65,6 +65,27 @@ def test_hex_and_binary_say_the_same() -> None:
     assert isinstance(ref.binary(), bytes)
 
 
+def test_refs_from_their_names() -> None:
+    ref = ray.put("here")
+    assert ray.ObjectRef.from_hex(ref.hex()).hex() == ref.hex()
+    assert ray.ObjectRef.from_binary(ref.binary()).task_id() == ref.task_id()
+    random = ray.ObjectRef.from_random()
+    assert random.size() == len(random.binary()) == 28 and not random.is_nil()
+    with pytest.raises(ValueError, match="needs to have length 28, got 3"):
+        ray.ObjectRef.from_binary(b"abc")
+
+
+def test_refs_of_one_process_have_one_owner() -> None:
+    @ray.remote
+    def put() -> Any:
+        return [ray.put(1)]
+
+    mine, other = ray.put(1), ray.put(2)
+    assert mine.owner_address() == other.owner_address() != b""
+    (inner,) = get(put.remote())
+    assert get(inner) == 1 and isinstance(inner.owner_address(), bytes)
+
+
 def test_a_result_ref_knows_its_task() -> None:
     @ray.remote
     def whoami() -> str:
