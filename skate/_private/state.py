@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import skate
 from skate import _state, available_resources, cluster_resources, nodes
+from skate.util.drain import draining_nodes
 
 
 def current_node_id() -> str:
@@ -55,6 +56,10 @@ class GlobalState:
     def available_resources_per_node(self) -> dict[str, dict[str, float]]:
         """What nobody holds on each machine, by its id."""
         return available_resources_per_node()
+
+    def get_draining_nodes(self) -> dict[str, int]:
+        """The machines that are about to be taken away, and when, in milliseconds since 1970; 0: nobody knows."""
+        return draining_nodes()
 
     def get_system_config(self) -> dict[str, object]:
         """The internals that `init(_system_config=…)` has set."""

@@ -6,10 +6,12 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from skate._version import __version__
 
 COMMANDS = {
+    "drain-node": "give notice that one of its nodes will be taken away",
     "job": "submit programs to a session that stands, and look after them",
     "list": "list the tasks, actors, objects, … of a running session",
     "logs": "show what its workers have printed",
@@ -24,7 +26,7 @@ COMMANDS = {
     "summary": "count its tasks, actors or objects, by name and state",
     "timeline": "write what ran where and when, as a Chrome trace",
 }
-"""Every command, with what it does in a few words; `skate.cli.<name>` has its arguments and its work."""
+"""Every command, with what it does in a few words; `skate.cli.<name>`, with "_" for "-", has its arguments and its work."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, does in COMMANDS.items():
         command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
         if given[:1] == [name]:
-            importlib.import_module(f"skate.cli.{name}").add_arguments(command)
+            _module(name).add_arguments(command)
     chosen = parser.parse_args(given)
-    return int(importlib.import_module(f"skate.cli.{chosen.command}").run(chosen) or 0)
+    return int(_module(chosen.command).run(chosen) or 0)
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"skate.cli.{command.replace('-', '_')}")

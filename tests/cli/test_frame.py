@@ -14,7 +14,7 @@ from tests.support import run_code
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_two_functions(name: str) -> None:
-    module = importlib.import_module(f"skate.cli.{name}")
+    module = importlib.import_module(f"skate.cli.{name.replace('-', '_')}")
     assert callable(module.add_arguments) and callable(module.run)
     assert (module.__doc__ or "").startswith(f"`skate {name}`: ")
 
@@ -31,7 +31,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = capsys.readouterr().out
-    assert all(f"\n    {name} " in printed for name in COMMANDS)
+    assert all(f"\n    {name}" in printed for name in COMMANDS)
 
 
 def test_the_version_is_skates(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,5 +56,5 @@ def test_a_command_loads_only_itself() -> None:
             "sys.stdout.write(json.dumps(sorted(sys.modules)))"
         ).partition("\n")[2]
     )
-    commands = {f"skate.cli.{name}" for name in COMMANDS}
+    commands = {f"skate.cli.{name.replace('-', '_')}" for name in COMMANDS}
     assert not commands & set(loaded)

@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 import skate
 from skate.cli import main
+from skate.util.drain import draining_nodes
 from tests.conformance.helpers import Gate
 from tests.leaks import guard
 from tests.util.state.test_lists import eventually
@@ -155,6 +157,21 @@ def test_stack_from_another_process(capsys: pytest.CaptureFixture[str]) -> None:
     assert [process["pid"] for process in found["processes"]] == [os.getpid()]
     skate.get(gate.open.remote())
     skate.get(last)
+
+
+def test_notice_of_a_node_that_will_be_taken_away() -> None:
+    def drain(*arguments: str) -> subprocess.CompletedProcess[str]:
+        name = skate.get_runtime_context().get_session_name()
+        command = [sys.executable, "-m", "skate", "drain-node", "--address", name, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert "is no node of this session" in drain("--node-id", "ab" * 28).stderr and draining_nodes() == {}
+    begin = time.time()
+    done = drain("--reason", "DRAIN_NODE_REASON_PREEMPTION", "--deadline-remaining-seconds", "60")
+    assert done.returncode == 0, done.stderr
+    ((node_id, deadline_ms),) = draining_nodes().items()
+    assert node_id == skate.get_runtime_context().get_node_id() and node_id in done.stdout
+    assert begin + 60 <= deadline_ms / 1000 + 0.001 <= time.time() + 60
 
 
 def test_on_a_terminal_tables_have_lines() -> None:

@@ -35,6 +35,18 @@ def test_a_rank_that_has_ended_is_not_waited_for(end_first: bool) -> None:
         assert caught.value.ranks == [1]
 
 
+def test_a_rank_that_is_gone_is_not_waited_for_where_that_has_a_meaning() -> None:
+    rounds = Rounds(3)
+    for rank in (0, 1):
+        assert rounds.arrive(rank, Arrival("report", "a.py:1", rank)) is None
+    done = rounds.leave(2)
+    assert done is not None and [arrival.value for arrival in done] == [0, 1] and rounds.there == [0, 1]
+    assert rounds.arrive(1, Arrival("get_preemption_info", "a.py:2")) is None
+    assert rounds.arrive(0, Arrival("get_preemption_info", "a.py:2")) is not None
+    assert rounds.arrive(0, Arrival("barrier", "a.py:3")) is None
+    assert rounds.arrive(1, Arrival("barrier", "a.py:3")) is None, "it can't be done without rank 2"
+
+
 def test_all_may_end() -> None:
     rounds = Rounds(2)
     rounds.end(0)

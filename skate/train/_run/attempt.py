@@ -12,20 +12,24 @@ import cloudpickle
 
 import skate
 from skate.train._run.hangs import HangWatch
+from skate.train._run.preemption import PreemptionWatch
 from skate.train._run.rounds import Arrival, Rounds, RoundsDiffer
-from skate.train.v2.api.exceptions import NCCLHangError, WorkerGroupError
+from skate.train.v2.api.exceptions import NCCLHangError, PreemptionError, WorkerGroupError
 from skate.train.v2.api.report_config import CheckpointConsistencyMode
+from skate.util.drain import draining_nodes
 
 if TYPE_CHECKING:
     from skate.train._run.checkpoints import KeptCheckpoints, Report
     from skate.train._run.group import WorkerGroup
     from skate.train._run.scaling import GrowthWatch
     from skate.train._run.validation import Validations
+    from skate.train.v2.api.preemption import PreemptionInfo
 
 __all__ = [
     "Attempt",
     "Listener",
     "Outgrown",
+    "Preempted",
     "WorkersFailed",
 ]
 
@@ -62,6 +66,24 @@ class WorkersFailed(Exception):
         return kind(message, {rank: error for rank, (error, _) in sorted(self.failures.items())})
 
 
+class Preempted(Exception):
+    """Hosts were taken away, with notice.
+
+    Args:
+        info: Which, and when.
+        failures: What each worker that has failed meanwhile has raised, by rank.
+        overdue: Whether workers still ran when the time had come.
+    """
+
+    def __init__(self, info: PreemptionInfo, failures: dict[int, Exception], overdue: bool) -> None:
+        super().__init__()
+        self.info, self.failures, self.overdue = info, failures, overdue
+
+    def as_error(self) -> PreemptionError:
+        """The error that programs see."""
+        return PreemptionError(self.info, drain_timed_out=self.overdue)
+
+
 class Outgrown(Exception):
     """There is room for a larger group."""
 
@@ -81,6 +103,9 @@ class Listener(Protocol):
     def warn(self, text: str) -> None:
         """Something may be wrong."""
 
+    def noticed(self, info: PreemptionInfo) -> None:
+        """Hosts of the group will be taken away."""
+
 
 @dataclass
 class _Question:
@@ -98,6 +123,8 @@ class Attempt:
         kept: The run's checkpoints.
         validations: The run's validations, which go on meanwhile.
         growth: When to replace the group by a larger one; None: never.
+        preemption: Looks for hosts that will be taken away; default: none of this group's ever are.
+        relaxes: Whether workers report without those that went with such a host.
     """
 
     def __init__(
@@ -107,10 +134,14 @@ class Attempt:
         kept: KeptCheckpoints,
         validations: Validations,
         growth: GrowthWatch | None = None,
+        *,
+        preemption: PreemptionWatch | None = None,
+        relaxes: bool = False,
     ) -> None:
         self._listener, self._group = listener, group
         self._kept, self._validations = kept, validations
-        self._growth = growth
+        self._growth, self._relaxes = growth, relaxes
+        self._preemption = preemption or PreemptionWatch({}, time.monotonic())
         self._rounds = Rounds(len(group))
         self._failures: dict[int, tuple[Exception, str]] = {}
         self._pending: dict[Any, int] = {}
@@ -129,15 +160,18 @@ class Attempt:
 
         Raises:
             WorkersFailed: some have failed.
+            Preempted: their hosts have been taken away, or are about to be.
             Outgrown: there is room for a larger group.
         """
         for rank in range(len(self._group)):
             self._listen(rank)
         next_look = time.monotonic() + self._look_every
         give_up: float | None = None
+        overdue = False
         while self._pending:
             self._answer()
-            times = [next_look, give_up, self._validations.deadline]
+            times = [next_look, give_up, self._validations.deadline, self._preemption.next_look]
+            times.append(self._preemption.deadline)
             if self._growth is not None:
                 times.append(self._growth.next_look)
             times += [question.deadline for question in self._questions]
@@ -161,9 +195,14 @@ class Attempt:
             if self._kept.busy:
                 self._announce()
             now = time.monotonic()
-            if self._failures and give_up is None:
+            if self._failures and give_up is None and not self._goes_on():
                 give_up = now + _GRACE
             if give_up is not None and now >= give_up:
+                break
+            if now >= self._preemption.next_look:
+                self._look_for_notice(now)
+            if self._preemption.deadline is not None and now >= self._preemption.deadline:
+                overdue = True
                 break
             if now >= next_look:
                 next_look = now + self._look_every
@@ -175,8 +214,31 @@ class Attempt:
                     self._announce(patience_s=None)
                     raise Outgrown
         self._announce(patience_s=None)
+        info = self._preemption.info
+        if info is not None and (self._was_preempted() or (self._pending and not self._failures)):
+            raise Preempted(info, {rank: error for rank, (error, _) in self._failures.items()}, overdue)
         if self._failures:
             raise WorkersFailed(self._failures)
+
+    def _look_for_notice(self, now: float) -> None:
+        if self._preemption.look(draining_nodes(gone=True), now, time.time()):
+            assert self._preemption.info is not None
+            self._listener.noticed(self._preemption.info)
+
+    def _was_preempted(self) -> bool:
+        """Whether a worker was lost with a host of which there was notice."""
+        lost = skate.exceptions.RayActorError
+        return any(
+            isinstance(error, lost) and self._preemption.is_hit(rank)
+            for rank, (error, _) in self._failures.items()
+        )
+
+    def _goes_on(self) -> bool:
+        """Whether the workers that are left may still save something, though others were lost with their host."""
+        return self._was_preempted() and (self._may_relax() or self._kept.pending)
+
+    def _may_relax(self) -> bool:
+        return self._relaxes and not self._preemption.is_hit(0)  # what rank 0 reports stands for all
 
     def _listen(self, rank: int) -> None:
         self._pending[self._group.members[rank].actor.exchange.remote()] = rank
@@ -201,7 +263,12 @@ class Attempt:
         try:
             messages = skate.get(ref)
         except skate.exceptions.RayActorError as error:
+            self._look_for_notice(time.monotonic())
             self._failures[rank] = (error, f"{type(error).__name__}: {error}")
+            if self._may_relax() and self._preemption.is_hit(rank):
+                arrivals = self._rounds.leave(rank)
+                if arrivals is not None:
+                    self._complete(arrivals)
             return
         ended = False
         try:
@@ -245,7 +312,9 @@ class Attempt:
             answer = self._kept.report([arrival.value for arrival in arrivals])
         elif kind == "broadcast_from_rank_zero":
             answer = arrivals[0].value
-        for rank in range(len(self._group)):
+        elif kind == "get_preemption_info":
+            answer = self._preemption.info
+        for rank in self._rounds.there:
             self._reply(rank, answer)
         self._announce()
 

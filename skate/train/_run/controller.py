@@ -6,24 +6,28 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import skate
-from skate.train._run.attempt import Attempt, Outgrown, WorkersFailed
+from skate.train._run.attempt import Attempt, Outgrown, Preempted, WorkersFailed
 from skate.train._run.checkpoints import KeptCheckpoints, Report
 from skate.train._run.group import NoRoom, WorkerGroup
+from skate.train._run.preemption import PreemptionWatch, failure_domains, without
 from skate.train._run.progress import ProgressLine
 from skate.train._run.scaling import GrowthWatch, fitting
 from skate.train._run.session import TrialNames, WorkerFacts
 from skate.train._run.validation import Validations
 from skate.train.v2.api.exceptions import ControllerError, TrainingFailedError
+from skate.util.drain import draining_nodes
 
 if TYPE_CHECKING:
     from skate.air._checkpoint import Checkpoint
     from skate.train._run.storage import RunStorage
     from skate.train.backend import BackendConfig
+    from skate.train.v2.api.preemption import PreemptionInfo
     from skate.train.v2.api.validation_config import ValidationConfig
 
 __all__ = [
@@ -94,6 +98,7 @@ class Controller:
         self._return_value: Any = None
         self._backend = context.backend_config.backend_cls()
         self._size = 0
+        self._going: list[str] = []  # hosts of which there was notice when the attempt began
         self._progress = ProgressLine(str(context.run_config.name))
 
     def run(self) -> Any:
@@ -143,23 +148,30 @@ class Controller:
                     "There is room for more than %d workers: they start again, with more.", self._size
                 )
                 continue
-            except WorkersFailed as failed:
+            except (WorkersFailed, Preempted) as failed:
                 error = failed.as_error()
-            self._call_back("after_exception", error.worker_failures)
+                if isinstance(failed, Preempted):
+                    raised, preempted = failed.failures, True
+                else:
+                    raised = {rank: each for rank, (each, _) in failed.failures.items()}
+                    preempted = any(getattr(each, "preempted", False) for each in raised.values())
+            if raised:
+                self._call_back("after_exception", dict(sorted(raised.items())))
             config = self._context.run_config.failure_config
-            if any(getattr(each, "preempted", False) for each in error.worker_failures.values()):
+            if preempted:
                 limit, lost = getattr(config, "max_preemption_failures", -1), lost + 1
                 number = lost
             else:
                 limit, failures = config.max_failures, failures + 1
                 number = failures
             if 0 <= limit < number:
-                raise error from next(iter(error.worker_failures.values()))
+                raise error from next(iter(raised.values()), None)
             _logger.warning("%s\nThe workers start again (failure %d of %s).", error, number, _count(limit))
 
     def _attempt(self) -> None:
         self._kept.forget_pending()
         try:
+            self._going = list(draining_nodes())
             group = self._group()
         except skate.exceptions.RayActorError as error:
             raise WorkersFailed({0: (error, str(error))}) from error
@@ -174,10 +186,19 @@ class Controller:
         try:
             try:
                 self._prepare(group)
-                Attempt(self, group, self._kept, self._validations, growth).drive()
+                failures = self._context.run_config.failure_config
+                Attempt(
+                    self,
+                    group,
+                    self._kept,
+                    self._validations,
+                    growth,
+                    preemption=self._preemption_watch(group, getattr(failures, "preemption_grace_s", 0.0)),
+                    relaxes=getattr(failures, "relax_collectives_on_preemption", False),
+                ).drive()
                 with contextlib.suppress(skate.exceptions.RayActorError):
                     self._backend.on_shutdown(group, self._context.backend_config)
-            except (WorkersFailed, TrainingFailedError, Outgrown):
+            except (WorkersFailed, Preempted, TrainingFailedError, Outgrown):
                 raise
             except skate.exceptions.RayActorError as error:
                 raise WorkersFailed({group.rank_of(error): (error, str(error))}) from error
@@ -190,15 +211,27 @@ class Controller:
         scaling, run = self._context.scaling_config, self._context.run_config
         worker = scaling._resources_per_worker_not_none
         options = {"strategy": scaling.placement_strategy, "runtime_env": run.worker_runtime_env}
-        options["label_selector"] = scaling.label_selector
         least, most = scaling.min_workers, scaling.max_workers
-        size = fitting(least, most, worker, skate.cluster_resources())
+        lost = _held_by(self._going)
+        size = fitting(least, most, worker, _less(skate.cluster_resources(), lost))
+
+        def group(size: int, patience: float | None = None) -> WorkerGroup:
+            labels = without(scaling.label_selector, self._going, size)
+            return WorkerGroup(size, worker, **options, label_selector=labels, patience=patience, lost=lost)
+
         if size > least:
             try:
-                return WorkerGroup(size, worker, **options, patience=_PLACING)
+                return group(size, _PLACING)
             except NoRoom:  # others hold what is needed
-                size = fitting(least, most, worker, skate.available_resources())
-        return WorkerGroup(size, worker, **options)
+                size = fitting(least, most, worker, _less(skate.available_resources(), lost))
+        return group(size)
+
+    def _preemption_watch(self, group: WorkerGroup, grace_s: float) -> PreemptionWatch:
+        labels = {node["NodeID"]: node["Labels"] for node in skate.nodes()}
+        domains = failure_domains([member.node_id for member in group.members], labels)
+        for node in self._going:  # a trial's place is not ours to choose: it is taken where it is
+            domains.pop(node, None)
+        return PreemptionWatch(domains, time.monotonic(), grace_s)
 
     def _prepare(self, group: WorkerGroup) -> None:
         config = self._context.backend_config
@@ -252,6 +285,8 @@ class Controller:
 
     def room(self) -> int:
         """How many more workers there is room for."""
+        if draining_nodes():
+            return 0  # what is free may be what will be taken away
         scaling = self._context.scaling_config
         more = scaling.max_workers - self._size
         return fitting(0, more, scaling._resources_per_worker_not_none, skate.available_resources())
@@ -259,6 +294,17 @@ class Controller:
     def warn(self, text: str) -> None:
         """Say that something may be wrong."""
         _logger.warning("Training gets on slowly, or not at all: %s.", text)
+
+    def noticed(self, info: PreemptionInfo) -> None:
+        """Say that hosts will be taken away."""
+        when = "" if info.deadline_ms is None else f" in {info.deadline_ms / 1000 - time.time():.0f} s"
+        _logger.warning(
+            "Hosts %s will be taken away%s, and with them the workers of rank %s: train.get_preemption_info() tells the training "
+            "function, which can save a checkpoint; the workers then start again elsewhere.",
+            ", ".join(info.preempted_node_ids),
+            when,
+            ", ".join(map(str, info.preempted_ranks)),
+        )
 
     def _call_back(self, name: str, *args: Any) -> None:
         for callback in self._context.run_config.callbacks or []:
@@ -271,6 +317,20 @@ class Controller:
 def _within(make_context: Callable[[], Any], function: Callable[[], Any]) -> Any:
     with make_context():
         return function()
+
+
+def _held_by(nodes: Collection[str]) -> dict[str, float]:
+    """What some hosts have, together."""
+    total: Counter[str] = Counter()
+    if nodes:
+        for node in skate.nodes():
+            if node["NodeID"] in nodes:
+                total.update(node["Resources"])
+    return dict(total)
+
+
+def _less(there: dict[str, float], lost: dict[str, float]) -> dict[str, float]:
+    return {name: max(0.0, amount - lost.get(name, 0.0)) for name, amount in there.items()}
 
 
 def _count(limit: int) -> str:

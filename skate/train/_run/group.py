@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,7 @@ class WorkerGroup:
         label_selector: Labels of the hosts on which they run; or a list with those for each worker.
         patience: Seconds after which `NoRoom` is raised; None: wait for others to give back what they hold.
         place: A placement group with room for the workers, which is not theirs; default: they get one of their own.
+        lost: What of the session's resources does not count, since its hosts will be taken away.
 
     Raises:
         ValueError: the session has not as much as they need.
@@ -87,11 +88,12 @@ class WorkerGroup:
         label_selector: dict[str, str] | list[dict[str, str]] | None = None,
         patience: float | None = None,
         place: PlacementGroup | None = None,
+        lost: Mapping[str, float] | None = None,
     ) -> None:
         self.members: list[Member] = []
         self._is_own = place is None
         if place is None:
-            _check_feasible(size, resources)
+            _check_feasible(size, resources, lost or {})
             labels = [label_selector] * size if isinstance(label_selector, dict) else label_selector
             place = placement_group(
                 [dict(resources) for _ in range(size)], strategy=strategy, bundle_label_selector=labels
@@ -223,12 +225,14 @@ def _see_gpus(visible: str) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = visible
 
 
-def _check_feasible(size: int, resources: dict[str, float]) -> None:
+def _check_feasible(size: int, resources: dict[str, float], lost: Mapping[str, float]) -> None:
     there = skate.cluster_resources()
     for name, amount in resources.items():
-        if amount * size > there.get(name, 0) + 1e-9:
+        gone = lost.get(name, 0)
+        if amount * size > there.get(name, 0) - gone + 1e-9:
+            but = f", of which {gone:g} will be taken away with hosts" if gone else ""
             raise ValueError(
                 f"{size} workers with {resources} each need {amount * size:g} {name}, but the session has "
-                f"{there.get(name, 0):g}. Ask for fewer workers or less for each (ScalingConfig), or start a session with "
+                f"{there.get(name, 0):g}{but}. Ask for fewer workers or less for each (ScalingConfig), or start a session with "
                 "more (init)."
             )

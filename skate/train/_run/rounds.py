@@ -12,6 +12,10 @@ __all__ = [
 ]
 
 
+_RELAXABLE = ("report", "get_preemption_info")
+"""Calls that have a meaning without the ranks that are gone."""
+
+
 @dataclass(frozen=True)
 class Arrival:
     """A rank that has come to a point.
@@ -51,6 +55,7 @@ class Rounds:
         self._world_size = world_size
         self._waiting: dict[int, Arrival] = {}
         self._ended: set[int] = set()
+        self._gone: set[int] = set()
         self._done = 0
 
     def arrive(self, rank: int, arrival: Arrival) -> list[Arrival] | None:
@@ -71,9 +76,32 @@ class Rounds:
                     sorted((rank, other)),
                 )
         self._check_ended()
-        if len(self._waiting) < self._world_size:
+        return self._whole()
+
+    def leave(self, rank: int) -> list[Arrival] | None:
+        """Wait for a rank no longer, where what the others call can be done without it.
+
+        Args:
+            rank: One whose worker is gone.
+
+        Returns:
+            The arrivals of all others, in their order, if it was the last that was missing; else None.
+        """
+        self._waiting.pop(rank, None)
+        self._gone.add(rank)
+        return self._whole()
+
+    @property
+    def there(self) -> list[int]:
+        """The ranks that have not left."""
+        return [rank for rank in range(self._world_size) if rank not in self._gone]
+
+    def _whole(self) -> list[Arrival] | None:
+        if len(self._waiting) < len(self.there) or not self._waiting:
             return None
-        arrivals = [self._waiting[rank] for rank in range(self._world_size)]
+        if self._gone and next(iter(self._waiting.values())).kind not in _RELAXABLE:
+            return None
+        arrivals = [self._waiting[rank] for rank in self.there]
         self._waiting.clear()
         self._done += 1
         return arrivals
