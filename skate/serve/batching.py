@@ -270,7 +270,8 @@ def _whole(name: str, value: Any, error: str) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be integer >= 1, got {value}")
+        article = "an " if name == "max_concurrent_batches" else ""  # as programs expect it
+        raise TypeError(f"{name} must be {article}integer >= 1, got {value}")
     if value < 1:
         raise (TypeError if error == "type" else ValueError)(f"{name} must be an integer >= 1, got {value}")
     return value
@@ -325,6 +326,8 @@ def batch(
             raise TypeError("@serve.batch can only be used to decorate functions or methods.")
         if not (inspect.iscoroutinefunction(_func) or inspect.isasyncgenfunction(_func)):
             raise TypeError("Functions decorated with @serve.batch must be 'async def'")
+    if batch_size_fn is not None and not callable(batch_size_fn):
+        raise TypeError(f"batch_size_fn must be a callable or None, got {type(batch_size_fn)}")
     settings = _Settings(
         _whole("max_batch_size", max_batch_size, "value"),
         _seconds(batch_wait_timeout_s),

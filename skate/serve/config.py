@@ -17,6 +17,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     PrivateAttr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -408,11 +409,21 @@ class HTTPOptions(BaseModel):
     max_header_bytes: PositiveInt = 64 << 10
     read_timeout_s: PositiveFloat = 60.0
 
+    @field_validator("ssl_certfile")
+    @classmethod
+    def validate_ssl_certfile(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """A certificate needs its key."""
+        if (value is None) != (info.data.get("ssl_keyfile") is None):
+            raise ValueError("Both ssl_keyfile and ssl_certfile must be provided together to enable HTTPS.")
+        return value
+
     @field_validator("location", mode="before")
     @classmethod
     def normalize_location(cls, value: Any) -> Any:
         """Read the old name of "Disabled"."""
-        return ProxyLocation.Disabled if value == "NoServer" else value
+        if value is None or value == "NoServer":
+            return None if value is None else ProxyLocation.Disabled
+        return ProxyLocation(value)
 
     @field_validator("middlewares")
     @classmethod
@@ -472,7 +483,15 @@ class gRPCOptions(BaseModel):  # noqa: N801
     @property
     def grpc_servicer_func_callable(self) -> list[Any]:
         """The servicer functions, imported."""
-        return [
-            import_attr(path.replace("ray.serve", "skate.serve", 1) if path.startswith("ray.") else path)
-            for path in self.grpc_servicer_functions
-        ]
+        found = []
+        for path in self.grpc_servicer_functions:
+            try:
+                function = import_attr(
+                    path.replace("ray.serve", "skate.serve", 1) if path.startswith("ray.") else path
+                )
+            except ModuleNotFoundError as error:
+                raise ModuleNotFoundError(
+                    f"{path} can't be imported! {error}. Is it spelled as in the module that was made of the .proto file?"
+                ) from error
+            found.append(function)
+        return found

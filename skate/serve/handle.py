@@ -379,7 +379,12 @@ class DeploymentHandle(Generic[T]):
             request_serialization: Accepted for Ray's programs: arguments are pickled.
             response_serialization: Accepted for Ray's programs.
         """
-        changes = given(method=method_name, multiplexed_model_id=multiplexed_model_id, session_id=session_id)
+        changes: dict[str, Any] = {
+            name: str(value)
+            for name, value in given(
+                method=method_name, multiplexed_model_id=multiplexed_model_id, session_id=session_id
+            ).items()
+        }
         return DeploymentHandle(
             self._id.name,
             self._id.app_name,
@@ -396,10 +401,10 @@ class DeploymentHandle(Generic[T]):
         """
         router = self._followed()
         request = Request(router, self._made_now(self._meta), args, kwargs, self._stream)
-        if any(isinstance(value, _Response) for value in args) or (
-            kwargs and any(isinstance(value, _Response) for value in kwargs.values())
-        ):
-            _submit_after_arguments(request)
+        for value in (*args, *kwargs.values()) if kwargs else args:
+            if isinstance(value, _Response):
+                _submit_after_arguments(request)
+                break
         else:
             router.submit(request)
         return DeploymentResponseGenerator(request) if self._stream else DeploymentResponse(request)
@@ -414,7 +419,16 @@ class DeploymentHandle(Generic[T]):
     def _made_now(self, meta: RequestMeta) -> RequestMeta:
         """What travels with a request that is made now: its id and route are those of the request that is answered, if any."""
         parent = _serve_request_context.get()
-        meta = meta._replace(request_id=parent.request_id or new_request_id(), route=parent.route)
+        # Written out, as `_replace` takes several times as long.
+        meta = RequestMeta(
+            meta.method,
+            parent.request_id or new_request_id(),
+            meta.multiplexed_model_id,
+            parent.route,
+            meta.app_name,
+            meta.session_id,
+            meta.must_accept,
+        )
         if tracing.is_on():
             with tracing.span(f"route_to_replica {self._id.name} {meta.method}", None):
                 meta = meta._replace(trace=tracing.carrier())
@@ -480,7 +494,7 @@ class DeploymentHandle(Generic[T]):
         meta = self._meta._replace(method=method_name, request_id=new_request_id(), must_accept=True)
         slots = list(self._router.slots.values())
         return DeploymentBroadcastResponse(
-            [slot.handle.handle_request.remote(tuple(meta), *args, **kwargs) for slot in slots]
+            [slot.handle.handle_request.remote(meta.packed(), *args, **kwargs) for slot in slots]
         )
 
     def shutdown(self) -> None:

@@ -403,20 +403,6 @@ class PowerOfTwoChoicesRequestRouter(FIFOMixin, LocalityMixin, MultiplexMixin, R
         return [random.sample(rank, min(2, len(rank))) for rank in ranks if rank]
 
 
-class RoundRobinRouter(RequestRouter):
-    """One replica after the other."""
-
-    _turn = 0
-
-    async def choose_replicas(
-        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
-    ) -> list[list[RunningReplica]]:
-        """The next one, then those after it."""
-        self._turn += 1
-        count = len(candidate_replicas)
-        return [[candidate_replicas[(self._turn + offset) % count]] for offset in range(count)]
-
-
 __all__ = [
     "DeploymentHandleSource",
     "RequestRoutingContext",
@@ -427,6 +413,5 @@ __all__ = [
     "PowerOfTwoChoicesRequestRouter",
     "ReplicaID",
     "RequestRouter",
-    "RoundRobinRouter",
     "RunningReplica",
 ]

@@ -191,7 +191,13 @@ def check_actor_options(options: Any) -> dict[str, Any]:
                 f"{', '.join(_ALLOWED_ACTOR_OPTIONS)}"
             )
     for name in ("num_cpus", "num_gpus", "memory"):
-        if isinstance(options.get(name), int | float) and options[name] < 0:
+        value = options.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise TypeError(
+                f"The type of keyword '{name}' must be (<class 'float'>, <class 'int'>, <class 'NoneType'>), but received type "
+                f"{type(value)}"
+            )
+        if value is not None and value < 0:
             raise ValueError(f"The quantity of resource {name} cannot be negative")
     checked = dict(options)
     if checked.get("num_cpus") is None:

@@ -8,7 +8,7 @@ import time
 
 from skate.serve._private.common import ReplicaID
 from skate.serve._private.logs import access_line
-from skate.util._metric_store import Store, Tags
+from skate.util._metric_store import Store
 from skate.util.metrics import _merge
 
 _BUCKETS_MS = (
@@ -35,15 +35,17 @@ _BUCKETS_MS = (
 _PAUSE = 1.0
 
 _store = Store()
+_calls: dict[tuple[ReplicaID, str, bool], list[float]] = {}
+"""Milliseconds of requests by replica, route, and whether user code raised, as a histogram's series."""
 _http: dict[tuple[str, str, str, int], list[float]] = {}
 """Milliseconds of HTTP requests by route, application, method and status, as a histogram's series."""
 _waiting = False
-_tags: dict[tuple[ReplicaID, str], Tags] = {}
 
 
 def _flush() -> None:
     global _waiting
     _waiting = False
+    _note_calls()
     _note_http()
     _merge(_store.take())
 
@@ -57,34 +59,45 @@ def _changed() -> None:
 
 def count(replica: ReplicaID, route: str, method: str, seconds: float, failed: bool) -> None:
     """A replica has answered a request."""
-    tags = _tags.get((replica, route))
-    if tags is None:
-        deployment = replica.deployment_id
-        named = {
-            "application": deployment.app_name,
-            "deployment": deployment.name,
-            "replica": replica.unique_id,
-            "route": route,
-        }
-        tags = _tags[replica, route] = tuple(sorted(named.items()))
+    counts = _calls.get((replica, route, failed))
+    if counts is None:
+        counts = _calls[replica, route, failed] = [0.0] * (len(_BUCKETS_MS) + 2)
+    counts[bisect.bisect_left(_BUCKETS_MS, seconds * 1000)] += 1
+    counts[-1] += seconds * 1000
+    if not _waiting:
+        _changed()
+    access_line("CALL", method, "ERROR" if failed else "OK", seconds)
+
+
+def _note_calls() -> None:
+    """Store what `count` has counted."""
     answered = _store.family(
         "counter", "serve_deployment_request_counter", "Requests that replicas have answered."
     )
-    Store.add(answered, tags, 1.0)
     latency = _store.family(
         "histogram",
         "serve_deployment_processing_latency_ms",
         "Milliseconds that replicas took for a request.",
         _BUCKETS_MS,
     )
-    Store.observe(latency, tags, seconds * 1000)
-    if failed:
-        errors = _store.family(
-            "counter", "serve_deployment_error_counter", "Requests in which user code raised."
+    errors = _store.family("counter", "serve_deployment_error_counter", "Requests in which user code raised.")
+    for (replica, route, failed), counts in _calls.items():
+        deployment = replica.deployment_id
+        tags = (
+            ("application", deployment.app_name),
+            ("deployment", deployment.name),
+            ("replica", replica.unique_id),
+            ("route", route),
         )
-        Store.add(errors, tags, 1.0)
-    _changed()
-    access_line("CALL", method, "ERROR" if failed else "OK", seconds)
+        number = sum(counts[:-1])
+        Store.add(answered, tags, number)
+        known = latency.series.get(tags)
+        latency.series[tags] = (
+            counts if known is None else [a + b for a, b in zip(known, counts, strict=True)]
+        )
+        if failed:
+            Store.add(errors, tags, number)
+    _calls.clear()
 
 
 def count_http(route: str, app: str, method: str, path: str, status: int, started: float) -> None:

@@ -72,8 +72,4 @@ def look_in(folders: Sequence[str]) -> None:
 
 def in_asyncio_loop() -> bool:
     """Whether the caller runs in an asyncio loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return asyncio._get_running_loop() is not None

@@ -197,6 +197,7 @@ class Front:
                 length = int(value)
         if not exchange.request_id:
             exchange.request_id = new_request_id()
+            scope["headers"] = [*scope["headers"], (b"x-request-id", exchange.request_id.encode())]
         options = self.options
         if options.bearer_token is not None and path != "/-/healthz":
             if not is_right(authorization, options.bearer_token):

@@ -172,9 +172,9 @@ class Replica:
 
     # -- requests ----------------------------------------
 
-    async def handle_request(self, meta: tuple[Any, ...], *args: Any, **kwargs: Any) -> Any:
+    async def handle_request(self, meta: bytes, *args: Any, **kwargs: Any) -> Any:
         """Answer a request of a handle."""
-        request = RequestMeta(*meta)
+        request = RequestMeta.unpacked(meta)
         await self._enter(request)
         token = serve_context._serve_request_context.set(_context(request))
         started = time.perf_counter()
@@ -192,11 +192,9 @@ class Replica:
             serve_context._serve_request_context.reset(token)
             figures.count(self._spec.id, request.route, request.method, time.perf_counter() - started, failed)
 
-    async def handle_request_streaming(
-        self, meta: tuple[Any, ...], *args: Any, **kwargs: Any
-    ) -> AsyncIterator[Any]:
+    async def handle_request_streaming(self, meta: bytes, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         """Answer a request of a handle with many items."""
-        request = RequestMeta(*meta)
+        request = RequestMeta.unpacked(meta)
         await self._enter(request)
         serve_context._serve_request_context.set(_context(request))
         started = time.perf_counter()
@@ -233,11 +231,11 @@ class Replica:
         if request.router:
             self._journal.begin(request.router, request.number)
 
-    async def handle_http(self, meta: tuple[Any, ...], scope: tuple[Any, ...], body: bytes) -> Any:
+    async def handle_http(self, meta: bytes, scope: tuple[Any, ...], body: bytes) -> Any:
         """Answer an HTTP request that another process has read. See `http/forward.py` for what is returned."""
         from skate.serve._private.http.forward import answer
 
-        request = RequestMeta(*meta)
+        request = RequestMeta.unpacked(meta)
         await self._enter(request)
         return await answer(self._front, self._gate, self._rests, request, scope, body)
 
@@ -255,22 +253,22 @@ class Replica:
         if rest is not None:
             rest.cancel()
 
-    async def handle_grpc(self, meta: tuple[Any, ...], message: Any, context: Any, stream: str) -> Any:
+    async def handle_grpc(self, meta: bytes, message: Any, context: Any, stream: str) -> Any:
         """Answer a gRPC call that gives one message. See `grpc/answer.py`."""
         from skate.serve._private.grpc.answer import unary
 
-        request = RequestMeta(*meta)
+        request = RequestMeta.unpacked(meta)
         async with self._counted(request):
             assert self._user is not None
             return await unary(self._user, request.method, message, context, stream)
 
     async def handle_grpc_streaming(
-        self, meta: tuple[Any, ...], message: Any, context: Any, stream: str
+        self, meta: bytes, message: Any, context: Any, stream: str
     ) -> AsyncIterator[Any]:
         """Answer a gRPC call that gives many messages."""
         from skate.serve._private.grpc.answer import streaming
 
-        request = RequestMeta(*meta)
+        request = RequestMeta.unpacked(meta)
         async with self._counted(request):
             assert self._user is not None
             async for item in streaming(self._user, request.method, message, context, stream):

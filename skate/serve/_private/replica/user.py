@@ -126,7 +126,7 @@ class UserCode:
         if method.is_async:
             return await method.function(*args, **kwargs)
         value = await self.in_thread(method.function, *args, **kwargs)
-        if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
             value = await value
         return value
 
@@ -165,7 +165,7 @@ class UserCode:
                     await self.in_thread(made.close)
         else:
             raise TypeError(
-                f"Called method '{name}' with 'handle.options(stream=True)' but it did not return a generator: it returned a "
+                f"Called method '{name}' with `handle.options(stream=True)` but it did not return a generator: it returned a "
                 f"{type(made).__name__}."
             )
 

@@ -57,7 +57,7 @@ class Slot:
     def send(self, request: Request) -> Any:
         """Send a request; returns the ref of its answer or the generator of its answers."""
         number = request.number = next(self._numbers)
-        meta = (*request.meta[:-2], self.router, number)
+        meta = request.meta.packed(self.router, number)
         return getattr(self.handle, request.kind).remote(meta, *request.args, **request.kwargs)
 
     def has_died(self, error: BaseException) -> bool:

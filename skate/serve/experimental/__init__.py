@@ -1,0 +1,1 @@
+"""Routers for particular needs, named in `RequestRouterConfig(request_router_class=…)`."""
