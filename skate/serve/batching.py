@@ -347,7 +347,8 @@ def batch(
 
 def _decorate(function: Callable[..., Any], settings: _Settings) -> Callable[..., Any]:
     attribute = f"__serve_batches_of_{function.__name__}"
-    takes_self = next(iter(inspect.signature(function).parameters), "") == "self"
+    signature = inspect.signature(function)
+    takes_self = next(iter(signature.parameters), "") == "self"
     made: list[_Batched] = []
     state: dict[str, _Batched] = {}
 
@@ -359,11 +360,18 @@ def _decorate(function: Callable[..., Any], settings: _Settings) -> Callable[...
             made.append(found)
         return found
 
+    def bound(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The object, and the arguments: those by name in their places, as calls of one batch may be written differently."""
+        if kwargs:
+            found = signature.bind(*args, **kwargs)
+            args, kwargs = found.args, found.kwargs
+        return (args[0], args[1:], kwargs) if takes_self else (None, args, kwargs)
+
     if inspect.isasyncgenfunction(function):
 
         @wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            owner, rest = (args[0], args[1:]) if takes_self else (None, args)
+            owner, rest, kwargs = bound(args, kwargs)
             async for item in batched(owner).stream(rest, kwargs):
                 yield item
 
@@ -371,7 +379,7 @@ def _decorate(function: Callable[..., Any], settings: _Settings) -> Callable[...
 
         @wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            owner, rest = (args[0], args[1:]) if takes_self else (None, args)
+            owner, rest, kwargs = bound(args, kwargs)
             return await batched(owner).call(rest, kwargs)
 
     def set_max_batch_size(new: int) -> None:

@@ -13,11 +13,11 @@ _OWN_TAGS = ("deployment", "replica", "application", "route")
 
 def _with_own(tag_keys: tuple[str, ...] | None) -> tuple[str, ...]:
     keys = tuple(tag_keys or ())
+    if _get_internal_replica_context() is None:
+        return keys
     taken = [key for key in keys if key in _OWN_TAGS[:3]]
     if taken:
         raise ValueError(f"'{taken[0]}' tag is reserved: Serve sets it itself.")
-    if _get_internal_replica_context() is None:
-        return keys
     return (*keys, *(tag for tag in _OWN_TAGS if tag not in keys))
 
 

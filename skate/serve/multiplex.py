@@ -133,8 +133,8 @@ def multiplexed(
     if not inspect.iscoroutinefunction(func):
         raise TypeError("@serve.multiplexed can only be used to decorate async functions or methods.")
     names = list(inspect.signature(func).parameters)
-    is_method = bool(names) and names[0] == "self"
-    if len(names) != (2 if is_method else 1):
+    is_method = len(names) == 2
+    if len(names) not in (1, 2):
         raise TypeError(
             "@serve.multiplexed can only be used to decorate functions or methods with at least one 'model_id: str' argument."
         )

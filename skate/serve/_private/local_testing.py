@@ -57,6 +57,7 @@ class _Loop:
         loop.close()
 
 
+_NO_REFS = "Converting DeploymentResponses to ObjectRefs is not supported in local testing mode."
 _loop = _Loop()
 client.when_forgotten(_loop.end)
 
@@ -163,6 +164,12 @@ class LocalResponse(DeploymentResponse[Any]):
         except concurrent.futures.CancelledError:
             raise RequestCancelledError from None
 
+    async def _to_object_ref(self) -> Any:
+        raise RuntimeError(_NO_REFS)
+
+    def _to_object_ref_sync(self, *_args: Any, **_options: Any) -> Any:
+        raise RuntimeError(_NO_REFS)
+
     def cancel(self) -> None:
         """Cancel the call."""
         self._future.cancel()
@@ -213,6 +220,12 @@ class LocalGenerator(DeploymentResponseGenerator[Any]):
         with contextlib.suppress(StopIteration):
             return next(self)
         return _END
+
+    async def _to_object_ref_gen(self) -> Any:
+        raise RuntimeError(_NO_REFS)
+
+    def _to_object_ref_gen_sync(self, *_args: Any, **_options: Any) -> Any:
+        raise RuntimeError(_NO_REFS)
 
     def cancel(self) -> None:
         """End the generator."""
