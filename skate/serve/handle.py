@@ -380,7 +380,9 @@ class DeploymentHandle(Generic[T]):
             response_serialization: Accepted for Ray's programs.
         """
         changes: dict[str, Any] = {
-            name: str(value) if isinstance(value, str) else value  # no instance of a subclass, which can't be sent
+            name: str(value)
+            if isinstance(value, str)
+            else value  # no instance of a subclass, which can't be sent
             for name, value in given(
                 method=method_name, multiplexed_model_id=multiplexed_model_id, session_id=session_id
             ).items()
