@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import io
 import struct
 import warnings
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,37 @@ openai: Any = pytest.importorskip("openai")
 transformers: Any = pytest.importorskip("transformers")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # importing transformers takes seconds
+
+
+_WHISPER = {
+    "vocab_size": 258,
+    "num_mel_bins": 8,
+    "d_model": 16,
+    **{f"{half}coder_layers": 1 for half in ("en", "de")},
+    **{f"{half}coder_attention_heads": 2 for half in ("en", "de")},
+    **{f"{half}coder_ffn_dim": 16 for half in ("en", "de")},
+    "max_source_positions": 50,
+    "max_target_positions": 24,
+    "bos_token_id": 256,
+    "eos_token_id": 256,
+    "pad_token_id": 257,
+    "decoder_start_token_id": 256,
+    "suppress_tokens": [256, 257],  # it never ends by itself: an answer is never empty
+    "begin_suppress_tokens": None,
+}
+
+
+def recording(seconds: float) -> bytes:
+    """A WAV file with a tone."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as made:
+        made.setnchannels(1)
+        made.setsampwidth(2)
+        made.setframerate(8000)
+        made.writeframes(
+            struct.pack("<h", 9000) * int(4000 * seconds) + struct.pack("<h", -9000) * int(4000 * seconds)
+        )
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +93,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     embedder = transformers.BertModel(
         transformers.BertConfig(vocab_size=258, max_position_embeddings=64, **small)
     )
-    for name, model in (("causal", causal), ("embedder", embedder)):
+    speech = transformers.WhisperForConditionalGeneration(transformers.WhisperConfig(**_WHISPER))
+    for name, model in (("causal", causal), ("embedder", embedder), ("speech", speech)):
         model.save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
+    transformers.WhisperFeatureExtractor(feature_size=8, chunk_length=1).save_pretrained(folder / "speech")
     return folder
 
 
@@ -77,7 +112,10 @@ def config(models: Path, name: str, **options: Any) -> LLMConfig:
 PRELOAD = [
     "skate.serve.preload",
     "torch",
-    *(f"transformers.models.{name}" for name in ("gpt2.modeling_gpt2", "bert.modeling_bert")),
+    *(
+        f"transformers.models.{name}"
+        for name in ("gpt2.modeling_gpt2", "bert.modeling_bert", "whisper.modeling_whisper")
+    ),
     *(f"transformers.models.auto.{name}" for name in ("modeling_auto", "tokenization_auto")),
 ]
 
@@ -86,10 +124,11 @@ PRELOAD = [
 def client(models: Path) -> Iterator[Any]:
     skate.shutdown()
     with guard.window():
-        skate.init(num_cpus=8, preload=PRELOAD)
+        skate.init(num_cpus=10, preload=PRELOAD)
         serve.start(http_options={"port": 0})
         embedder = config(models, "embedder", engine_kwargs={"task": "embed"})
-        serve.run(build_openai_app({"llm_configs": [config(models, "causal"), embedder]}))
+        speech = config(models, "speech", engine_kwargs={"task": "transcribe"})
+        serve.run(build_openai_app({"llm_configs": [config(models, "causal"), embedder, speech]}))
         with openai.OpenAI(base_url=f"{address()}/v1", api_key="none", max_retries=0) as made:
             yield made
         serve.shutdown()
@@ -100,7 +139,7 @@ CHAT = {"model": "my/causal", "messages": [{"role": "user", "content": "hi"}], "
 
 
 def test_models_are_listed(client: Any) -> None:
-    assert [model.id for model in client.models.list()] == ["my/causal", "my/embedder"]
+    assert [model.id for model in client.models.list()] == ["my/causal", "my/embedder", "my/speech"]
     assert client.models.retrieve("my/causal").id == "my/causal"
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         client.models.retrieve("other")
@@ -130,6 +169,37 @@ def test_a_seed_makes_an_answer_certain_and_a_stop_ends_it(client: Any) -> None:
     assert (stopped.text, stopped.finish_reason) == (first.text.partition(letter)[0], "stop")
     both = client.completions.create(model="my/causal", prompt=["a", "b"], max_tokens=2)
     assert [choice.index for choice in both.choices] == [0, 1]
+
+
+def test_a_recording_is_written_down_whole_and_streamed(client: Any) -> None:
+    ask = {"model": "my/speech", "file": ("tone.wav", recording(0.5))}
+    whole = client.audio.transcriptions.create(**ask)
+    assert whole.text
+    assert whole.usage.output_tokens > 0
+    assert client.audio.transcriptions.create(**ask, response_format="text") == whole.text
+    events = list(client.audio.transcriptions.create(**ask, stream=True))
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text == whole.text
+    assert {event.type for event in events[:-1]} == {"transcript.text.delta"}
+    longer = client.audio.transcriptions.create(model="my/speech", file=("tone.wav", recording(1.5)))
+    assert (
+        longer.usage.output_tokens > whole.usage.output_tokens
+    )  # more than the second that the model hears at once
+
+
+def test_what_cannot_be_transcribed(client: Any) -> None:
+    create = client.audio.transcriptions.create
+    with pytest.raises(openai.BadRequestError, match="in no format that is known"):
+        create(model="my/speech", file=("noise.wav", b"RIFF"))
+    with pytest.raises(openai.BadRequestError, match="knows one language"):
+        create(model="my/speech", file=("tone.wav", recording(0.1)), language="en")
+    with pytest.raises(openai.BadRequestError, match="does not transcribe"):
+        create(model="my/causal", file=("tone.wav", recording(0.1)))
+    with pytest.raises(openai.BadRequestError, match="transcribes recordings"):
+        client.chat.completions.create(model="my/speech", messages=CHAT["messages"])
+    with pytest.raises(openai.BadRequestError, match="response_format"):
+        create(model="my/speech", file=("tone.wav", recording(0.1)), response_format="srt")
+    with pytest.raises(openai.NotFoundError, match="does not exist"):
+        create(model="other", file=("tone.wav", recording(0.1)))
 
 
 def test_embeddings_have_length_one_in_either_encoding(client: Any) -> None:

@@ -69,7 +69,8 @@ class LLMConfig(BaseModel):
     Args:
         model_loading_config: Which model.
         llm_engine: "transformers" (on CPU or GPU, needs `transformers`) or "vLLM" (needs `vllm`).
-        engine_kwargs: Options of the engine, such as `dtype`, `max_model_len`, or `task="embed"` for a model of embeddings.
+        engine_kwargs: Options of the engine, such as `dtype`, `max_model_len`, `task="embed"` for a model of embeddings,
+            or `task="transcribe"` for one that writes down what is said.
         accelerator_type: The kind of GPU that each replica needs.
         placement_group_config: `{"bundles": […], "strategy": …}` for each replica.
         deployment_config: Options of `serve.deployment`.

@@ -22,6 +22,21 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Transcription:
+    """How a recording is written down.
+
+    Args:
+        language: What is spoken in it, as "en"; None: the model finds out.
+        prompt: A text that may come before it, and shows how words are spelled.
+        temperature: How tokens are chosen; 0: the likeliest.
+    """
+
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True)
 class Piece:
     """A piece of an answer; the last one has a reason."""
 
@@ -110,6 +125,18 @@ class Engine(ABC):
             InvalidRequest: the model is none of embeddings.
         """
 
+    def transcribe(self, recording: bytes, wanted: Transcription) -> AsyncIterator[Piece]:
+        """Write down what is said in a recording. Closing the iterator ends the work.
+
+        Args:
+            recording: The bytes of a file of sound.
+            wanted: How it is to be done.
+
+        Raises:
+            InvalidRequest: the model does no such thing, or the recording can't be read.
+        """
+        raise InvalidRequest(f"The model {self.config.model_id} does not transcribe recordings.")
+
     async def check_health(self) -> None:
         """Raise if it can't answer any more."""
         return
@@ -129,6 +156,10 @@ def make_engine(config: LLMConfig) -> Engine:
         from skate.serve.llm._vllm import VllmEngine
 
         return VllmEngine(config)
+    from skate.serve.llm._speech import TASKS, SpeechEngine
+
+    if config.engine_kwargs.get("task") in TASKS:
+        return SpeechEngine(config)
     from skate.serve.llm._transformers import TransformersEngine
 
     return TransformersEngine(config)

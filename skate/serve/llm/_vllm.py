@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 import uuid
 from collections.abc import AsyncIterator
@@ -33,6 +35,9 @@ class VllmEngine(Engine):
         """Load the model."""
         loading, lora = self.config.model_loading_config, self.config.lora_config
         options = dict(self.config.engine_kwargs)
+        named = {each.name for each in dataclasses.fields(self._vllm.AsyncEngineArgs)}
+        if "task" not in named and options.pop("task", None) in ("embed", "embedding"):
+            options.setdefault("runner", "pooling")
         if lora is not None:
             options = {"enable_lora": True, "max_loras": lora.max_num_adapters_per_replica, **options}
         args = self._vllm.AsyncEngineArgs(
@@ -41,7 +46,8 @@ class VllmEngine(Engine):
             **options,
         )
         self._engine = self._vllm.AsyncLLMEngine.from_engine_args(args)
-        self._tokenizer = await self._engine.get_tokenizer()
+        tokenizer = self._engine.get_tokenizer()  # a coroutine in some versions
+        self._tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer
 
     async def load_adapter(self, name: str, folder: str) -> None:
         """See `Engine.load_adapter`: vLLM reads it with the first request for it."""
@@ -95,7 +101,8 @@ class VllmEngine(Engine):
         found, tokens = [], 0
         for text in texts:
             last: Any = None
-            async for output in self._engine.encode(text, self._vllm.PoolingParams(), uuid.uuid4().hex):
+            params = self._vllm.PoolingParams(task="embed")
+            async for output in self._engine.encode(text, params, uuid.uuid4().hex):
                 last = output
             found.append(last.outputs.data.tolist())
             tokens += len(last.prompt_token_ids)
@@ -104,6 +111,11 @@ class VllmEngine(Engine):
     async def check_health(self) -> None:
         """Ask the engine."""
         await self._engine.check_health()
+
+    async def stop(self) -> None:
+        """See `Engine.stop`: the engine's own processes end."""
+        if self._engine is not None:
+            self._engine.shutdown()
 
 
 __all__ = ["VllmEngine"]

@@ -12,7 +12,15 @@ from typing import Any
 from skate.serve.api import get_multiplexed_model_id
 from skate.serve.llm._adapters import Adapters, split_model_id
 from skate.serve.llm._config import LLMConfig
-from skate.serve.llm._engine import Engine, InvalidRequest, Piece, Sampling, UnknownModel, make_engine
+from skate.serve.llm._engine import (
+    Engine,
+    InvalidRequest,
+    Piece,
+    Sampling,
+    Transcription,
+    UnknownModel,
+    make_engine,
+)
 from skate.serve.llm.openai_api_models import (
     ChatCompletionRequest,
     ChatCompletionResponse,
@@ -24,6 +32,9 @@ from skate.serve.llm.openai_api_models import (
     EmbeddingResponse,
     ErrorInfo,
     ErrorResponse,
+    TranscriptionRequest,
+    TranscriptionResponse,
+    TranscriptionStreamResponse,
     UsageInfo,
 )
 
@@ -55,10 +66,10 @@ class LLMServer:
 
     async def chat(self, request: ChatCompletionRequest) -> AsyncIterator[Any]:
         """Go on with a conversation."""
-        prompt = self._engine.chat_prompt(request.messages)
         sampling = _sampling(request, request.max_completion_tokens or request.max_tokens)
         number, model = f"chatcmpl-{uuid.uuid4().hex}", self._named(request)
         try:
+            prompt = self._engine.chat_prompt(request.messages)
             if request.stream:
                 begun = False
                 async with aclosing(self.generate(model, prompt, sampling)) as pieces:
@@ -117,6 +128,38 @@ class LLMServer:
         data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(packed)]
         usage = UsageInfo(prompt_tokens=tokens, total_tokens=tokens)
         yield EmbeddingResponse(model=self._config.model_id, data=data, usage=usage)
+
+    async def transcriptions(self, request: TranscriptionRequest) -> AsyncIterator[Any]:
+        """Write down what is said in a recording."""
+        wanted = Transcription(request.language, request.prompt, request.temperature)
+        text, last = "", None
+        try:
+            async for last in self._engine.transcribe(request.file, wanted):
+                text += last.text
+                if request.stream and last.text:
+                    yield TranscriptionStreamResponse(type="transcript.text.delta", delta=last.text)
+        except InvalidRequest as error:
+            yield _error(error)
+            return
+        usage = None
+        if last is not None:
+            total = last.prompt_tokens + last.completion_tokens
+            usage = {
+                "type": "tokens",
+                "input_tokens": last.prompt_tokens,
+                "output_tokens": last.completion_tokens,
+                "total_tokens": total,
+            }
+        if request.stream:
+            yield TranscriptionStreamResponse(type="transcript.text.done", text=text, usage=usage)
+        else:
+            more = {"task": "transcribe", "language": request.language or ""}
+            found = {
+                "text": text,
+                "usage": usage,
+                **(more if request.response_format == "verbose_json" else {}),
+            }
+            yield TranscriptionResponse.model_validate(found)
 
     def _named(self, request: Any) -> str:
         """The model that a request asks for: this one, or one with an adapter, as "model:adapter"."""

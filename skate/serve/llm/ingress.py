@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from pydantic import ValidationError
 
 from skate.serve import ingress
 from skate.serve.handle import DeploymentHandle
 from skate.serve.llm._adapters import adapter_names, split_model_id
+from skate.serve.llm._audio import read_form
+from skate.serve.llm._engine import InvalidRequest
 from skate.serve.llm.openai_api_models import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -21,6 +25,7 @@ from skate.serve.llm.openai_api_models import (
     ErrorResponse,
     ModelCard,
     ModelList,
+    TranscriptionRequest,
 )
 
 __all__ = ["OpenAiIngress", "make_fastapi_ingress"]
@@ -30,9 +35,12 @@ _app = FastAPI(title="OpenAI-compatible server")
 
 @_app.exception_handler(RequestValidationError)
 async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-    first = error.errors()[0]
+    return _refusal(_complaint(error.errors()[0]))
+
+
+def _complaint(first: Any) -> ErrorInfo:
     where = ".".join(str(part) for part in first["loc"] if part != "body")
-    return _refusal(ErrorInfo(message=f"{where}: {first['msg']}", param=where or None, code=400))
+    return ErrorInfo(message=f"{where}: {first['msg']}", param=where or None, code=400)
 
 
 def _refusal(info: ErrorInfo) -> JSONResponse:
@@ -92,6 +100,27 @@ class _Ingress:
         """Embed texts."""
         return await self._answer("embeddings", body)
 
+    @_app.post("/v1/audio/transcriptions")
+    async def transcriptions(self, request: Request) -> Any:
+        """Write down what is said in a recording, which comes in a form."""
+        try:
+            form = read_form(request.headers.get("content-type", ""), await request.body())
+        except InvalidRequest as error:
+            return _refusal(ErrorInfo(message=str(error)))
+        given: dict[str, Any] = {
+            name: values[-1].decode(errors="replace") for name, values in form.items() if name != "file"
+        }
+        if "file" in form:
+            given["file"] = form["file"][-1]
+        try:
+            body = TranscriptionRequest.model_validate(given)
+        except ValidationError as error:
+            return _refusal(_complaint(error.errors()[0]))
+        answer = await self._answer("transcriptions", body)
+        if body.response_format == "text" and not body.stream and answer.status_code == 200:
+            return PlainTextResponse(json.loads(answer.body)["text"])
+        return answer
+
     def _unknown(self, model: str | None) -> JSONResponse:
         known = ", ".join(self._handles)
         words = f"The model '{model}' does not exist. There are: {known}."
@@ -114,7 +143,7 @@ class _Ingress:
             return _refusal(first.error)
         if getattr(body, "stream", False):
             return StreamingResponse(_events(first, answers), media_type="text/event-stream")
-        return JSONResponse(first.model_dump())
+        return JSONResponse(first.model_dump(exclude_none=isinstance(body, TranscriptionRequest)))
 
 
 async def _events(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[str]:

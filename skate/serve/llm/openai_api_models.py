@@ -21,6 +21,9 @@ __all__ = [
     "ErrorResponse",
     "ModelCard",
     "ModelList",
+    "TranscriptionRequest",
+    "TranscriptionResponse",
+    "TranscriptionStreamResponse",
     "UsageInfo",
 ]
 
@@ -129,6 +132,34 @@ class EmbeddingResponse(_Open):
     model: str
     data: list[dict[str, Any]]
     usage: UsageInfo
+
+
+class TranscriptionRequest(_Open):
+    """A recording to write down. Clients send it as a form."""
+
+    file: bytes
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+    response_format: Literal["json", "text", "verbose_json"] = "json"
+    temperature: float = Field(default=0.0, ge=0, le=1)
+    stream: bool = False
+
+
+class TranscriptionResponse(_Open):
+    """What is said in a recording."""
+
+    text: str
+    usage: dict[str, Any] | None = None
+
+
+class TranscriptionStreamResponse(_Open):
+    """A piece of what is said in a recording (`transcript.text.delta`), or the whole at the end (`transcript.text.done`)."""
+
+    type: Literal["transcript.text.delta", "transcript.text.done"]
+    delta: str | None = None
+    text: str | None = None
+    usage: dict[str, Any] | None = None
 
 
 class ErrorInfo(_Open):
