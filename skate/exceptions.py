@@ -413,13 +413,13 @@ class _ReasonError(RayError):
 class TaskUnschedulableError(_ReasonError):
     """No machine can ever run the task."""
 
-    _prefix = "The task can never be scheduled: "
+    _prefix = "The task is not schedulable: "
 
 
 class ActorUnschedulableError(_ReasonError):
     """No machine can ever run the actor."""
 
-    _prefix = "The actor can never be scheduled: "
+    _prefix = "The actor is not schedulable: "
 
 
 class ActorAlreadyExistsError(_ReasonError, ValueError):

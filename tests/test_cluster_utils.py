@@ -373,3 +373,24 @@ def test_what_a_cluster_refuses(three: Three) -> None:
         ray.init(address=cluster.address, num_cpus=2)
     with pytest.raises(ConnectionError):
         ray.init(address="10.0.0.1:6379")
+
+
+def test_bundles_on_nodes_that_share_a_label(three: Three) -> None:
+    both = placement_group([{"CPU": 1}] * 2, topology_strategy={"zone": "STRICT_PACK"})
+    assert both.wait(_PATIENCE)
+    [place] = set(placement_group_table(both)["bundles_to_node_id"].values())
+    assert three.names[place] in "ab"  # the head has no zone
+    more = placement_group([{"CPU": 1}] * 3, topology_strategy={"zone": "STRICT_PACK"})
+    assert placement_group_table(more)["stats"]["scheduling_state"] == "INFEASIBLE"
+    three.cluster.add_node(num_cpus=1, labels={"zone": "b" if three.names[place] == "a" else "a"})
+    assert more.wait(_PATIENCE)
+    assert place not in placement_group_table(more)["bundles_to_node_id"].values()
+    for topology, strategy, message in (
+        ({"zone": "PACK"}, None, "only 'STRICT_PACK' is supported"),
+        ({"ray.io/node-id": "X"}, None, "Invalid topology strategy 'X'"),
+        ({"ray.io/node-id": "PACK"}, "PACK", "cannot both be specified"),
+        ({1: "PACK"}, None, "non-empty strings, got 1"),
+        ("zone", None, "must be a dict, got str"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            placement_group([{"CPU": 1}], strategy, topology_strategy=topology)  # type: ignore[arg-type]

@@ -235,7 +235,7 @@ def scheduling_strategy(name: str, value: Any) -> object:
         return value
     rule = 'it must be None, "DEFAULT", "SPREAD" or an object of util.scheduling_strategies'
     if isinstance(value, str):
-        raise _wrong(name, value, rule)
+        raise ValueError(f"Invalid scheduling_strategy value {value}: {rule}.")
     # Those classes are a library's, which this layer may not import: they are known by their names.
     if not type(value).__name__.endswith("SchedulingStrategy"):
         raise _wrong_type(name, value, rule, str, _NONE)
@@ -297,17 +297,18 @@ def label_selector(name: str, value: Any) -> dict[str, str] | None:
     for key, wanted in checked.items():
         prefix, slash, plain = key.rpartition("/")
         if not _is_label(plain) or (slash and not all(_is_label(part) for part in prefix.split("."))):
-            raise _wrong(f"{name} key", key, f"{_LABEL_RULE}, with a domain and '/' before it if need be")
+            raise ValueError(
+                f"Invalid label key name `{key}` in {name}: {_LABEL_RULE}, with a domain and '/' before it if need be."
+            )
         choices = wanted.removeprefix("!")
         if choices.startswith("in(") and choices.endswith(")"):
             options = [each.strip() for each in choices[3:-1].split(",")]
         else:
             options = [choices]
         if not all(_is_label(each) for each in options):
-            raise _wrong(
-                f"{name}[{key!r}]",
-                wanted,
-                f'it must be "a", "!a", "in(a,b)" or "!in(a,b)", where {_LABEL_RULE}',
+            raise ValueError(
+                f'Invalid label selector value `{wanted}` in {name}[{key!r}]: it must be "a", "!a", "in(a,b)" or "!in(a,b)", '
+                f"where {_LABEL_RULE}."
             )
     return checked
 
@@ -336,7 +337,12 @@ def fallback_strategy(name: str, value: Any) -> tuple[dict[str, Any], ...] | Non
         )
     checked = []
     for each in value:
-        if not isinstance(each, Mapping) or set(each) != {"label_selector"}:
+        if not isinstance(each, Mapping) or "label_selector" not in each:
+            other = next(iter(each), None) if isinstance(each, Mapping) else None
+            if other is not None:
+                raise ValueError(
+                    f"Unsupported option found: {other!r} in {name}. Only ['label_selector'] is currently supported."
+                )
             raise _wrong(name, each, "each entry must be a dict with label_selector and nothing else")
         checked.append({"label_selector": label_selector(f"{name} label_selector", each["label_selector"])})
     return tuple(checked)

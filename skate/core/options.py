@@ -395,13 +395,13 @@ def _check_placement(options: TaskOptions | ActorOptions) -> None:
     grouped = options.placement_group is not None and options.placement_group != _DEFAULT_GROUP
     if grouped and options.scheduling_strategy is not None:
         raise ValueError(
-            "placement_group and scheduling_strategy cannot both be given: use "
+            "Placement groups should be specified via the scheduling_strategy option, and not by placement_group as well: use "
             "scheduling_strategy=PlacementGroupSchedulingStrategy(group, ...) alone."
         )
     if options.placement_group_bundle_index >= 0 and not grouped:
         raise ValueError(
-            f"placement_group_bundle_index={options.placement_group_bundle_index} needs a placement group: "
-            "give placement_group= as well, or leave it at -1."
+            "If placement group is not set, the value of bundle index must be -1: "
+            f"placement_group_bundle_index={options.placement_group_bundle_index} needs placement_group= as well."
         )
 
 

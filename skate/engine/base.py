@@ -234,7 +234,7 @@ class Engine(ABC):
 
         Args:
             about: "bundles" (a list of amounts by resource), "strategy", "name", "detached", "selectors" (label selectors, one a
-                bundle, or none), "target" (the id of the node to prefer, or "").
+                bundle, or none), "target" (the id of the node to prefer, or ""), "alike" (labels that all its nodes must share).
 
         Raises:
             RaySystemError: the name is taken.

@@ -116,7 +116,7 @@ class ActorPool:
             ValueError: it is in the pool already.
         """
         if actor in self._idle or any(call.actor == actor for call in self._running.values()):
-            raise ValueError(f"{actor!r} already belongs to this pool: push each actor once.")
+            raise ValueError(f"Actor already belongs to current ActorPool: push {actor!r} once.")
         self._release(actor)
 
     def _submit_all(self, fn: Callable[[Any, Any], Any], values: Iterable[Any]) -> None:
@@ -189,11 +189,9 @@ class ActorPool:
     def _timed_out(self, give_up: bool) -> str:
         oldest = min(self._running, key=lambda ref: self._running[ref].place)
         if not give_up:
-            return (
-                "Timed out waiting for a result: wait longer, or skip the call with ignore_if_timedout=True."
-            )
+            return "Timed out waiting for result: wait longer, or skip the call with ignore_if_timedout=True."
         self._release(self._running.pop(oldest).actor)
-        return f"Timed out waiting for a result. The task {oldest!r} has been ignored."
+        return f"Timed out waiting for result. The task {oldest!r} has been ignored."
 
 
 __all__ = ["ActorPool"]

@@ -117,7 +117,8 @@ def placement_group(
         name: What `get_placement_group` finds it under, in this namespace.
         lifetime: "detached" to stay when the program that made it leaves the session; None to go with it.
         bundle_label_selector: For each bundle, the labels that its node must have.
-        topology_strategy: `{"ray.io/node-id": strategy}`: another way to give `strategy`.
+        topology_strategy: Strategies by label: that of "ray.io/node-id" stands for `strategy`; `{"zone": "STRICT_PACK"}` keeps the bundles
+            on nodes that have the same value of the label "zone".
 
     Raises:
         ValueError: an argument is not as described.
@@ -148,6 +149,7 @@ def placement_group(
             "detached": lifetime == "detached",
             "selectors": bundle_label_selector or [],
             "target": _soft_target_node_id or "",
+            "alike": [label for label in topology_strategy or {} if label != _NODE_LABEL],
         }
     )
     specs = [{name: float(amount) for name, amount in bundle.items()} for bundle in bundles]
@@ -227,18 +229,24 @@ def validate_placement_group(
     Raises:
         ValueError: one is not.
     """
+    if not isinstance(topology_strategy, Mapping | None):
+        raise ValueError(f"`topology_strategy` must be a dict, got {type(topology_strategy).__name__}.")
     for label, each in (topology_strategy or {}).items():
+        if not isinstance(label, str) or not label:
+            raise ValueError(f"`topology_strategy` keys must be non-empty strings, got {label!r}.")
         _check_strategy(each, f"topology strategy {each!r} for label {label!r}")
-        if label != _NODE_LABEL:
+        if label != _NODE_LABEL and each != "STRICT_PACK":
             raise ValueError(
-                f"topology_strategy={topology_strategy!r}: only the label {_NODE_LABEL!r} can be given here; use "
-                "bundle_label_selector to choose nodes by other labels."
+                f"Topology strategy {each!r} for label {label!r} is not supported yet; only 'STRICT_PACK' is supported for topology "
+                f"labels other than `{_NODE_LABEL}`."
             )
-        if strategy is not None and strategy != each:
+    if topology_strategy:
+        if strategy is not None:
             raise ValueError(
-                f"strategy={strategy!r} and topology_strategy={topology_strategy!r} contradict: give one."
+                "`strategy` and `topology_strategy` cannot both be specified. Give the strategy of nodes as "
+                f"topology_strategy[{_NODE_LABEL!r}]."
             )
-        strategy = each
+        strategy = topology_strategy.get(_NODE_LABEL)
     _check_bundles(bundles)
     if strategy is not None:
         _check_strategy(strategy, f"placement group strategy {strategy}")

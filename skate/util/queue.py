@@ -120,7 +120,7 @@ class Queue:
             TypeError: `items` cannot be iterated over.
         """
         if not isinstance(items, Iterable):
-            raise TypeError(f"items={items!r} is of type {type(items).__name__}: it must be an iterable.")
+            raise TypeError(f"Argument 'items' must be an Iterable, got items={items!r}.")
         batch = list(items)
         skate.get(self._held().put_nowait_batch.remote(batch))
 
@@ -133,11 +133,9 @@ class Queue:
             ValueError: `num_items` is negative.
         """
         if not isinstance(num_items, int):
-            raise TypeError(
-                f"num_items={num_items!r} is of type {type(num_items).__name__}: it must be an int."
-            )
+            raise TypeError(f"Argument 'num_items' must be an int, got num_items={num_items!r}.")
         if num_items < 0:
-            raise ValueError(f"num_items={num_items} is not allowed: it must be 0 or more.")
+            raise ValueError(f"'num_items' must be nonnegative, got {num_items}.")
         found: list[Any] = skate.get(self._held().get_nowait_batch.remote(num_items))
         return found
 

@@ -36,7 +36,7 @@ class NodeAffinitySchedulingStrategy:
         _fail_on_unavailable: Whether to fail at once when that one has no room now.
 
     Raises:
-        ValueError: that is no id of a node, or `_spill_on_unavailable` without `soft`.
+        ValueError: that is no id of a node, `_spill_on_unavailable` without `soft`, or `_fail_on_unavailable` with it.
 
     Example:
         >>> import skate
@@ -58,6 +58,10 @@ class NodeAffinitySchedulingStrategy:
             raise ValueError(
                 "_spill_on_unavailable cannot be set when soft is False. Please set soft to True to use _spill_on_unavailable."
             )
+        if _fail_on_unavailable and soft:
+            raise ValueError(
+                "_fail_on_unavailable cannot be set when soft is True. Please set soft to False to use _fail_on_unavailable."
+            )
         self.node_id = node_id if isinstance(node_id, str) else node_id.hex()
         if len(self.node_id) != 56 or set(self.node_id.lower()) - set("0123456789abcdef"):
             raise ValueError(
@@ -70,18 +74,39 @@ class NodeAffinitySchedulingStrategy:
 
 class _LabelOperator:
     def __init__(self, *values: str) -> None:
-        for value in values:
+        for position, value in enumerate(values):
             if not isinstance(value, str):
-                raise ValueError(f"{type(self).__name__} takes strings, got {value!r}.")
+                raise ValueError(
+                    f"Type of value in position {position} for the {type(self).__name__} operator must be str "
+                    f'(e.g. {type(self).__name__}("value1", "value2")) but got {value!r} of type {type(value)}.'
+                )
         self.values = list(values)
 
 
-class In(_LabelOperator):
-    """The label has one of these values."""
+class _OfValues(_LabelOperator):
+    def __init__(self, *values: str) -> None:
+        if not values:
+            raise ValueError(
+                f"The variadic parameter of the {type(self).__name__} operator must be a non-empty tuple: e.g. "
+                f'{type(self).__name__}("value1", "value2").'
+            )
+        super().__init__(*values)
 
 
-class NotIn(_LabelOperator):
-    """The label has none of these values."""
+class In(_OfValues):
+    """The label has one of these values.
+
+    Raises:
+        ValueError: there is none, or one is no string.
+    """
+
+
+class NotIn(_OfValues):
+    """The label has none of these values.
+
+    Raises:
+        ValueError: there is none, or one is no string.
+    """
 
 
 class Exists(_LabelOperator):
@@ -109,9 +134,9 @@ class NodeLabelSchedulingStrategy:
         ValueError: both are empty, or one has something else than such operators.
     """
 
-    def __init__(self, hard: dict[str, Any], *, soft: dict[str, Any] | None = None) -> None:
-        self.hard = _checked(hard, "hard")
-        self.soft = _checked(soft or {}, "soft")
+    def __init__(self, hard: dict[str, Any] | None, *, soft: dict[str, Any] | None = None) -> None:
+        self.hard = {} if hard is None else _checked(hard, "hard")
+        self.soft = {} if soft is None else _checked(soft, "soft")
         if not self.hard and not self.soft:
             raise ValueError(
                 "The `hard` and `soft` parameter of NodeLabelSchedulingStrategy cannot both be empty."
@@ -126,7 +151,8 @@ def _checked(given: Any, name: str) -> dict[str, Any]:
     for label, operator in given.items():
         if not isinstance(label, str):
             raise ValueError(
-                f'The map key of the {name} parameter must be of type str (e.g. "key1") but got {label!r}.'
+                f'The map key of the {name} parameter must be of type str (e.g. {{"key1": In("value1")}}) but got {label!r} of type '
+                f"{type(label)}."
             )
         if not isinstance(operator, _LabelOperator):
             raise ValueError(

@@ -359,7 +359,7 @@ class TestOnTopOfOthers:
             parse_actor({"concurrency_groups": {"a": 1}}, parse_actor({}))
 
     def test_contradictions_are_found_across_both(self) -> None:
-        with pytest.raises(ValueError, match="scheduling_strategy cannot both"):
+        with pytest.raises(ValueError, match="via the scheduling_strategy option"):
             parse_task({"scheduling_strategy": "SPREAD"}, parse_task({"placement_group": GROUP}))
         assert parse_task({"placement_group": None}, parse_task({"scheduling_strategy": "SPREAD"}))
         with pytest.raises(ValueError, match="get_if_exists"):

@@ -129,14 +129,17 @@ def test_members_that_do_not_come() -> None:
 def test_what_is_wrong_is_said(group: list[Any]) -> None:
     for args, error, words in (
         (("send", [1.0], 0), RuntimeError, "is self"),
-        (("send", [1.0], 7), ValueError, "rank '7'"),
-        (("allgather", [[1.0]], [1.0]), RuntimeError, "must be the world size, 3"),
-        (("allreduce", [1.0], "nothing"), ValueError, "not initialized"),
+        (("send", [1.0], 7), ValueError, "rank '7' must be less than world size '3'"),
+        (("recv", [1.0], -1), ValueError, "rank '-1' is negative"),
+        (("allgather", [[1.0]], [1.0]), RuntimeError, "must be equal to world_size, 3"),
+        (("allreduce", "text"), RuntimeError, "Unrecognized tensor type"),
+        (("allreduce", [1.0], "default", "sum"), TypeError, "op='sum': a ReduceOp is needed"),
+        (("allreduce", [1.0], "nothing"), RuntimeError, "not initialized in the process"),
         (("allreduce_multigpu", [1.0]), RuntimeError, "requires NCCL"),
     ):
         with pytest.raises(error, match=words):
             ray.get(group[0].call.remote(*args), timeout=60)
-    with pytest.raises(RuntimeError, match="twice"):
+    with pytest.raises(RuntimeError, match="a second time"):
         ray.get(group[0].join.remote(3, 0), timeout=60)
     with pytest.raises(ValueError, match="rank=5"):
         ray.get(group[0].join.remote(3, 5, "other"), timeout=60)

@@ -52,6 +52,7 @@ class PlacementGroups:
             detached=about["detached"],
             selectors=[conditions(selector) for selector in about["selectors"]],
             target=about["target"],
+            alike=about["alike"],
         )
         async with self._lock:
             await self._refresh()

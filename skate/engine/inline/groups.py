@@ -62,6 +62,7 @@ class PlacementGroups:
             detached=about["detached"],
             selectors=[conditions(selector) for selector in about["selectors"]],
             target=about["target"],
+            alike=about["alike"],
         )
         with self.engine.scheduler.lock:
             if not self.groups.create(group):

@@ -10,6 +10,7 @@ Events are method calls; what must be done about them is appended to `out`:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skate.engine.placement.packing import pack
@@ -65,6 +66,7 @@ class Group:
     """One placement group."""
 
     __slots__ = (
+        "alike",
         "attempts",
         "bundles",
         "creator",
@@ -90,6 +92,7 @@ class Group:
         creator: int = 0,
         selectors: Sequence[Conditions] = (),
         target: str = "",
+        alike: Sequence[str] = (),
     ) -> None:
         self.id = id
         self.name = name
@@ -98,6 +101,7 @@ class Group:
         self.detached = detached
         self.creator = creator
         self.target = target
+        self.alike = tuple(alike)
         self.state = PENDING
         self.infeasible = False
         self.attempts = 0
@@ -182,9 +186,12 @@ class Groups:
         selectors = [bundle.selector for bundle in missing]
         having = [bundle.machine for bundle in group.bundles if bundle.machine is not None]
         group.attempts += 1
-        chosen = pack(demands, selectors, group.strategy, self.machines, avoid=having, target=group.target)
+        place = partial(
+            pack, demands, selectors, group.strategy, self.machines, avoid=having, alike=group.alike
+        )
+        chosen = place(target=group.target)
         if chosen is None:
-            possible = pack(demands, selectors, group.strategy, self.machines, emptied=True, avoid=having)
+            possible = place(emptied=True)
             if possible is None and not group.infeasible:
                 self.out.append(("infeasible", group))
             group.infeasible = possible is None

@@ -23,6 +23,7 @@ def pack(
     emptied: bool = False,
     avoid: Iterable[Machine] = (),
     target: str = "",
+    alike: Sequence[str] = (),
 ) -> list[Machine] | None:
     """A machine for each bundle, or None if they don't fit.
 
@@ -34,9 +35,37 @@ def pack(
         emptied: Decide as if nobody held anything: whether it can fit at all.
         avoid: Machines that have bundles of the group already.
         target: For "STRICT_PACK": the id of the machine to prefer.
+        alike: Labels that all machines of the group must have, with the same values.
     """
-    rooms = [_Room(machine, emptied) for machine in machines]
-    taken = {machine.id for machine in avoid}
+    having = list(avoid)
+    taken = {machine.id for machine in having}
+    for some in _domains(having or machines, alike):
+        members = [machine for machine in machines if _values(machine, alike) == some]
+        rooms = [_Room(machine, emptied) for machine in members]
+        found = _within(demands, selectors, strategy, rooms, taken, target)
+        if found is not None:
+            return found
+    return None
+
+
+def _values(machine: Machine, labels: Sequence[str]) -> tuple[str | None, ...]:
+    return tuple(machine.labels.get(label) for label in labels)
+
+
+def _domains(machines: Iterable[Machine], labels: Sequence[str]) -> list[tuple[str | None, ...]]:
+    """The values of these labels that machines have, each once: one of nothing where there are no labels."""
+    values = dict.fromkeys(_values(machine, labels) for machine in machines)
+    return [each for each in values if None not in each]
+
+
+def _within(
+    demands: Sequence[Demand],
+    selectors: Sequence[Conditions],
+    strategy: str,
+    rooms: list[_Room],
+    taken: set[str],
+    target: str,
+) -> list[Machine] | None:
     if strategy == "STRICT_PACK":
         return _strict_pack(demands, selectors, rooms, taken, target)
     if strategy == "STRICT_SPREAD":

@@ -153,7 +153,7 @@ def init_collective_group(
         gloo_timeout: Milliseconds that joining and each operation wait for the others.
 
     Raises:
-        RuntimeError: called outside actors and tasks, joined already, or the backend is not available.
+        RuntimeError: called outside actors and tasks, joined already, or the backend is not available here.
         ValueError: `rank` or `world_size` can't be.
         TimeoutError: not all the others came.
     """
@@ -162,7 +162,7 @@ def init_collective_group(
     if not isinstance(group_name, str) or not group_name:
         raise ValueError(f"group_name {group_name!r} needs to be a string that is not empty.")
     if _group_mgr.is_group_exist(group_name):
-        raise RuntimeError("Trying to initialize a group twice.")
+        raise RuntimeError("Trying to initialize a group a second time.")
     if world_size < 1 or not 0 <= rank < world_size:
         raise ValueError(f"rank={rank}, world_size={world_size}: ranks go from 0 to world_size - 1.")
     _group_mgr.create_collective_group(name, world_size, rank, group_name, gloo_timeout)
@@ -239,8 +239,7 @@ def get_group_handle(group_name: str = "default") -> BaseGroup:
     """The group itself, joined first if it has been declared.
 
     Raises:
-        RuntimeError: asked outside actors and tasks.
-        ValueError: the actor or task is not in that group.
+        RuntimeError: asked outside actors and tasks, or by one that is not in that group.
     """
     _check_inside_actor()
     group = _group_mgr.get_group_by_name(group_name)
@@ -249,7 +248,7 @@ def get_group_handle(group_name: str = "default") -> BaseGroup:
     declared = _declared(group_name)
     actor = skate.get_runtime_context().get_actor_id()
     if declared is None or actor not in declared[2]:
-        raise ValueError(
+        raise RuntimeError(
             f"The collective group {group_name!r} is not initialized in the process: call init_collective_group() in each member, or "
             "create_collective_group() in the driver."
         )
@@ -264,8 +263,10 @@ def _check_inside_actor() -> None:
 
 
 def _check_rank(group: BaseGroup, rank: int) -> None:
-    if not 0 <= rank < group.world_size:
-        raise ValueError(f"rank '{rank}' must be from 0 to {group.world_size - 1}, below the world size.")
+    if rank < 0:
+        raise ValueError(f"rank '{rank}' is negative: ranks go from 0 to {group.world_size - 1}.")
+    if rank >= group.world_size:
+        raise ValueError(f"rank '{rank}' must be less than world size '{group.world_size}'")
 
 
 def _check_peer(group: BaseGroup, rank: int) -> None:
@@ -279,6 +280,7 @@ def _check_peer(group: BaseGroup, rank: int) -> None:
 
 def allreduce(tensor: Any, group_name: str = "default", op: ReduceOp = ReduceOp.SUM) -> None:
     """Combine all members' tensors, in each of them."""
+    _check_op(op)
     get_group_handle(group_name).allreduce(tensor, types.AllReduceOptions(reduceOp=op))
 
 
@@ -289,6 +291,7 @@ def barrier(group_name: str = "default") -> None:
 
 def reduce(tensor: Any, dst_rank: int = 0, group_name: str = "default", op: ReduceOp = ReduceOp.SUM) -> None:
     """Combine all members' tensors, in that of `dst_rank`."""
+    _check_op(op)
     group = get_group_handle(group_name)
     _check_rank(group, dst_rank)
     group.reduce(tensor, types.ReduceOptions(reduceOp=op, root_rank=dst_rank))
@@ -320,17 +323,25 @@ def reducescatter(
     Raises:
         RuntimeError: the list is not as long as the group has members.
     """
+    _check_op(op)
     group = get_group_handle(group_name)
     _check_list(group, tensor_list)
     group.reducescatter(tensor, tensor_list, types.ReduceScatterOptions(reduceOp=op))
 
 
+def _check_op(op: Any) -> None:
+    if not isinstance(op, ReduceOp):
+        raise TypeError(f"op={op!r}: a ReduceOp is needed, such as ReduceOp.SUM.")
+
+
 def _check_list(group: BaseGroup, tensor_list: Any) -> None:
     if not isinstance(tensor_list, list):
         raise RuntimeError(f"The input must be a list of tensors. Got '{type(tensor_list)}'.")
+    if not tensor_list:
+        raise RuntimeError("Got an empty list of tensors.")
     if len(tensor_list) != group.world_size:
         raise RuntimeError(
-            f"The length of the tensor list must be the world size, {group.world_size}. Got {len(tensor_list)}."
+            f"The length of the tensor list must be equal to world_size, {group.world_size}. Got {len(tensor_list)}."
         )
 
 

@@ -9,7 +9,7 @@ from skate.util.collective.types import ReduceOp
 
 def _refuse(name: str) -> NoReturn:
     raise RuntimeError(
-        f"{name}_multigpu() requires NCCL and CuPy, which are not available: use {name}() with backend='gloo'."
+        f"Multigpu calls requires NCCL and Cupy, which are not available: use {name}() with backend='gloo', not {name}_multigpu()."
     )
 
 

@@ -49,6 +49,30 @@ def test_what_is_chosen_fits_and_keeps_the_strategy(
         assert len(names) == len(demands)
 
 
+@given(_MACHINES, _BUNDLES, _STRATEGIES)
+def test_machines_that_are_to_be_alike_are(
+    sizes: list[tuple[int, int]], bundles: list[tuple[int, int]], strategy: str
+) -> None:
+    machines = _machines(sizes)
+    demands = _demands(bundles)
+    chosen = pack(demands, [()] * len(demands), strategy, machines, alike=["zone"])
+    zones = {machine.labels["zone"] for machine in machines}
+    within = [
+        pack(demands, [()] * len(demands), strategy, [m for m in machines if m.labels["zone"] == zone])
+        for zone in zones
+    ]
+    assert (chosen is None) == all(each is None for each in within)
+    if chosen is not None:
+        assert len({machine.labels["zone"] for machine in chosen}) == 1
+    assert pack(demands, [()] * len(demands), strategy, machines, alike=["no such label"]) is None
+
+
+def test_a_bundle_that_is_placed_anew_stays_alike() -> None:
+    machines = _machines([(1, 0), (4, 0), (4, 0)])  # in the zones a, b, a
+    [chosen] = pack([{"CPU": UNIT}], [()], "PACK", machines, alike=["zone"], avoid=[machines[2]]) or []
+    assert chosen.labels["zone"] == "a"
+
+
 @given(_MACHINES, _BUNDLES)
 def test_a_strict_spread_is_found_if_there_is_one(
     sizes: list[tuple[int, int]], bundles: list[tuple[int, int]]

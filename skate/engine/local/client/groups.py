@@ -72,6 +72,7 @@ class Groups:
             "detached": about["detached"],
             "selectors": tuple(conditions(selector) for selector in about["selectors"]),
             "target": about["target"],
+            "alike": tuple(about["alike"]),
         }
         if not self.engine.ask(protocol.CREATE_GROUP, description):
             raise exceptions.RaySystemError(

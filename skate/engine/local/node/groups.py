@@ -35,6 +35,7 @@ class Groups:
             creator=process.number if process.is_driver else 0,
             selectors=about["selectors"],
             target=about["target"],
+            alike=about["alike"],
         )
         self._reply(process.number, request, self.server.scheduler.create_group(group))
 

@@ -18,7 +18,8 @@ def as_numpy(tensor: Any) -> Any:
     """A view of a tensor as an array.
 
     Raises:
-        ValueError: it is neither an array nor a tensor, or is not in memory.
+        RuntimeError: it is neither an array nor a tensor.
+        ValueError: it is not in memory.
     """
     import numpy as np
 
@@ -30,7 +31,9 @@ def as_numpy(tensor: Any) -> Any:
         return tensor.detach().numpy()
     if isinstance(tensor, np.ndarray):
         return tensor
-    raise ValueError(f"{type(tensor).__name__} is neither a numpy.ndarray nor a torch.Tensor.")
+    raise RuntimeError(
+        f"Unrecognized tensor type '{type(tensor)}'. Supported types are: np.ndarray, torch.Tensor."
+    )
 
 
 def as_torch(tensor: Any) -> Any:
