@@ -120,6 +120,7 @@ ROWS: tuple[Row, ...] = (
         "ended",
         "s",
         (AtMost(1.0),),
+        ours_only=True,
     ),
     Row(
         "endurance.idle",
@@ -128,6 +129,7 @@ ROWS: tuple[Row, ...] = (
         "uss",
         "B",
         (AtMost(500e6),),
+        ours_only=True,
     ),
     Row(
         "endurance.growth",
@@ -136,6 +138,7 @@ ROWS: tuple[Row, ...] = (
         "uss",
         "B",
         (AtMost(10e6),),
+        ours_only=True,
     ),
     Row(
         "start.answer",

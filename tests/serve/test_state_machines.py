@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from skate.serve._private.common import DeploymentID, DeploymentStatus, ReplicaID, ReplicaState
+from skate.serve._private.common import (
+    DeploymentID,
+    DeploymentStatus,
+    DeploymentStatusTrigger,
+    ReplicaID,
+    ReplicaState,
+)
 from skate.serve._private.config import DeploymentConfig
 from skate.serve._private.controller.application_scaling import ApplicationScaler
 from skate.serve._private.controller.autoscaling import Autoscaler
@@ -146,6 +152,76 @@ def test_a_version_that_can_not_run_is_rolled_back() -> None:
     state.deploy(target("3", 2), 2)
     run(state, least=1)
     assert {record.version for record in state.running()} == {"3"}
+
+
+def lose_one(state: DeploymentState, now: float) -> None:
+    """A replica of the newest version dies; then everything is done that is to be done."""
+    newest = max(state.running(), key=lambda record: record.version)
+    state.unhealthy(newest.uid, "killed", fatal=True)
+    while actions := state.step(now):
+        carry_out(state, actions)
+
+
+def test_a_version_that_falls_ill_soon_after_its_update_is_rolled_back() -> None:
+    state = machine()
+    state.deploy(target("1", 2), 2)
+    run(state)
+    state.deploy(target("2", 3), 3)
+    run(state)
+    for _ in range(4):
+        lose_one(state, 100)
+        assert state.status == DeploymentStatus.HEALTHY  # it has been replaced
+    lose_one(state, 100)
+    assert (state.status, state.serves) == (DeploymentStatus.DEPLOY_FAILED, True)
+    assert state.trigger == DeploymentStatusTrigger.HEALTH_CHECK_FAILED
+    assert "killed" in state.message
+    assert [record.version for record in state.running()] == ["1", "1"]
+    lose_one(state, 100)
+    assert [record.version for record in state.running()] == [
+        "1",
+        "1",
+    ]  # it has nothing to go back to, and is replaced
+    state.deploy(target("3", 2), 2)
+    run(state, least=1)
+    assert {record.version for record in state.running()} == {"3"}
+
+
+def test_a_version_that_falls_ill_during_its_update_is_rolled_back() -> None:
+    state = machine()
+    state.deploy(target("1", 4), 4)
+    run(state)
+    state.deploy(target("2", 4), 4)
+    for now in range(100):
+        for action in state.step(now):
+            carry_out(state, [action])
+        for record in [each for each in state.running() if each.version == "2"]:
+            state.unhealthy(record.uid, "killed", fatal=True)
+        assert len(state.running()) >= 3
+    assert state.status == DeploymentStatus.DEPLOY_FAILED
+    assert [record.version for record in state.running()] == ["1"] * 4
+
+
+def test_a_version_that_has_stood_its_time_is_not_rolled_back() -> None:
+    state = machine()
+    state.deploy(target("1"), 1)
+    run(state)
+    state.deploy(target("2"), 1)
+    run(state)
+    lose_one(state, 100)
+    state.step(100 + 3 * 10 + 30)
+    for _ in range(5):
+        lose_one(state, 200)
+    assert state.status == DeploymentStatus.HEALTHY
+    assert [record.version for record in state.running()] == ["2"]
+
+
+def test_the_first_version_is_never_given_up_once_it_has_run() -> None:
+    state = machine()
+    state.deploy(target("1"), 1)
+    run(state)
+    for _ in range(10):
+        lose_one(state, 1)
+    assert state.status == DeploymentStatus.HEALTHY
 
 
 def test_an_ill_replica_is_replaced_after_three_strikes_and_a_dead_one_at_once() -> None:

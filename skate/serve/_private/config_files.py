@@ -93,22 +93,43 @@ def load_application(import_path: str, args: dict[str, Any] | None = None) -> Ap
     Raises:
         TypeError: it names something else.
     """
-    found = import_attr(import_path)
+    return make_application(import_attr(import_path), args, import_path)
+
+
+def make_application(found: Any, args: dict[str, Any] | None = None, named: str = "") -> Application:
+    """An application that is bound, or what a function makes of `args`.
+
+    Args:
+        found: The application or the function.
+        args: What the function is given: as it is, or as the model that its parameter is annotated with.
+        named: What it is called in errors.
+
+    Raises:
+        TypeError: it is something else, takes more than one argument, or returns something else.
+        ValueError: it is an application, and there are arguments.
+    """
+    named = named or getattr(found, "__name__", repr(found))
     if isinstance(found, Application):
         if args:
             raise ValueError(
-                f"{import_path} is an application that is bound already: it takes no arguments, got {args}."
+                f"{named} is an application that is bound already, and not an application builder: arguments can only be passed to one, "
+                f"got {args}."
             )
         return found
     if isinstance(found, Deployment):
         raise TypeError(
-            f"{import_path} is a deployment: name what its .bind() returns, or a function that returns that."
+            f"{named} is a deployment: name what its .bind() returns, or a function that returns that."
         )
     if not callable(found):
         raise TypeError(
-            f"{import_path} is a {type(found).__name__}: an application is needed, or a function that makes one."
+            f"{named} is a {type(found).__name__}: an application is needed, or a function that makes one."
         )
     parameters = list(inspect.signature(found).parameters.values())
+    if len(parameters) > 1:
+        raise TypeError(
+            f"Application builder functions should take exactly one parameter, a dictionary or model of the arguments; {named} takes "
+            f"{len(parameters)}."
+        )
     if not parameters:
         made = found()
     else:
@@ -116,7 +137,9 @@ def load_application(import_path: str, args: dict[str, Any] | None = None) -> Ap
         typed = inspect.isclass(kind) and issubclass(kind, BaseModel)
         made = found(kind.model_validate(args or {}) if typed else (args or {}))  # type: ignore[union-attr]
     if not isinstance(made, Application):
-        raise TypeError(f"{import_path}() returned a {type(made).__name__}: an application is needed.")
+        raise TypeError(
+            f"Application builder functions must return an Application, as .bind() does; {named} returned a {type(made).__name__}."
+        )
     return made
 
 

@@ -20,6 +20,8 @@ from skate.serve.config import GangRuntimeFailurePolicy
 _RESTART_GANG = GangRuntimeFailurePolicy.RESTART_GANG
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 60.0
+_MORE_ILLS = 2
+"""A new version is given up when it has lost so many replicas more than it should have."""
 
 
 @dataclass
@@ -127,6 +129,12 @@ class DeploymentState:
     proven: Target | None = None
     """The last version of which all replicas have run."""
     _proven_num: int = 0
+    _before: tuple[Target, int] | None = None
+    """The version before the one that has just been proven, and how many replicas it had: while that is on probation."""
+    _trusted_at: float = 0.0
+    """When the probation ends, if nothing happens until then."""
+    _ills: int = 0
+    """Replicas of this version that were lost while there was an earlier one to go back to."""
     _ever_ran: bool = False
     _next_start: float = 0.0
 
@@ -150,6 +158,7 @@ class DeploymentState:
             self.failures = 0
             self._ever_ran = False
             self._next_start = 0.0
+            self._ills = 0
         if self.proven is not None and old is self.proven:
             self._proven_num = self.target_num
         self.gave_up = self.rolled_back = False
@@ -225,19 +234,37 @@ class DeploymentState:
         )
         self.message = cause
         if self.failures >= limit and not self._ever_ran:
-            self._give_up()
+            proven = None if self.proven is None else (self.proven, self._proven_num)
+            self._give_up(DeploymentStatusTrigger.REPLICA_STARTUP_FAILED, proven)
 
-    def _give_up(self) -> None:
+    def _give_up(self, trigger: DeploymentStatusTrigger, earlier: tuple[Target, int] | None) -> None:
         """The version can't be run: the one before it goes on, or comes back."""
         self.gave_up = True
         self.status = DeploymentStatus.DEPLOY_FAILED
-        self.trigger = DeploymentStatusTrigger.REPLICA_STARTUP_FAILED
-        if self.proven is None:
+        self.trigger = trigger
+        if earlier is None:
             return
         self.rolled_back = True
         self.message += "\nThe version before it serves on."
-        self.target, self.target_num = self.proven, self._proven_num
+        self.target, self.target_num = earlier
+        self.proven, self._before = self.target, None
         self.failures, self._next_start, self._ever_ran = 0, 0.0, True
+
+    def _count_ill(self, record: ReplicaRecord, why: str) -> None:
+        """A replica was lost. A new version that loses too many, before or shortly after its update is complete, is rolled back."""
+        target = self.target
+        if target is None or self.gave_up or self.deleting or record.version != target.version:
+            return
+        updating = self.proven is not None and self.proven.version != target.version
+        earlier = (self.proven, self._proven_num) if updating else self._before
+        if earlier is None or earlier[0] is None:
+            return
+        self._ills += 1
+        if self._ills >= self.target_num + _MORE_ILLS:
+            self.message = (
+                f"{self._ills} replicas of the new version were lost, the last one for this reason: {why}"
+            )
+            self._give_up(DeploymentStatusTrigger.HEALTH_CHECK_FAILED, (earlier[0], earlier[1]))
 
     def healthy(self, uid: str) -> None:
         """A health check succeeded."""
@@ -257,6 +284,7 @@ class DeploymentState:
             record.strikes = -1 if fatal else 0  # -1: there is nothing left to drain
             self._to_stop.append(Stop(uid, gracefully=not fatal))
             self._stop_gang(record)
+            self._count_ill(record, why)
 
     def _ill(self, message: str) -> None:
         if not self.gave_up:
@@ -329,7 +357,7 @@ class DeploymentState:
             ):
                 record.state = ReplicaState.UPDATING
                 actions.append(Reconfigure(record.uid, record.rank))
-        self._settle()
+        self._settle(now)
         return actions
 
     def _stop_old(self, old: list[ReplicaRecord], new: list[ReplicaRecord]) -> list[Action]:
@@ -411,8 +439,10 @@ class DeploymentState:
         record.state = ReplicaState.STOPPING
         return Stop(record.uid, gracefully)
 
-    def _settle(self) -> None:
+    def _settle(self, now: float) -> None:
         """Whether it is now as it should be."""
+        if self.status == DeploymentStatus.HEALTHY and self._before is not None and now >= self._trusted_at:
+            self._before, self._ills = None, 0
         if self.status == DeploymentStatus.HEALTHY or self.gave_up:
             return
         assert self.target is not None
@@ -433,7 +463,16 @@ class DeploymentState:
             self.trigger = DeploymentStatusTrigger.CONFIG_UPDATE_COMPLETED
         self.status = DeploymentStatus.HEALTHY
         self.message = ""
+        if self.proven is not None and self.proven.version != self.target.version:
+            self._before = (self.proven, self._proven_num)
         self.proven = self.target
+        checks = self.target.config
+        # As long as it takes to see that a replica hangs.
+        self._trusted_at = (
+            now
+            + REPLICA_HEALTH_CHECK_UNHEALTHY_THRESHOLD * checks.health_check_period_s
+            + checks.health_check_timeout_s
+        )
 
     # -- what there is ----------------------------------------
 
