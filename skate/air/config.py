@@ -208,8 +208,8 @@ class ScalingConfig(ShortRepr):
             worker: dict[str, float] = {"GPU": 1} if self.use_gpu else {"CPU": 1}
         else:
             worker = {name: amount for name, amount in self.resources_per_worker.items() if amount != 0}
-        if self.use_gpu and self.resources_per_worker is not None and "GPU" not in self.resources_per_worker:
-            worker["GPU"] = 1
+        if self.use_gpu:
+            worker.setdefault("GPU", 1)
         if self.accelerator_type:
             worker.setdefault(f"accelerator_type:{self.accelerator_type}", 0.001)
         return worker

@@ -128,7 +128,7 @@ class RunConfig:
         sync_config, verbose, stop, progress_reporter, log_to_file: No longer accepted: searches alone have them.
 
     Raises:
-        ValueError: a callback is no `UserCallback`.
+        ValueError: a callback is no `UserCallback`, or `checkpoint_config` is no `CheckpointConfig`.
         DeprecationWarning: an argument that is no longer accepted was given.
     """
 
@@ -157,6 +157,11 @@ class RunConfig:
         self.name = self.name or f"ray_train_run-{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.failure_config = self.failure_config or FailureConfig()
         self.checkpoint_config = self.checkpoint_config or CheckpointConfig()
+        if not isinstance(self.checkpoint_config, (CheckpointConfig, _shared.CheckpointConfig)):
+            kind = type(self.checkpoint_config)
+            raise ValueError(
+                f"Invalid `CheckpointConfig` type: {kind}. Use `ray.train.CheckpointConfig` instead."
+            )
         self.logging_config = self.logging_config or LoggingConfig()
         self.worker_runtime_env = self.worker_runtime_env or {}
         self.callbacks = self.callbacks or []

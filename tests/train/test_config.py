@@ -88,6 +88,16 @@ def test_checkpoints_and_levels() -> None:
             train.LoggingConfig(log_level=level)  # type: ignore[arg-type]
 
 
+def test_gpus_of_none_are_those_that_use_gpu_asks_for() -> None:
+    scaling = train.ScalingConfig(use_gpu=True, resources_per_worker={"GPU": 0})
+    assert scaling.num_gpus_per_worker == 1 and scaling.total_resources == {"GPU": 1}
+
+
+def test_a_checkpoint_config_is_one() -> None:
+    with pytest.raises(ValueError, match="Invalid `CheckpointConfig` type: <class 'int'>"):
+        train.RunConfig(checkpoint_config=5)  # type: ignore[arg-type]
+
+
 def test_what_preempted_means() -> None:
     info = train.PreemptionInfo(5, {"a": [3, 1], "b": [2]})
     assert info.preempted_ranks == [1, 2, 3] and info.preempted_node_ids == ["a", "b"]

@@ -72,7 +72,6 @@ def _context(**options: Any) -> RunContext:
 
 
 def test_tensorboard_has_the_numbers(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboardX")
     from skate.train.tensorboard import TensorBoardCallback
 
     callback, context = TensorBoardCallback(), _context(storage_path=str(tmp_path))
@@ -96,7 +95,6 @@ def _scalars(file: Path) -> list[tuple[str, int, float]]:
 
 
 def test_tensorboard_needs_a_local_place() -> None:
-    pytest.importorskip("tensorboardX")
     fs = pytest.importorskip("pyarrow.fs")
     from skate.train.tensorboard import TensorBoardCallback
 

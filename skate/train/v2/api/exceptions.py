@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skate.train.v2._internal.exceptions import RayTrainError as _RayTrainError
+
 if TYPE_CHECKING:
     from skate.train.v2.api.preemption import PreemptionInfo
 
@@ -16,7 +18,7 @@ __all__ = [
 ]
 
 
-class TrainingFailedError(Exception):
+class TrainingFailedError(_RayTrainError):
     """A training run has failed, and its `FailureConfig` allows no further attempt."""
 
 
