@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from skate.train._run.rounds import Arrival, Rounds, RoundsDiffer
+from skate.train._run.rounds import Arrival, LateWatch, Rounds, RoundsDiffer
 
 
 def test_a_round_is_complete_when_all_have_come() -> None:
@@ -53,3 +53,27 @@ def test_all_may_end() -> None:
     assert not rounds.all_ended
     rounds.end(1)
     assert rounds.all_ended
+
+
+def test_a_round_can_be_given_up() -> None:
+    rounds = Rounds(3)
+    rounds.arrive(2, Arrival("report", "a.py:1"))
+    rounds.arrive(0, Arrival("report", "a.py:1"))
+    assert list(rounds.waiting) == [0, 2] and rounds.missing == [1]
+    assert rounds.give_up() == [0, 2] and not rounds.waiting
+
+
+def test_a_round_that_lasts_is_told_of_and_given_up_in_time() -> None:
+    late = LateWatch(timeout_s=25.0, warn_every_s=10.0)
+    assert late.next_look is None and late.look(5.0) is None
+    late.see(True, 100.0)
+    late.see(True, 105.0)
+    assert late.next_look == 110.0 and late.look(109.0) is None
+    assert late.look(110.0) == "warn" and late.look(111.0) is None and late.next_look == 120.0
+    assert late.look(121.0) == "warn" and late.next_look == 125.0
+    assert late.look(125.0) == "give up" and late.waited(125.0) == 25.0
+    late.see(False, 126.0)
+    assert late.next_look is None and late.waited(126.0) == 0.0
+    never = LateWatch(timeout_s=None, warn_every_s=10.0)
+    never.see(True, 0.0)
+    assert never.next_look == 10.0 and never.look(1e9) == "warn"

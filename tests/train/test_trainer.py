@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import skate
 from skate import air, train
 from skate.train import collective
+from skate.train.v2._internal.exceptions import BroadcastCollectiveTimeoutError
 from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 pytestmark = pytest.mark.usefixtures("session")
@@ -229,6 +232,35 @@ def test_a_worker_that_answers_nothing_hides_no_failure(
     with pytest.raises(train.WorkerGroupError, match="ValueError: boom"):
         _fit(_is_deaf, run_config, {"mark": str(tmp_path / "mark")})
     assert time.monotonic() - begin < 30
+
+
+def test_who_waits_too_long_is_told_for_whom(
+    run_config: train.RunConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", "1")
+    monkeypatch.setenv("RAY_TRAIN_COLLECTIVE_WARN_INTERVAL_S", "0.2")
+
+    def function(config: dict[str, str]) -> str | None:
+        if train.get_context().get_world_rank() == 1:
+            while not Path(config["mark"]).exists():
+                threading.Event().wait(0.01)
+            return None
+        try:
+            collective.barrier()
+        except BroadcastCollectiveTimeoutError as error:
+            return str(error)
+        finally:
+            Path(config["mark"]).touch()
+        return None
+
+    result = _fit(function, run_config, {"mark": str(tmp_path / "mark")})
+    assert "have not joined the collective operation: [1]" in result.return_value
+    assert re.search(
+        r"rank 1 has not called barrier\(\) for \d+ s, in which rank 0 waits at .*:\d+", caplog.text
+    )
 
 
 def test_more_than_the_session_has(run_config: train.RunConfig) -> None:

@@ -13,7 +13,8 @@ import cloudpickle
 import skate
 from skate.train._run.hangs import HangWatch
 from skate.train._run.preemption import PreemptionWatch
-from skate.train._run.rounds import Arrival, Rounds, RoundsDiffer
+from skate.train._run.rounds import Arrival, LateWatch, Rounds, RoundsDiffer
+from skate.train.v2._internal.exceptions import BroadcastCollectiveTimeoutError
 from skate.train.v2.api.exceptions import NCCLHangError, PreemptionError, WorkerGroupError
 from skate.train.v2.api.report_config import CheckpointConsistencyMode
 from skate.util.drain import draining_nodes
@@ -40,6 +41,7 @@ _STORAGE_LOOK = 0.02
 """Seconds between two looks at whether slow storage is ready; so long may a worker wait for it, whoever it belongs to."""
 _HANG_PATIENCE = 20.0
 _HANG_WARNING = 60.0
+_LATE_WARNING = 60.0
 
 
 class WorkersFailed(Exception):
@@ -143,6 +145,11 @@ class Attempt:
         self._growth, self._relaxes = growth, relaxes
         self._preemption = preemption or PreemptionWatch({}, time.monotonic())
         self._rounds = Rounds(len(group))
+        limit = os.environ.get("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", "None")
+        self._late = LateWatch(
+            None if limit == "None" else float(limit),
+            float(os.environ.get("RAY_TRAIN_COLLECTIVE_WARN_INTERVAL_S", _LATE_WARNING)),
+        )
         self._failures: dict[int, tuple[Exception, str]] = {}
         self._pending: dict[Any, int] = {}
         self._looks: list[Any] = []
@@ -171,7 +178,7 @@ class Attempt:
         while self._pending:
             self._answer()
             times = [next_look, give_up, self._validations.deadline, self._preemption.next_look]
-            times.append(self._preemption.deadline)
+            times += [self._preemption.deadline, self._late.next_look]
             if self._growth is not None:
                 times.append(self._growth.next_look)
             times += [question.deadline for question in self._questions]
@@ -204,6 +211,7 @@ class Attempt:
             if self._preemption.deadline is not None and now >= self._preemption.deadline:
                 overdue = True
                 break
+            self._look_for_the_late(now)
             if now >= next_look:
                 next_look = now + self._look_every
                 if not self._looks:
@@ -219,6 +227,25 @@ class Attempt:
             raise Preempted(info, {rank: error for rank, (error, _) in self._failures.items()}, overdue)
         if self._failures:
             raise WorkersFailed(self._failures)
+
+    def _look_for_the_late(self, now: float) -> None:
+        self._late.see(bool(self._rounds.waiting), now)
+        due = self._late.look(now)
+        if due is None:
+            return
+        missing, waited = self._rounds.missing, self._late.waited(now)
+        if due == "warn":
+            rank, arrival = next(iter(self._rounds.waiting.items()))
+            self._listener.warn(
+                f"rank {', '.join(map(str, missing))} has not called {arrival.kind}() for {waited:.0f} s, in which rank {rank} "
+                f"waits at {arrival.where}"
+            )
+            return
+        assert self._late.timeout_s is not None
+        error = BroadcastCollectiveTimeoutError(waited, missing, self._late.timeout_s)
+        for rank in self._rounds.give_up():
+            self._reply(rank, error)
+        self._late.see(False, now)
 
     def _look_for_notice(self, now: float) -> None:
         if self._preemption.look(draining_nodes(gone=True), now, time.time()):
@@ -306,6 +333,7 @@ class Attempt:
             self._rounds.end(rank)
 
     def _complete(self, arrivals: list[Arrival]) -> None:
+        self._late.see(False, time.monotonic())
         kind = arrivals[0].kind
         answer: Any = None
         if kind == "report":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 __all__ = [
     "Arrival",
+    "LateWatch",
     "Rounds",
     "RoundsDiffer",
 ]
@@ -92,6 +93,26 @@ class Rounds:
         return self._whole()
 
     @property
+    def waiting(self) -> dict[int, Arrival]:
+        """The ranks that have come to the round under way, and where."""
+        return dict(sorted(self._waiting.items()))
+
+    @property
+    def missing(self) -> list[int]:
+        """The ranks that have not."""
+        return [rank for rank in self.there if rank not in self._waiting]
+
+    def give_up(self) -> list[int]:
+        """End the round under way without the ranks that are missing.
+
+        Returns:
+            The ranks that have waited.
+        """
+        ranks = sorted(self._waiting)
+        self._waiting.clear()
+        return ranks
+
+    @property
     def there(self) -> list[int]:
         """The ranks that have not left."""
         return [rank for rank in range(self._world_size) if rank not in self._gone]
@@ -131,3 +152,48 @@ class Rounds:
             "must make the same calls: report without a checkpoint on the ranks that have none.",
             sorted(self._ended),
         )
+
+
+class LateWatch:
+    """Whether a round has lasted too long.
+
+    Args:
+        timeout_s: Seconds after which it is given up; None: never.
+        warn_every_s: Seconds between two warnings.
+    """
+
+    def __init__(self, timeout_s: float | None, warn_every_s: float) -> None:
+        self.timeout_s, self._warn_every = timeout_s, warn_every_s
+        self._since: float | None = None
+        self._next_warning = 0.0
+
+    def see(self, under_way: bool, now: float) -> None:
+        """Take note of whether a round is under way: the same as before, as long as nobody says that none is."""
+        if not under_way:
+            self._since = None
+        elif self._since is None:
+            self._since, self._next_warning = now, now + self._warn_every
+
+    def waited(self, now: float) -> float:
+        """How long the round has lasted, in seconds."""
+        return 0.0 if self._since is None else now - self._since
+
+    @property
+    def next_look(self) -> float | None:
+        """When to look again."""
+        if self._since is None:
+            return None
+        if self.timeout_s is None:
+            return self._next_warning
+        return min(self._next_warning, self._since + self.timeout_s)
+
+    def look(self, now: float) -> Literal["warn", "give up"] | None:
+        """What is due."""
+        if self._since is None:
+            return None
+        if self.timeout_s is not None and now >= self._since + self.timeout_s:
+            return "give up"
+        if now >= self._next_warning:
+            self._next_warning = now + self._warn_every
+            return "warn"
+        return None

@@ -20,6 +20,7 @@ from skate.air._checkpoint import Checkpoint
 from skate.air.session import Session, get_session
 from skate.train._run.failures import failed
 from skate.train._run.rounds import Arrival
+from skate.train.v2._internal.exceptions import CollectiveTimeoutError
 from skate.train.v2.api.report_config import CheckpointConsistencyMode, CheckpointUploadMode
 
 if TYPE_CHECKING:
@@ -182,10 +183,16 @@ class WorkerSession(TrainingSession):
 
         Returns:
             The controller's answer.
+
+        Raises:
+            CollectiveTimeoutError: the others have not come in time.
         """
         with self._one_at_a_time:
             self._post(("arrive", Arrival(kind, _where(), value)))
-            return self._wait()
+            answer = self._wait()
+            if isinstance(answer, CollectiveTimeoutError):
+                raise answer
+            return answer
 
     def report(self, metrics: dict[str, Any], checkpoint: Checkpoint | None = None, **options: Any) -> None:
         """Report metrics and, if there is one, a checkpoint; returns when every rank has.
