@@ -13,7 +13,8 @@ ROWS: tuple[Row, ...] = (
         "gloo.reduce",
         "cold",
         "s",
-        (AtMost(1.6),),
+        (AtMost(1.6), Within(1.0)),
+        "two bare processes",
     ),
     Row(
         "gloo.warm",
@@ -22,6 +23,14 @@ ROWS: tuple[Row, ...] = (
         "warm",
         "s",
         (AtMost(0.5),),
+    ),
+    Row(
+        "gloo.memory",
+        "the memory of all processes meanwhile (PSS)",
+        "gloo.memory",
+        "pss",
+        "B",
+        (AtMost(700e6),),
     ),
     Row(
         "ddp.cnn",
