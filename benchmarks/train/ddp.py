@@ -29,9 +29,17 @@ def _torchrun(kind: str, steps: int) -> dict[str, Any]:
         file = Path(place, "found.json")
         launch = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={CPUS}")
         command = (sys.executable, *launch, "-m", "benchmarks.train.models", kind, str(steps), str(file))
-        subprocess.run(
-            command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command,
+            check=False,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        if done.returncode:  # its launcher's last lines say nothing, those before them do
+            raise RuntimeError(f"torchrun exited with code {done.returncode}: {done.stderr[-6000:]}")
         found: dict[str, Any] = json.loads(file.read_text())
     return found
 
