@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -186,7 +187,15 @@ class ClassSpec:
 class ActorMeta:
     """What a handle must know of its actor's class, wherever the handle goes."""
 
-    __slots__ = ("class_name", "max_pending_calls", "max_task_retries", "methods", "module", "ordered")
+    __slots__ = (
+        "_packed",
+        "class_name",
+        "max_pending_calls",
+        "max_task_retries",
+        "methods",
+        "module",
+        "ordered",
+    )
 
     def __init__(
         self,
@@ -204,6 +213,13 @@ class ActorMeta:
         self.methods = methods
         self.max_task_retries = max_task_retries
         self.max_pending_calls = max_pending_calls
+        self._packed = b""
+
+    def packed(self) -> bytes:
+        """The pickle of this, made once: it goes along with every handle that is passed on. `unpack_meta` reads it."""
+        if not self._packed:
+            self._packed = pickle.dumps(self, protocol=5)
+        return self._packed
 
     def __getstate__(self) -> tuple[Any, ...]:
         return (
@@ -224,6 +240,14 @@ class ActorMeta:
             self.max_pending_calls,
             self.ordered,
         ) = state
+        self._packed = b""
+
+
+@functools.lru_cache(maxsize=512)
+def unpack_meta(packed: bytes) -> ActorMeta:
+    """What `ActorMeta.packed` gave; handles of one class share it in a process."""
+    meta: ActorMeta = pickle.loads(packed)
+    return meta
 
 
 def too_many_calls(meta: ActorMeta, method: str, waiting: int) -> exceptions.PendingCallsLimitExceeded:
@@ -248,12 +272,13 @@ class ActorState:
 
     def __reduce__(self) -> tuple[Any, ...]:
         serialize.note_nested(self)
-        return restore_actor, (self.key, self.meta)
+        return restore_actor, (self.key, self.meta.packed())
 
 
-def restore_actor(key: int, meta: ActorMeta) -> ActorState:
+@serialize.by_name
+def restore_actor(key: int, packed_meta: bytes) -> ActorState:
     """The state of this process for an actor whose handle is unpickled."""
-    return runtime.current().restore_actor(key, meta)
+    return runtime.current().restore_actor(key, unpack_meta(packed_meta))
 
 
 class ActorMethod:  # noqa: D101 -- an instance's docstring is the user's method's
@@ -357,7 +382,9 @@ class ActorHandle:
         return [*object.__dir__(self), *self._actor_state().meta.methods]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ActorHandle, (self._actor_state(),)
+        state = self._actor_state()
+        serialize.note_nested(state)
+        return restore_handle, (state.key, state.meta.packed())
 
     def __copy__(self) -> ActorHandle:
         return ActorHandle(self._actor_state())
@@ -373,6 +400,12 @@ class ActorHandle:
 
     def __repr__(self) -> str:
         return f"Actor({self._actor_state().meta.class_name}, {self._actor_id.hex()})"
+
+
+@serialize.by_name
+def restore_handle(key: int, packed_meta: bytes) -> ActorHandle:
+    """A handle that is unpickled."""
+    return ActorHandle(restore_actor(key, packed_meta))
 
 
 class ActorClass:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from skate.core import runtime
+from skate.core import runtime, serialize
 from skate.core.ids import JobID, TaskID
 
 if TYPE_CHECKING:
@@ -171,8 +171,6 @@ class ObjectRef(Generic[T]):
         return self._key < other._key
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from skate.core import serialize
-
         serialize.note_nested(self)
         return restore_ref, (self._key,)
 
@@ -212,6 +210,7 @@ def _key_in(binary: bytes) -> int:
     return int.from_bytes(binary[4:], "big")
 
 
+@serialize.by_name
 def restore_ref(key: int) -> ObjectRef[Any]:
     """The ref of this process for `key`: what unpickling a ref gives."""
     engine = runtime.engine

@@ -246,7 +246,7 @@ class Submit:
             class_name=spec.name,
             cls=code,
             args=blob,
-            meta=serialize.pack(meta).data,
+            meta=meta.packed(),
             job=self.engine.job,
             name=options.name or "",
             namespace=namespace,

@@ -48,7 +48,7 @@ class Creation:
         groups = dict(options.concurrency_groups or {})
         nested = [item._key if isinstance(item, ObjectRef) else item.key for item in _nested_of(call)]
         namespace = options.namespace or self.engine.namespace
-        packed_meta = pickle.dumps(meta, protocol=5)
+        packed_meta = meta.packed()
         payload = exported.payload
         if isinstance(payload, int):
             nested.append(payload)
