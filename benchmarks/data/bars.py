@@ -19,6 +19,15 @@ def _rows_of(name: str, title: str, benchmark: str, bars: tuple[Bar, ...]) -> tu
     )  # fmt: skip
 
 
+def _capped(name: str, title: str) -> tuple[Row, ...]:
+    """Work on a set five times larger than the memory that it may use: its peak and its time."""
+    benchmark = f"capped.{name}"
+    return (
+        Row(f"capped.{name}", f"{title}, 5.1 GB under 1 GB: peak", benchmark, "memory", "B", (AtMost(1e9),), ours_only=True),
+        Row(f"capped.{name}_time", "its time", benchmark, "seconds", "s", ours_only=True),
+    )  # fmt: skip
+
+
 _RELATIONAL: tuple[Bar, ...] = (Against("ray", 10), WithinBest(1.25, _PEERS))
 
 ROWS: tuple[Row, ...] = (
@@ -59,4 +68,14 @@ ROWS: tuple[Row, ...] = (
         (WithinBest(1.3, ("polars", "duckdb")),),
         ours_only=True,  # Ray Data has no SQL
     ),
+    *_capped("sort", "sort by a float"),
+    *_capped("group", "sums of 10,000 groups"),
+    *_capped("groups", "sums of 20 million groups"),
+    *_capped("join", "join with 10,000 rows"),
+    *_capped("large_join", "join with 20 million rows"),
+    *_capped("shuffle", "random order"),
+    *_capped("batches", "a NumPy function over batches"),
+    *_capped("blocks", "repartition into 64 blocks"),
+    *_capped("keys", "repartition by a key"),
+    *_capped("zip", "zip with its own columns"),
 )

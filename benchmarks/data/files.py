@@ -129,6 +129,7 @@ def _make(folder: Path, rows: int) -> None:
     pq.write_table(pa.table(names), folder / "names.parquet")
     sums, counts = np.zeros(KEYS), np.zeros(KEYS)
     b_sums = np.zeros(KEYS)
+    moments = np.zeros(0, dtype=np.int64)
     found: dict[str, Any] = dict.fromkeys(("rows", "a", "kept", "kept_y", "weight", "root"), 0.0)
     found.update(least=math.inf, most=-math.inf)
     for number in range(PARTS):
@@ -140,6 +141,7 @@ def _make(folder: Path, rows: int) -> None:
             "c": rng.random(size) * 100,
             "t": pa.array(1_700_000_000_000_000 + rng.integers(0, 10**12, size), pa.timestamp("us")),
         }  # fmt: skip
+        moments = np.concatenate([moments, columns["t"].cast(pa.int64()).to_numpy()])
         pq.write_table(pa.table(columns), parts / f"part-{number:02d}.parquet")
         sums += np.bincount(k, a, KEYS)
         b_sums += np.bincount(k, b, KEYS)
@@ -153,6 +155,8 @@ def _make(folder: Path, rows: int) -> None:
         found["root"] += (np.sqrt(a) + b).sum()
         found["least"], found["most"] = min(found["least"], a.min()), max(found["most"], a.max())
     there = counts > 0
+    each = np.unique(moments, return_counts=True)[1]
+    found["moments"], found["pairs"] = len(each), (each**2).sum()
     found["groups"] = there.sum()
     found["means"] = (b_sums[there] / counts[there]).sum()
     answers = {name: float(value) for name, value in found.items()}

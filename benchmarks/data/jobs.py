@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.data.files import Files
     from benchmarks.session import Session
 
-__all__ = ["Answer", "Peer", "measure", "same"]
+__all__ = ["Answer", "Peak", "Peer", "measure", "same"]
 
 Answer = dict[str, float]
 
@@ -68,7 +68,7 @@ def measure(
     warm = _times(run, small, session.quick)
     same(look(run(large)), large)
     seconds = _times(run, large, session.quick)
-    peak = _Peak()
+    peak = Peak()
     with peak:
         result = run(large)
     del result
@@ -85,7 +85,7 @@ def _times(run: Callable[[Files], Any], given: Files, quick: bool) -> list[float
     return times
 
 
-class _Peak:
+class Peak:
     """The most memory that the processes of this measurement held while a block ran."""
 
     def __init__(self) -> None:

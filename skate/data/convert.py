@@ -388,7 +388,19 @@ def cast_column(column: Any, target: pa.DataType) -> Any:
         return column  # offsets of 32 bits cannot reach so far
     if isinstance(target, pa.BaseExtensionType):
         return pc.cast(column, target.storage_type).cast(target)
-    return column.cast(target)
+    stored = _storage_of(target)
+    return column.cast(target) if stored == target else column.cast(stored).cast(target)
+
+
+def _storage_of(kind: pa.DataType) -> pa.DataType:
+    """The type without the extension types within it."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _storage_of(kind.storage_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_storage_of(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_storage_of(kind.value_type)))
+    return kind
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:

@@ -220,7 +220,7 @@ def _frame(value: Any) -> Any:
 def _recut(tables: list[pa.Table], blocks: int | None) -> list[pa.Table]:
     if blocks is None:
         return tables
-    from skate.data.execution.operators import split_evenly
+    from skate.data.execution.rearranging import split_evenly
 
     return [bundle.table for bundle in split_evenly([Bundle(table) for table in tables], blocks)]
 

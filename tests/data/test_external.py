@@ -173,6 +173,43 @@ def test_tensors_and_objects_survive_the_disk(tiny: list[int]) -> None:
     assert any(tiny)
 
 
+def test_later_blocks_may_be_of_other_types(tiny: list[int]) -> None:
+    """As when a function gives whole numbers, texts or columns only for some of its batches."""
+
+    def change(batch: dict[str, Any]) -> dict[str, Any]:
+        first = int(batch["id"][0])
+        late = first >= 60
+        x = batch["id"] + 0.5 if late else batch["id"]
+        return {"id": batch["id"], "x": x, "s": ["a" if late else None] * 20, **({"new": x} if late else {})}
+
+    dataset = skate.data.range(100, override_num_blocks=5).map_batches(change, batch_size=None)
+    for moved in (dataset.sort("id"), dataset.random_shuffle(), dataset.repartition(3, keys=["id"])):
+        rows = sorted(moved.take_all(), key=lambda row: row["id"])
+        assert [row["x"] for row in rows] == [i + 0.5 * (i >= 60) for i in range(100)]
+        assert [row["s"] for row in rows] == [None] * 60 + ["a"] * 40
+        assert [row["new"] for row in rows[59:61]] == [None, 60.5]
+
+
+def test_cutting_and_pairing_over_the_disk(tiny: list[int]) -> None:
+    table = table_of([(i % 7, float(i), "a") for i in range(300)])
+    for make in (
+        lambda: dataset_of(table).map_batches(lambda batch: batch).repartition(7),
+        lambda: dataset_of(table).repartition(7),
+        lambda: dataset_of(table).repartition(5, keys=["k"]),
+        lambda: dataset_of(table).repartition(300, keys=["k", "n"], sort=True),  # of more parts than buckets
+        lambda: dataset_of(table).zip(dataset_of(table, 3).map_batches(lambda batch: batch)),
+        lambda: dataset_of(table).filter(lambda row: True).zip(dataset_of(table)),
+        lambda: dataset_of(table).randomize_block_order(seed=3),
+    ):
+        over_disk, in_memory = both(make)
+        assert over_disk == in_memory and len(over_disk) == 300
+    thirds = dataset_of(table).map_batches(lambda batch: {"n": batch["n"][::3]}, batch_size=None)
+    with pytest.raises(ValueError, match="different number of rows: 300, 100"):
+        dataset_of(table).zip(thirds).take(1)
+    with pytest.raises(ValueError, match="different number of rows: 100, 300"):
+        thirds.zip(dataset_of(table)).take(1)
+
+
 def test_nothing_is_left_on_the_disk(
     tiny: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ Everything is pulled: a stage works when its reader asks for the next block, so 
 
 from __future__ import annotations
 
-import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from skate.data.execution import groups, memory
 from skate.data.execution import transforms as tf
 from skate.data.execution.bundle import Bundle, split_rows
 from skate.data.execution.damage import damage_named
+from skate.data.execution.kept import Kept
 from skate.data.execution.native_stage import build, nothing, of_nothing
 from skate.data.execution.operators import HANDLERS
 from skate.data.execution.progress import StageBar
@@ -28,14 +28,10 @@ from skate.data.plan.rules import optimise
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import pyarrow as pa
-
     from skate.data.execution.udf import Transform
     from skate.data.plan.native import NativeFrame
 
-_LOOK_ROWS = 100_000  # the first rows of a stream, by which to judge the others
 _MUCH = 4  # files of more than one part in so many of the memory are read sparingly
-_UNKNOWN_BYTES = 1 << 40  # the size of a stream that is too large to be held
 
 
 class Execution:
@@ -172,23 +168,10 @@ class Execution:
         frame = self._native(op, required=False)
         if frame is not None:
             return frame
-        return self._frame_of(self._stream(op))
-
-    def _frame_of(self, bundles: Iterator[Bundle]) -> NativeFrame:
-        """A stream as one table if it fits into the budget, or as a stream."""
-        held: list[pa.Table] = []
-        size = 0
-        most = memory.budget()
-        for bundle in bundles:
-            held.append(bundle.table)
-            size += bundle.size_bytes
-            if size > most:
-                break
-        else:
-            return native.from_table(convert.concat(held)) if held else nothing()
-        whole = convert.concat(held)
-        rest = itertools.chain([whole], (bundle.table for bundle in bundles))
-        return native.from_stream(whole.schema, rest, _UNKNOWN_BYTES, whole.slice(0, _LOOK_ROWS))
+        kept = Kept(self._stream(op))
+        if not kept.is_on_disk:
+            return native.from_table(convert.concat(kept.tables())) if len(kept) else nothing()
+        return native.from_kept(kept.schema, kept.tables, kept.size_bytes)
 
     def _run(self, op: lg.Operator, frame: NativeFrame, collect: bool = False) -> Iterator[Bundle]:
         if len(frame.schema) == 0:

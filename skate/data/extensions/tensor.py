@@ -6,13 +6,25 @@ The names, the metadata and the storage are those of Ray's types, so Parquet fil
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_Type = TypeVar("_Type", bound=pa.ExtensionType)
+
+
+def _over(made: _Type, storage_type: pa.DataType) -> _Type:
+    """The type over the storage that a column really has: engines exchange the widths of offsets within it."""
+    if made.storage_type == storage_type:
+        return made
+    other: _Type = pa.ExtensionType.__new__(type(made))
+    vars(other).update(vars(made))
+    pa.ExtensionType.__init__(other, storage_type, made.extension_name)
+    return other
 
 
 class _FixedShapeType(pa.ExtensionType):
@@ -60,7 +72,8 @@ class _FixedShapeType(pa.ExtensionType):
 
     @classmethod
     def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> _FixedShapeType:
-        return cls(json.loads(serialized), storage_type.value_type)
+        made = cls(json.loads(serialized), storage_type.value_type)
+        return _over(made, storage_type)
 
     def __arrow_ext_class__(self) -> type[ArrowTensorArray]:
         return ArrowTensorArray
@@ -78,7 +91,7 @@ class _FixedShapeType(pa.ExtensionType):
             type(other) is type(self)
             and isinstance(other, _FixedShapeType)
             and other.shape == self.shape
-            and other.scalar_type == self.scalar_type
+            and other.storage_type == self.storage_type
         )
 
     def __hash__(self) -> int:
@@ -169,7 +182,8 @@ class ArrowVariableShapedTensorType(pa.ExtensionType):
     def __arrow_ext_deserialize__(
         cls, storage_type: pa.DataType, serialized: bytes
     ) -> ArrowVariableShapedTensorType:
-        return cls(storage_type.field("data").type.value_type, json.loads(serialized))
+        made = cls(storage_type.field("data").type.value_type, json.loads(serialized))
+        return _over(made, storage_type)
 
     def __arrow_ext_class__(self) -> type[ArrowVariableShapedTensorArray]:
         return ArrowVariableShapedTensorArray
@@ -186,7 +200,7 @@ class ArrowVariableShapedTensorType(pa.ExtensionType):
         return (
             isinstance(other, ArrowVariableShapedTensorType)
             and other.ndim == self.ndim
-            and other.scalar_type == self.scalar_type
+            and other.storage_type == self.storage_type
         )
 
     def __hash__(self) -> int:

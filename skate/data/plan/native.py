@@ -21,7 +21,7 @@ from skate.data.plan.offsets import narrowed
 from skate.data.plan.translate import polars_type, to_polars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from skate.data.plan.logical import ParquetScan
 
@@ -41,7 +41,6 @@ class NativeFrame:
         size_bytes: About the size of its input.
         is_ordered: Whether the order of its rows means something.
         is_once: Whether it can be computed only once, since its input is a stream.
-        first: The stream's first rows, which can be looked at beforehand.
         tables: The stream itself, as long as nothing is computed over it.
     """
 
@@ -50,22 +49,21 @@ class NativeFrame:
     size_bytes: int
     is_ordered: bool = True
     is_once: bool = False
-    first: pl.DataFrame | None = None
     tables: Iterator[pa.Table] | None = None
 
     def then(self, frame: pl.LazyFrame, schema: pa.Schema | None = None, **changes: Any) -> NativeFrame:
         """A further computation over this one."""
         kept = self.schema if schema is None else schema
-        return replace(self, frame=frame, schema=kept, first=None, tables=None, **changes)
+        return replace(self, frame=frame, schema=kept, tables=None, **changes)
 
     def select(self, names: Sequence[str]) -> NativeFrame:
         """Some of the columns."""
         return self.then(self.frame.select(list(names)), schema_of(self.schema, names))
 
     def first_rows(self, rows: int) -> pl.DataFrame:
-        """About so many of the first rows, by which to judge the others."""
+        """About so many of the first rows, by which to judge the others; none of what can be computed only once."""
         if self.is_once:
-            return self.first if self.first is not None else self.empty().frame.collect()
+            return self.empty().frame.collect()
         return self.frame.head(rows).collect(engine="streaming")
 
     def empty(self) -> NativeFrame:
@@ -147,16 +145,23 @@ def schema_of(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
 
 
-def from_stream(
-    schema: pa.Schema, tables: Iterator[pa.Table], size_bytes: int, first: pa.Table | None = None
-) -> NativeFrame:
+def from_stream(schema: pa.Schema, tables: Iterator[pa.Table], size_bytes: int) -> NativeFrame:
     """Tables that come one after the other, read once, as the engine asks for them."""
+    frame = _read_as_asked(schema, lambda: tables)
+    return NativeFrame(frame, schema, size_bytes, is_once=True, tables=tables)
 
+
+def from_kept(schema: pa.Schema, tables: Callable[[], Iterator[pa.Table]], size_bytes: int) -> NativeFrame:
+    """Tables that can be read again and again, from their beginning with each call."""
+    return NativeFrame(_read_as_asked(schema, tables), schema, size_bytes)
+
+
+def _read_as_asked(schema: pa.Schema, tables: Callable[[], Iterator[pa.Table]]) -> pl.LazyFrame:
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         left = n_rows
-        for table in tables:
+        for table in tables():
             if table.num_rows == 0:
                 continue
             frame = pl.from_arrow(convert.align(table, schema))
@@ -174,9 +179,7 @@ def from_stream(
     empty = pl.from_arrow(schema.empty_table())
     if not isinstance(empty, pl.DataFrame):
         raise TypeError("a stream of tables needs a schema with columns.")
-    frame = register_io_source(source, schema=empty.schema, validate_schema=False)
-    head = None if first is None else from_table(first).frame.collect()
-    return NativeFrame(frame, schema, size_bytes, is_once=True, first=head, tables=tables)
+    return register_io_source(source, schema=empty.schema, validate_schema=False)
 
 
 def scan(files: ParquetScan, sparing: bool = False) -> NativeFrame:
@@ -460,6 +463,7 @@ __all__ = [
     "distinct",
     "filtered",
     "from_frame",
+    "from_kept",
     "from_stream",
     "from_table",
     "grouped",
