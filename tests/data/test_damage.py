@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 import skate.data
 from skate.data import SaveMode
+from skate.data.execution import memory, shuffle
 from skate.data.expressions import col
 
 
@@ -180,3 +182,31 @@ def test_rows_and_bytes_of_files(folder: str) -> None:
     assert rows_of_files(folder) == [4, 6]
     with pytest.raises(ValueError, match="cannot be greater"):
         numbers.write_parquet(folder, min_rows_per_file=6, max_rows_per_file=5)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda data: data.sort("x"),
+        lambda data: data.random_shuffle(),
+        lambda data: data.groupby("id").aggregate(skate.data.aggregate.AsList("x")),
+        lambda data: data.join(data, "inner", 1, on=("id",), right_suffix="_r"),
+        lambda data: data.repartition(3, keys=["id"]),
+        lambda data: data.map_batches(lambda batch: batch).repartition(3),
+        lambda data: data.filter(lambda row: True).zip(data),
+        lambda data: data.map_batches(lambda batch: batch).sort("x"),
+    ],
+)
+def test_a_disk_that_fills_up_while_rows_are_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: Callable[[Any], Any]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(memory, "budget", lambda: 1 << 16)
+    monkeypatch.setattr(shuffle, "budget", lambda: 1 << 16)
+    numbers = pa.table({"id": np.arange(40_000), "x": np.random.default_rng(1).random(40_000)})
+    parts = [numbers.slice(start, 4000) for start in range(0, 40_000, 4000)]
+    dataset = move(skate.data.from_arrow(parts))
+    with small_disk(1 << 10), pytest.raises(OSError, match=r"[Ff]ile too large"):
+        dataset.take_all()
+    assert os.listdir(tmp_path) == []
+    assert dataset.count() == (len(dataset.take_all()))  # with room on the disk the same dataset runs

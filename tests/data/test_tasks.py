@@ -172,3 +172,85 @@ def test_a_dataset_can_be_sent_to_a_task() -> None:
 
     assert skate.get(total.remote(skate.data.range(10).map(lambda row: {"id": row["id"] + 1}))) == 55
     assert skate.get(total.remote(skate.data.from_items([{"id": 1}, {"id": 2}]))) == 3
+
+
+class DiesOnce:
+    """Kills its own process at its fourth row, the first time that it comes to it, whichever process that is in."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        if row["id"] == 3:
+            try:
+                self.mark.touch(exist_ok=False)
+            except FileExistsError:
+                return row
+            os.kill(os.getpid(), signal.SIGKILL)
+        return row
+
+
+def test_a_worker_killed_in_any_stage_changes_no_answer(tmp_path: Path) -> None:
+    ids = list(range(8))
+    marks = iter(range(100))
+
+    def dying(**where: Any) -> skate.data.Dataset:
+        mark = tmp_path / f"mark-{next(marks)}"
+        numbers = skate.data.range(8, override_num_blocks=4)
+        if where:
+            return numbers.map(DiesOnce, fn_constructor_args=(mark,), **where)
+        return numbers.map(DiesOnce(mark), num_cpus=1)
+
+    def found(dataset: skate.data.Dataset) -> list[int]:
+        return sorted(row["id"] for row in dataset.take_all())
+
+    assert found(dying(concurrency=1)) == ids  # in a pool of actors
+    assert found(dying().sort("id", descending=True)) == ids
+    assert found(dying().zip(skate.data.range(8).rename_columns({"id": "other"}))) == ids
+    dying().write_parquet(str(tmp_path / "out"))
+    assert found(skate.data.read_parquet(str(tmp_path / "out"))) == ids
+    (split,) = dying().streaming_split(1)
+    assert sorted(row["id"] for row in split.iter_rows()) == ids
+    assert len(list(tmp_path.glob("mark-*"))) == 5  # each has had its death
+
+
+def test_a_counter_of_calls(tmp_path: Path) -> None:
+    """A schema takes at most one block, what is materialized is not made again, and nothing is made twice."""
+
+    def counting(name: str, **where: Any) -> skate.data.Dataset:
+        def count(batch: dict[str, Any]) -> dict[str, Any]:
+            with open(tmp_path / name, "a") as file:
+                file.writelines(f"{number}\n" for number in batch["id"])
+            return {"id": batch["id"], "y": batch["id"] * 2}
+
+        return skate.data.range(40, override_num_blocks=8).map_batches(count, batch_size=None, **where)
+
+    def calls(name: str) -> list[int]:
+        path = tmp_path / name
+        return sorted(int(line) for line in path.read_text().split()) if path.exists() else []
+
+    for number, where in enumerate(({}, {"num_cpus": 1})):
+        seen = f"seen-{number}"
+        dataset = counting(seen, **where)
+        repr(dataset)
+        assert calls(seen) == []  # nobody has asked for rows
+        for moved in (dataset, dataset.sort("y"), dataset.random_shuffle(), dataset.repartition(3)):
+            assert moved.schema().names == ["id", "y"]  # type: ignore[union-attr]
+        assert dataset.groupby("id").sum("y").columns() == ["id", "sum(y)"]
+        assert dataset.join(dataset, "inner", 1, on=("id",), right_suffix="_2").columns() == [
+            "id",
+            "y",
+            "y_2",
+        ]
+        assert set(calls(seen)) == set(range(5))  # of the first block alone
+        made = f"made-{number}"
+        kept = counting(made, **where).materialize()
+        assert kept.count() == 40 and kept.sum("y") == 1560 and kept.schema() and kept.take(1)
+        assert kept.sort("y").take(1) and len(list(kept.iter_batches())) and kept.num_blocks() == 8
+        assert kept.repartition(2).count() == 40 and kept.random_shuffle().count() == 40
+        for part in kept.split(2):
+            part.take_all()
+        assert calls(made) == list(range(40))
+        once = f"once-{number}"
+        counting(once, **where).filter(lambda row: row["y"] > 4).sort("y").groupby("y").count().take_all()
+        assert calls(once) == list(range(40))

@@ -137,9 +137,10 @@ class ConsumingMethods(DatasetBase):
 
     def _peek_schema(self) -> pa.Schema | None:
         from skate.data.execution.executor import Execution
+        from skate.data.plan.schemas import looked_at
 
         first: pa.Schema | None = None
-        stream = Execution(lg.Limit((self._plan,), 1)).bundles()
+        stream = Execution(lg.Limit((looked_at(self._plan),), 1)).bundles()
         for bundle in stream:
             if bundle.schema is not None and len(bundle.schema):
                 first = bundle.schema if first is None else first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from skate.data.convert import unify_schemas
@@ -59,6 +61,21 @@ def _zipped(op: lg.Zip) -> pa.Schema | None:
     return pa.schema(list(zip(names, kinds, strict=True)))
 
 
+def looked_at(op: lg.Operator) -> lg.Operator:
+    """A plan of the same columns that takes no more than a block of each input: orders are left out, functions run once at a time."""
+    if isinstance(op, (lg.Sort, lg.RandomShuffle, lg.RandomizeBlocks, lg.Repartition)):
+        return looked_at(op.inputs[0])
+    children = [looked_at(child) for child in op.inputs]
+    if isinstance(op, (lg.Join, lg.Zip, lg.Aggregate, lg.Distinct)):
+        children = [lg.Limit((child,), 1) for child in children]
+    compute = getattr(op, "compute", None)
+    if isinstance(compute, lg.Compute) and (compute.explicit or compute.pool is not None):
+        pool = None if compute.pool is None else (1, 1, 1)
+        one = replace(compute, concurrency=1, pool=pool, in_flight=None if pool is None else 1, calls=None)
+        op = replace(op, compute=one)  # type: ignore[call-arg]
+    return op.with_inputs(children)
+
+
 def fresh_name(name: str, taken: list[str]) -> str:
     """The name, with a number if it is taken: `x_1`."""
     if name not in taken:
@@ -69,4 +86,4 @@ def fresh_name(name: str, taken: list[str]) -> str:
     return f"{name}_{number}"
 
 
-__all__ = ["fresh_name", "infer"]
+__all__ = ["fresh_name", "infer", "looked_at"]
