@@ -29,6 +29,7 @@ from skate.serve._private.common import (
     RequestProtocol,
 )
 from skate.serve._private.constants import DEFAULT_GRPC_PORT, DEFAULT_HTTP_PORT, SERVE_DEFAULT_APP_NAME
+from skate.serve._private.http.routes import normalize
 from skate.serve._private.task_models import (
     CeleryAdapterConfig,
     TaskProcessorAdapter,
@@ -304,6 +305,11 @@ class ServeApplicationSchema(BaseModel):
                 'application in it: "module:app".'
             )
         return value
+
+    @field_validator("route_prefix")
+    @classmethod
+    def _route_prefix_is_valid(cls, value: str | None) -> str | None:
+        return normalize(value)
 
     @model_validator(mode="after")
     def validate_external_scaler_and_autoscaling(self) -> Self:

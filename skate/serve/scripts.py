@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from skate import compat
 from skate.serve._private.commands import build, run, session
 from skate.serve._private.commands.target import CommandError
 from skate.serve._private.config_files import ConfigError
@@ -46,7 +47,9 @@ def act(given: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `serve COMMAND …`; returns the exit code."""
+    """Run `serve COMMAND …`; returns the exit code. As a program of its own it also serves applications that import ray, unedited."""
+    if arguments is None:
+        compat.install()
     parser = argparse.ArgumentParser(prog="serve", description="Models online.")
     add_commands(parser)
     return act(parser.parse_args(arguments))

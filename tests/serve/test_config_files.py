@@ -12,13 +12,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from pydantic import ValidationError
 
 import skate
 from skate import serve
 from skate.serve._private import client
 from skate.serve._private.common import ReplicaState
 from skate.serve._private.config_files import ConfigError, _start_options, deploy_config, read_config
-from skate.serve.schema import ServeDeploySchema
+from skate.serve.schema import ServeApplicationSchema, ServeDeploySchema
 from skate.serve.scripts import main
 from tests.serve.conftest import address, until
 from tests.serve.test_faults import kill
@@ -211,6 +212,12 @@ def test_limits_and_tokens_stand_in_a_config_file(tmp_path: Path) -> None:
         read_config(str(path))
 
 
+def test_a_route_prefix_begins_with_a_slash() -> None:
+    with pytest.raises(ValidationError, match="must start with a forward slash"):
+        ServeApplicationSchema(name="a", import_path="m:a", route_prefix="a")
+    assert ServeApplicationSchema(name="a", import_path="m:a", route_prefix=None).route_prefix is None
+
+
 def test_build_writes_what_run_reads(program: Path) -> None:
     output = program / "built.yaml"
     assert main(["build", "greeting_program:app", "-d", str(program), "-o", str(output)]) == 0
@@ -219,10 +226,13 @@ def test_build_writes_what_run_reads(program: Path) -> None:
     assert yaml.safe_load(output.read_text())["http_options"]["host"] == "127.0.0.1"
 
 
-def test_run_serves_until_it_is_interrupted(program: Path) -> None:
+def test_run_serves_a_program_that_imports_ray_until_it_is_interrupted(program: Path) -> None:
+    text = (program / "greeting_program.py").read_text()
+    assert "from skate import serve" in text
+    (program / "ray_program.py").write_text(text.replace("from skate import serve", "from ray import serve"))
     command = [sys.executable, "-c", "from skate.serve.scripts import main; raise SystemExit(main())"]
     process = subprocess.Popen(
-        [*command, "run", "greeting_program:make", "word=shell", "-d", str(program), "-p", "0"],
+        [*command, "run", "ray_program:make", "word=shell", "-d", str(program), "-p", "0"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(program), os.getcwd()])},
@@ -238,3 +248,5 @@ def test_run_serves_until_it_is_interrupted(program: Path) -> None:
 def test_a_wrong_target_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "no_such_module_anywhere:app"]) == 1
     assert "no_such_module_anywhere" in capsys.readouterr().err
+    assert main(["run", "no_such_file_anywhere.yaml"]) == 1
+    assert "There is no file no_such_file_anywhere.yaml" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from skate.serve import api
 from skate.serve._private import config_files
 from skate.serve._private.commands.files import Files
 from skate.serve._private.commands.session import environment, pairs
-from skate.serve._private.commands.target import CommandError
+from skate.serve._private.commands.target import CommandError, is_config
 
 
 def add(commands: Any) -> None:
@@ -53,23 +53,23 @@ def _run(given: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     sys.path.insert(0, os.path.abspath(given.app_dir))
-    is_config = os.path.isfile(given.config_or_import_path)
-    if is_config and given.reload:
+    of_config = is_config(given.config_or_import_path)
+    if of_config and given.reload:
         raise CommandError(
             "--reload is for import paths: a config file's code is imported by its own environment."
         )
-    if is_config and given.arguments:
+    if of_config and given.arguments:
         raise CommandError("Application arguments cannot be specified for a config file.")
     started = not skate.is_initialized()
     if started:
         skate.init(
             address=given.address,
             namespace="serve",
-            runtime_env=None if is_config else environment(given) or None,
+            runtime_env=None if of_config else environment(given) or None,
             preload=["skate.serve.preload"],
         )
     try:
-        names = _deploy_config(given) if is_config else _deploy_app(given, reload=False)
+        names = _deploy_config(given) if of_config else _deploy_app(given, reload=False)
         host, port = config_files.address() or ("", 0)
         where = f" on http://{host}:{port}" if host else ""
         print(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import Any
 
@@ -12,7 +11,7 @@ import yaml
 
 from skate.serve import api
 from skate.serve._private import config_files
-from skate.serve._private.commands.target import CommandError, SessionTarget, add_address, target
+from skate.serve._private.commands.target import CommandError, SessionTarget, add_address, is_config, target
 from skate.serve.schema import ServeInstanceDetails
 
 _NOT_RUNNING = "There is no Serve instance running."
@@ -110,7 +109,7 @@ def pairs(texts: list[str]) -> dict[str, str]:
 def config_of(given: argparse.Namespace) -> dict[str, Any]:
     """The config that a file or an import path stands for."""
     named = given.config_or_import_path
-    if os.path.isfile(named):
+    if is_config(named):
         if given.arguments:
             raise CommandError("Application arguments cannot be specified for a config file.")
         return config_files.read_config(named).model_dump(mode="json", exclude_unset=True)

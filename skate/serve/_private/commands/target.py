@@ -24,6 +24,21 @@ class CommandError(Exception):
     """A command can't do what it was asked for; the message says why."""
 
 
+def is_config(named: str) -> bool:
+    """Whether a config file is named, and no import path.
+
+    Raises:
+        CommandError: it can be nothing but a file, and there is none.
+    """
+    if os.path.isfile(named):
+        return True
+    if named.endswith((".yaml", ".yml")):
+        raise CommandError(
+            f"There is no file {named}. Name a config file, or an import path such as module:app."
+        )
+    return False
+
+
 class Target(Protocol):
     """A Serve instance."""
 
