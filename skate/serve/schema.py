@@ -217,6 +217,8 @@ class DeploymentSchema(BaseModel):
     def validate_num_replicas_and_autoscaling_config(cls, values: Any) -> Any:
         """Refuse a number of replicas next to autoscaling."""
         number = values.get("num_replicas", DEFAULT.VALUE)
+        if isinstance(number, str) and number != "auto":
+            raise ValueError(f'`num_replicas` must be an int or "auto", but got: {number}')
         scaling = values.get("autoscaling_config", DEFAULT.VALUE)
         if number not in (DEFAULT.VALUE, None, "auto") and scaling not in (DEFAULT.VALUE, None):
             raise ValueError(

@@ -19,7 +19,7 @@ from skate import serve
 from skate.serve._private import client
 from skate.serve._private.common import ReplicaState
 from skate.serve._private.config_files import ConfigError, _start_options, deploy_config, read_config
-from skate.serve.schema import ServeApplicationSchema, ServeDeploySchema
+from skate.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDeploySchema
 from skate.serve.scripts import main
 from tests.serve.conftest import address, until
 from tests.serve.test_faults import kill
@@ -216,6 +216,12 @@ def test_a_route_prefix_begins_with_a_slash() -> None:
     with pytest.raises(ValidationError, match="must start with a forward slash"):
         ServeApplicationSchema(name="a", import_path="m:a", route_prefix="a")
     assert ServeApplicationSchema(name="a", import_path="m:a", route_prefix=None).route_prefix is None
+
+
+def test_a_number_of_replicas_is_no_other_word_than_auto() -> None:
+    assert DeploymentSchema(name="d", num_replicas="auto").is_autoscaling_configured()
+    with pytest.raises(ValidationError, match='must be an int or "auto", but got: many'):
+        DeploymentSchema(name="d", num_replicas="many")
 
 
 def test_build_writes_what_run_reads(program: Path) -> None:
