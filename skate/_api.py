@@ -150,7 +150,7 @@ def put(value: Any, *, _owner: Any = None, _tensor_transport: str | None = None)
     """
     if type(value) is ObjectRef:
         raise TypeError(
-            "Calling 'put' on an ObjectRef is not allowed: it is a reference to a value already. To store the ref itself, put it in a "
+            "Calling 'put' on an ray.ObjectRef is not allowed: it is a reference to a value already. To store the ref itself, put it in a "
             "list: skate.put([ref])."
         )
     engine = runtime.engine

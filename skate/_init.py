@@ -168,7 +168,7 @@ def init(
             if ignore_reinit_error:
                 return ClientContext(runtime.engine)
             raise RuntimeError(
-                "Maybe you called skate.init twice by accident? A session is running already: call skate.shutdown() first, or pass "
+                "Maybe you called ray.init twice by accident? A session is running already: call skate.shutdown() first, or pass "
                 "ignore_reinit_error=True to keep it."
             )
         scheduler = _dask_address(address, engine)
@@ -492,7 +492,9 @@ def checked_namespace(value: str | None) -> str | None:
     if not isinstance(value, str):
         raise TypeError(f"namespace={value!r}: a string is needed, got a {type(value).__name__}.")
     if not value:
-        raise ValueError("namespace='': it can't be empty; leave it out for one of the session's own.")
+        raise ValueError(
+            "namespace='': \"\" is not a valid namespace; leave it out for one of the session's own."
+        )
     return plain(value)  # type: ignore[no-any-return]
 
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
 from skate import exceptions
 from skate.core import options as _options
@@ -44,14 +44,26 @@ def exit_actor() -> NoReturn:
     raise ActorExit(0)
 
 
-def method(*args: Any, **given: Any) -> Callable[[F], F]:
+@overload
+def method(function: F, /) -> F: ...
+
+
+@overload
+def method(**given: Any) -> Callable[[F], F]: ...
+
+
+def method(*args: Any, **given: Any) -> Any:
     """Set options for an actor's method: num_returns, concurrency_group, max_task_retries, retry_exceptions ….
 
+    Without parentheses, `@skate.method`, it sets none.
+
     Raises:
-        AssertionError: positional arguments, or an unknown option.
+        AssertionError: positional options, or an unknown one.
         TypeError, ValueError: an option's value is wrong.
     """
     known = _options.method_names()
+    if len(args) == 1 and callable(args[0]) and not given:
+        return args[0]
     if args:
         raise AssertionError(
             "The @ray.method decorator must be applied using no arguments or at least one of the arguments in the list "
@@ -371,8 +383,9 @@ class ActorHandle:
         spec = state.meta.methods.get(name)
         if spec is None:
             raise AttributeError(
-                f"'{state.meta.class_name}' actor has no method {name!r}. Only methods can be reached through a handle: read "
-                "an attribute in a method of the class, or with handle.__ray_call__.remote(lambda self: self.x)."
+                f"'{type(self).__name__}' object has no attribute '{name}': the {state.meta.class_name} actor has no such method. "
+                "Only methods can be reached through a handle: read an attribute in a method of the class, or with"
+                " handle.__ray_call__.remote(lambda self: self.x)."
             )
         found = ActorMethod(state, spec, spec.options)
         self.__dict__[name] = found
@@ -429,7 +442,8 @@ class ActorClass:
         if len(given) == 3 and isinstance(given[1], tuple) and isinstance(given[2], dict):
             # Python calls type(base)(name, bases, namespace) for `class B(A)` where A is one of us.
             raise ActorClassInheritanceException(
-                f"class {given[0]} inherits from an actor class. Derive from the plain class and decorate the result: keep "
+                "Inheriting from actor classes is not currently supported: "
+                f"class {given[0]} inherits from one. Derive from the plain class and decorate the result: keep "
                 "`class Base: …` undecorated, write `@skate.remote class Derived(Base)`, and `skate.remote(Base)` where "
                 "Base itself should be an actor."
             )

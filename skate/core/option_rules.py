@@ -43,7 +43,8 @@ def amount(name: str, value: Any, resource: str | None = None) -> float | None:
         )
         raise _wrong(name, value, rule)
     if 0 < value < PRECISION:
-        raise _wrong(name, value, f"the smallest quantity above 0 is {PRECISION}")
+        rule = f"The precision of the fractional quantity of resource {resource or name} cannot go beyond {PRECISION}"
+        raise _wrong(name, value, rule)
     return round(float(value), 4)
 
 
@@ -51,9 +52,8 @@ def gpus(name: str, value: Any) -> float | None:
     """A quantity of a resource whose units are devices: shared in parts, or held whole."""
     checked = amount(name, value)
     if checked is not None and value > 1 and value != int(value):
-        raise _wrong(
-            name, value, "above 1 it must be a whole number, since a fraction means a share of one GPU"
-        )
+        rule = "GPU resource quantities >1 must be whole numbers, since a fraction means a share of one GPU"
+        raise _wrong(name, value, rule)
     return checked
 
 
@@ -139,7 +139,8 @@ def not_for_tasks(name: str, value: Any) -> None:
     """An option that tasks know by name only."""
     whole_bytes(name, None if isinstance(value, int) else value)
     if value is not None:
-        raise _wrong(name, value, "only actors can hold it; leave it out for tasks")
+        rule = f"Setting '{name}' is not implemented for tasks: only actors can hold it, leave it out"
+        raise _wrong(name, value, rule)
 
 
 def num_returns(name: str, value: Any) -> int | str | None:
@@ -150,7 +151,7 @@ def num_returns(name: str, value: Any) -> int | str | None:
         rule = 'it must be a whole number, "dynamic", "streaming" or None'
         raise _wrong_type(name, value, rule, int, str, _NONE)
     if value < 0:
-        rule = f'The keyword \'{name}\' only accepts None, a non-negative integer, "dynamic" or "streaming"'
+        rule = f"The keyword '{name}' only accepts None, a non-negative integer, 'streaming' (for generators), or 'dynamic'"
         raise _wrong(name, value, rule)
     return int(value)
 
@@ -182,7 +183,7 @@ def text_or_none(name: str, value: Any) -> str | None:
 def non_empty_text_or_none(name: str, value: Any) -> str | None:
     """A string with something in it."""
     if text_or_none(name, value) == "":
-        rule = "Actor name cannot be an empty string" if name == "name" else "it cannot be empty"
+        rule = "Actor name cannot be an empty string" if name == "name" else '"" is not a valid namespace'
         raise _wrong(name, value, f"{rule}; None means not given")
     return value  # type: ignore[no-any-return]
 

@@ -414,7 +414,7 @@ def _unknown(name: str, kind: str, table: Mapping[str, _Rule]) -> Exception:
     else:
         close = get_close_matches(name, table, n=1)
         public = sorted(option for option in table if not option.startswith("_"))
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(public)}"
+        hint = f"did you mean {close[0]}?" if close else f"Valid ones are {public}"
     error = TypeError if kind == "methods" else ValueError
     asked = "remote functions" if kind == "tasks" else kind
     return error(f"Invalid option keyword {name} for {asked}: {hint}{'' if hint.endswith('?') else '.'}")

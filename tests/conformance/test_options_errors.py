@@ -220,6 +220,54 @@ def test_method_without_options_changes_nothing() -> None:
     assert get(Declared.remote().ping.remote()) == "pong"
 
 
+def test_method_without_parentheses_changes_nothing() -> None:
+    class Plain:
+        @ray.method
+        def ping(self) -> str:
+            return "pong"
+
+    assert Plain().ping() == "pong"
+    assert get(ray.remote(Plain).remote().ping.remote()) == "pong"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"num_gpus": 1.5}, "GPU resource quantities >1 must"),
+        (
+            {"num_cpus": 0.00001},
+            "precision of the fractional quantity of resource num_cpus cannot go beyond 0.0001",
+        ),
+        ({"object_store_memory": 1}, "Setting 'object_store_memory' is not implemented for tasks"),
+        (
+            {"num_returns": -1},
+            "only accepts None, a non-negative integer, 'streaming' \\(for generators\\), or 'dynamic'",
+        ),
+        ({"no_such_option": 1}, "Invalid option keyword no_such_option for remote functions. Valid ones are"),
+    ],
+    ids=describe,
+)
+def test_words_of_a_refused_task_option(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        TASK.options(**given).remote()
+
+
+def test_words_of_a_refused_namespace_and_attribute() -> None:
+    with pytest.raises(ValueError, match='"" is not a valid namespace'):
+        ACTOR.options(name="n", namespace="").remote()
+    with pytest.raises(ValueError, match='"" is not a valid namespace'):
+        ray.get_actor("n", namespace="")
+    with pytest.raises(AttributeError, match="'ActorHandle' object has no attribute 'no_such'"):
+        ACTOR.remote().no_such  # noqa: B018
+    with pytest.raises(TypeError, match="Inheriting from actor classes is not currently supported"):
+
+        class Derived(ACTOR):  # type: ignore[misc, valid-type]
+            pass
+
+    with pytest.raises(TypeError, match=r"Calling 'put' on an ray\.ObjectRef is not allowed"):
+        ray.put(ray.put(1))
+
+
 def test_an_unknown_option_of_a_method_call() -> None:
     actor = ACTOR.remote()
     with pytest.raises((TypeError, ValueError), match="no_such_option"):

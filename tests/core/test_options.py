@@ -335,7 +335,7 @@ def test_unknown_names_get_a_hint() -> None:
         TypeError, match=r"Invalid option keyword num_cpus for methods: it belongs to tasks and actors\."
     ):
         parse_method({"num_cpus": 1})
-    with pytest.raises(ValueError, match=r"there are accelerator_type, .*scheduling_strategy"):
+    with pytest.raises(ValueError, match=r"Valid ones are \['accelerator_type', .*'scheduling_strategy'"):
         parse_task({"qqqq": 1})
 
 

@@ -256,7 +256,7 @@ class InlineEngine(Engine):
             if options.get_if_exists:
                 return self.actors.state_of(holder)
             raise exceptions.ActorAlreadyExistsError(
-                f"The name {place[1]!r} (namespace={place[0]!r}) is already taken by a live actor. Use another name, "
+                f"The name {place[1]} (namespace={place[0]}) is already taken by a live actor. Use another name, "
                 "get_actor() to reach the one that has it, or get_if_exists=True."
             )
         where = self.groups.where(options, options.creation_demand(), spec.name)

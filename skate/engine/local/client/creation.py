@@ -96,7 +96,7 @@ class Creation:
                     self.engine.actor_calls.creating.pop(key)
                 if not options.get_if_exists:
                     raise exceptions.ActorAlreadyExistsError(
-                        f"The name {options.name!r} (namespace={namespace!r}) is already taken by a live actor. Use another name, "
+                        f"The name {options.name} (namespace={namespace}) is already taken by a live actor. Use another name, "
                         "get_actor() to reach the one that has it, or get_if_exists=True."
                     )
                 return self.restore(taken[0], pickle.loads(taken[1]))
