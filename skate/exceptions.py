@@ -170,7 +170,7 @@ class RayActorError(RayError):
         error_msg: As given; also what `str()` shows.
     """
 
-    BASE_ERROR_MSG = "The actor failed before it finished this call."
+    BASE_ERROR_MSG = "The actor experienced an error before finishing this task."
 
     def __init__(
         self,
@@ -348,13 +348,13 @@ class PendingCallsLimitExceeded(RayError):
 class TaskPlacementGroupRemoved(_FixedError):
     """The task's placement group was removed before the task ran."""
 
-    _text = "The placement group that this task was to run in has been removed."
+    _text = "The placement group corresponding to this task has been removed."
 
 
 class ActorPlacementGroupRemoved(_FixedError):
     """The actor's placement group was removed."""
 
-    _text = "The placement group that this actor was to run in has been removed."
+    _text = "The placement group corresponding to this Actor has been removed."
 
 
 class _TextError(RayError):
@@ -442,7 +442,7 @@ class RuntimeEnvSetupError(RayError):
         self.error_message = error_message
 
     def __str__(self) -> str:
-        text = "The runtime environment could not be set up."
+        text = "Failed to set up runtime environment."
         return f"{text}\n{self.error_message}" if self.error_message else text
 
 
@@ -539,7 +539,7 @@ class ObjectLostError(RayError):
 
     def _base_str(self) -> str:
         site = f" (created at {self.call_site})" if self.call_site else ""
-        return f"Object {self.object_ref_hex}{site} cannot be read."
+        return f"Failed to retrieve object {self.object_ref_hex}{site}."
 
     def __str__(self) -> str:
         return f"{self._base_str()} {self._why}"

@@ -541,3 +541,18 @@ def test_a_pickling_that_is_registered_for_all_exceptions_is_no_class_s_own(
         monkeypatch.setitem(copyreg.dispatch_table, cls, for_all)
     error = RayTaskError("f", "Traceback", NeedsTwo(1, "because"))
     assert cloudpickle.loads(cloudpickle.dumps(error)).cause.args == ("because",)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (exceptions.RayActorError(), "The actor experienced an error before finishing this task"),
+        (exceptions.TaskPlacementGroupRemoved(), "group corresponding to this task has been removed"),
+        (exceptions.ActorPlacementGroupRemoved(), "group corresponding to this Actor has been removed"),
+        (exceptions.RuntimeEnvSetupError("no pip"), "Failed to set up runtime environment.\nno pip"),
+        (exceptions.ObjectLostError("ab" * 28), f"Failed to retrieve object {'ab' * 28}"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_words_that_programs_match_on(error: RayError, words: str) -> None:
+    assert words in str(error)

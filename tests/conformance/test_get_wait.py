@@ -80,7 +80,7 @@ def test_timeout_raises_get_timeout_error() -> None:
     gate = Gate.remote()
     ref = after.remote(gate, 1)
     began = time.monotonic()
-    with pytest.raises(ray.exceptions.GetTimeoutError):
+    with pytest.raises(ray.exceptions.GetTimeoutError, match=r"Get timed out: some object\(s\) not ready"):
         ray.get(ref, timeout=0.1)
     assert 0.05 < time.monotonic() - began < 5
     gate.open.remote()

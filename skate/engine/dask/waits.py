@@ -97,7 +97,7 @@ class Waits:
         missing = [ref for ref in refs if ref._kind in (PENDING, REMOTE)]
         if missing:
             raise exceptions.GetTimeoutError(
-                f"Get timed out: {len(missing)} of {len(refs)} objects were not ready after {timeout} s; the first is "
+                f"Get timed out: some object(s) not ready. {len(missing)} of {len(refs)} are missing after {timeout} s; the first is "
                 f"{missing[0]!r}. Wait longer, or look at skate.wait()."
             )
         return [self.value(ref) for ref in refs]

@@ -61,7 +61,7 @@ class Waits:
             left = [ref for ref in pending if ref._kind == PENDING]
             stuck = self._engine.admission.stuck()
             raise exceptions.GetTimeoutError(
-                f"Get timed out: {len(left)} of {total} objects were not ready after {timeout} s; the first is {left[0]!r}."
+                f"Get timed out: some object(s) not ready. {len(left)} of {total} are missing after {timeout} s; the first is {left[0]!r}."
                 f"{' Of the tasks, ' + stuck + '.' if stuck else ''} Wait longer, or look at skate.wait()."
             )
 

@@ -78,7 +78,7 @@ class Waits:
             raise exceptions.RaySystemError(f"the session has ended: {self.engine.ended}")
         if waiting:
             raise exceptions.GetTimeoutError(
-                f"Get timed out: {len(waiting)} of {len(refs)} objects were not ready after {timeout} s; the first is "
+                f"Get timed out: some object(s) not ready. {len(waiting)} of {len(refs)} are missing after {timeout} s; the first is "
                 f"{waiting[0]!r}. Wait longer, or look at skate.wait()."
             )
 
