@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ __all__ = [
     "run",
     "run_experiments",
 ]
+
+_logger = logging.getLogger(__name__)
 
 _DEPRECATED = "DEPRECATED"
 
@@ -243,21 +246,21 @@ def _resume(
     resume: bool | str | None, config: ResumeConfig | None, experiment: Experiment
 ) -> ResumeConfig | None:
     """What happens to the trials that there are; None: a fresh start."""
-    if resume_wanted := (resume or config is not None):
+    if resume or config is not None:
         words = {str(each).upper() for each in str(resume).split("+")} if resume else {"TRUE"}
-        there = find_newest(experiment.storage.store, experiment.path) is not None
-        if not there and "AUTO" in words:
-            return None
-        if not there:
-            raise ValueError(
-                f"resume={resume_wanted!r}: there is no experiment in {experiment.path!r} to go on with. Check its name and "
-                "storage_path, or leave resume out."
-            )
         kinds = ResumeConfig.ResumeType
         known = {"TRUE", "AUTO", "LOCAL", "REMOTE", "PROMPT", "ERRORED_ONLY", "ERRORED", "RESTART_ERRORED"}
         known |= {"RESTART_ERRORED_ONLY", "LOCAL_ONLY"}
         if words - known:
             raise ValueError(f"resume={resume!r} is not one of {sorted(known)}.")
+        if find_newest(experiment.storage.store, experiment.path) is None:
+            if "AUTO" not in words:
+                _logger.warning(
+                    "resume=%r: there is no experiment in %r to go on with, and so a new one begins.",
+                    resume or config,
+                    experiment.path,
+                )
+            return None
         if config is not None:
             return config
         errored = kinds.SKIP

@@ -372,3 +372,23 @@ def test_on_remote_storage(tmp_path: Path) -> None:
     assert results[0].metrics_dataframe is not None and len(results[0].metrics_dataframe) == 4
     restored = Tuner.restore("bucket/run", with_checkpoints, storage_filesystem=remote)
     assert restored.get_results()[0].metrics["step"] == 4  # type: ignore[index]
+
+
+def test_a_tuner_fits_again(tmp_path: Path) -> None:
+    tuner = Tuner(
+        climb,
+        param_space={"x": tune.grid_search([1, 2])},
+        tune_config=TuneConfig(max_concurrent_trials=-1),  # below 0: no limit
+        run_config=RunConfig(storage_path=str(tmp_path), name="again", verbose=0),
+    )
+    before, after = tuner.fit(), tuner.fit()
+    assert sorted(result.metrics["score"] for result in after) == [3, 6]  # type: ignore[index]
+    assert len(tuner.get_results()) == len(before) == 2
+
+
+def test_resume_begins_where_there_is_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    analysis = tune.run(
+        climb, config={"x": 1}, name="new", storage_path=str(tmp_path), resume=True, verbose=0
+    )
+    assert [trial.last_result["score"] for trial in analysis.trials] == [3]
+    assert "there is no experiment in" in caplog.text

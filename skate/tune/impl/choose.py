@@ -47,6 +47,7 @@ def choose_search(
         metric: The metric.
         mode: "min" or "max".
         max_concurrent: How many trials run at once; None or 0: as many as there is room for.
+            A negative number means that to grid and random search, too.
         scheduler: The scheduler that the user passed.
 
     Returns:
@@ -55,8 +56,6 @@ def choose_search(
     Raises:
         ValueError: what was passed is neither, or `max_concurrent` is given twice.
     """
-    if max_concurrent is not None and max_concurrent < 0:
-        raise ValueError(f"`max_concurrent_trials` must be None, 0 or above, got {max_concurrent}.")
     limit = max_concurrent or 0
     if isinstance(given, str):
         from skate.tune.search import create_searcher

@@ -162,8 +162,6 @@ class TunerInternal:
             resume=self._resume,
             before=lambda: self._save(experiment),
         )
-        if self._resume is None:
-            self._refuse_second_run(experiment)
         trials = run_search([experiment], settings)
         metric = tune_config.metric or settings.search_alg.metric
         self._analysis = ExperimentAnalysis(
@@ -174,13 +172,6 @@ class TunerInternal:
             default_mode=tune_config.mode if isinstance(tune_config.mode, str) else None,
         )
         return ResultGrid(self._analysis)
-
-    def _refuse_second_run(self, experiment: Experiment) -> None:
-        if self._analysis is not None:
-            raise RuntimeError(
-                "this Tuner has been fitted: make a new one, or go on with its experiment by Tuner.restore("
-                f"{experiment.path!r}, trainable)."
-            )
 
     def _experiment(self) -> Experiment:
         tune_config, run_config = self._tune_config, self._run_config

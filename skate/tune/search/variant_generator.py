@@ -386,6 +386,23 @@ def _walk_preset(preset: Mapping[str, Any], path: Path) -> Generator[tuple[Path,
             yield here, value
 
 
+def _get_preset_variants(
+    spec: dict[str, Any],
+    config: Mapping[str, Any],
+    constant_grid_search: bool = False,
+    random_state: RandomState = None,
+) -> Generator[tuple[dict[Path, Any], dict[str, Any]], None, None]:
+    """Every combination of the grids that are left once given parameters are in place. Programs written for Ray call it.
+
+    Args:
+        spec: The specification, whose "config" holds the parameters.
+        config: The given parameters.
+        constant_grid_search: See `generate_variants`.
+        random_state: See `generate_variants`.
+    """
+    return _variants(merge_preset(spec, config), constant_grid_search, random_state)
+
+
 def format_vars(resolved_vars: Mapping[Path, Any]) -> str:
     """Chosen values in a line, for a trial's name: "lr=0.1000,layers=3".
 
