@@ -11,19 +11,19 @@ from typing import Any
 from skate._version import __version__
 
 COMMANDS = {
-    "drain-node": "give notice that one of its nodes will be taken away",
+    "drain-node": "give notice that a session's node will be taken away",
     "job": "submit programs to a session that stands, and look after them",
     "list": "list the tasks, actors, objects, … of a running session",
-    "logs": "show what its workers have printed",
-    "memory": "show its objects, the largest first, and who holds them",
+    "logs": "show what a session's workers have printed",
+    "memory": "show a session's objects, the largest first, and who holds them",
     "replay": "run a failed task again, on the same inputs, under the debugger",
     "run": "run a program written for Ray, unedited",
     "serve": "run, deploy and look at applications of skate.serve",
     "start": "start a session that programs can join, and that goes on without them",
     "stop": "end sessions that `skate start` has started",
-    "stack": "show what each of its processes does now, and what its calls wait for",
-    "status": "show what it has, what is in use, and what waits",
-    "summary": "count its tasks, actors or objects, by name and state",
+    "stack": "show what each process of a session does now, and what its calls wait for",
+    "status": "show what a session has, what is in use, and what waits",
+    "summary": "count a session's tasks, actors or objects, by name and state",
     "timeline": "write what ran where and when, as a Chrome trace",
 }
 """Every command, with what it does in a few words; `skate.cli.<name>`, with "_" for "-", has its arguments and its work."""
@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
         if given[:1] == [name]:
             _module(name).add_arguments(command)
+    if not given:
+        parser.print_help(sys.stderr)
+        return 2
     chosen = parser.parse_args(given)
     return int(_module(chosen.command).run(chosen) or 0)
 

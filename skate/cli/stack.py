@@ -11,6 +11,8 @@ from skate import _state
 from skate.cli import _show
 
 _OURS = os.path.dirname(os.path.abspath(skate.__file__)) + os.sep
+_START = ("<string>", 1, "<module>")
+"""The outermost frame of a worker: the zygote's `python -c`."""
 _MOST = 20
 
 
@@ -42,10 +44,12 @@ def _stack(arguments: argparse.Namespace) -> int:
 
 def _print_process(row: dict[str, Any], everything: bool) -> None:
     print(f"process {row['pid']}{' (' + row['label'] + ')' if row['label'] else ''}")
+    idle = True
     for name, _ident, frames in row["threads"]:
-        shown = frames if everything else [frame for frame in frames if not frame[0].startswith(_OURS)]
+        shown = frames if everything else [frame for frame in frames if not _ours(frame)]
         if not shown or (name.startswith("skate-") and not everything):
             continue
+        idle = False
         print(f"  thread {name}")
         for file, line, function, code in shown:
             print(f"    {file}:{line} in {function}")
@@ -53,11 +57,18 @@ def _print_process(row: dict[str, Any], everything: bool) -> None:
                 print(f"      {code}")
         if len(shown) < len(frames) and not everything and frames[-1][0].startswith(_OURS):
             print("    (waits in Skate)")
+    if idle:
+        print("  (runs no code of the program now)")
     for call in row["pending"][:_MOST]:
         print(f"  waits for {call['name']}: {call['why']}")
     if len(row["pending"]) > _MOST:
         print(f"  and for {len(row['pending']) - _MOST:,} more calls")
     print()
+
+
+def _ours(frame: tuple[str, int, str, str]) -> bool:
+    file, line, function, _ = frame
+    return file.startswith(_OURS) or (file, line, function) == _START
 
 
 __all__ = ["add_arguments", "run"]

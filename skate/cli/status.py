@@ -25,7 +25,9 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         _show.as_json(found)
         return 0
-    print(f"program: {', '.join(job['entrypoint'] for job in found['jobs']) or '-'}")
+    print(
+        f"program: {', '.join(job['entrypoint'] for job in found['jobs']) or 'none; the session stands by itself'}"
+    )
     for node in found["nodes"]:
         print(f"\nnode {node['node_id'][:12]} {node['state']}")
         rows = [

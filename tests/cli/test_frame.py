@@ -40,10 +40,15 @@ def test_the_version_is_skates(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"skate {skate.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"]])
-def test_an_unknown_command_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    printed = capsys.readouterr().err
+    assert all(f"\n    {name}" in printed for name in COMMANDS)
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(arguments)
+        main(["fly"])
     assert ended.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
 
