@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
@@ -122,7 +122,7 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
     if not isinstance(object_refs, list):
         raise ValueError(
             f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an ObjectRef or a list of "
-            "ObjectRefs."
+            f"ObjectRefs.{_instead(object_refs)}"
         )
     if object_refs and all(hasattr(item, "_skate_get") for item in object_refs):
         return [item._skate_get(given) for item in object_refs]
@@ -130,11 +130,20 @@ def get(object_refs: Any, *, timeout: float | None = None, _use_object_store: bo
         if type(item) is not ObjectRef:
             raise TypeError(
                 f"Attempting to call `get` on the value {item!r}, which is not an ray.ObjectRef: 'object_refs' must either be an "
-                "ObjectRef or a list of ObjectRefs."
+                f"ObjectRef or a list of ObjectRefs.{_instead(item)}"
             )
     if runtime.sessions > 1:
         check_session(engine, object_refs)
     return engine.get(object_refs, timeout)
+
+
+def _instead(given: Any) -> str:
+    """What somebody who gave `get` this may have meant, as a sentence to add, or nothing."""
+    if isinstance(given, list):
+        return " Nested lists are not looked into: flatten them, or get each list by itself."
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping)):
+        return f" To get what is in a {type(given).__name__}, make a list of it: get(list(…))."
+    return ""
 
 
 def put(value: Any, *, _owner: Any = None, _tensor_transport: str | None = None) -> ObjectRef[Any]:

@@ -199,7 +199,8 @@ def init(
             ):
                 if unknown not in ("system_reserved_cpu", "system_reserved_memory"):
                     raise RuntimeError(
-                        f"init() got an unknown argument {unknown!r}. help(skate.init) lists those there are."
+                        f"init() got an unknown argument {unknown!r}{_did_you_mean(unknown)} "
+                        "help(skate.init) lists those there are."
                     )
         _check_gpus(num_gpus)
         if configure_logging:
@@ -259,6 +260,14 @@ def init(
             atexit.register(shutdown)
             _atexit_installed = True
         return ClientContext(runtime.engine)
+
+
+def _did_you_mean(unknown: str) -> str:
+    from difflib import get_close_matches
+    from inspect import signature
+
+    close = get_close_matches(unknown, signature(init).parameters, n=1)
+    return f": did you mean {close[0]!r}?" if close else "."
 
 
 def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = False) -> None:

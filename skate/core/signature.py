@@ -63,10 +63,14 @@ class CallShape:
         """Raise what a direct call would raise for arguments that don't fit.
 
         Raises:
-            TypeError: too few, too many, or unknown arguments.
+            TypeError: too few, too many, or unknown arguments; it names the function and what it takes.
         """
         if not kwargs and self.needed <= len(args) <= self.most:
             return
         signature = self.signature()
         if signature is not None:
-            signature.bind(*args, **kwargs)
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                name = getattr(self.function, "__qualname__", repr(self.function))
+                raise TypeError(f"{error}: the call must fit {name}{signature}") from None

@@ -6,6 +6,7 @@ left is plain data. Its canonical text is the key by which workers that have it 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -150,7 +151,9 @@ def _hook(value: Any) -> dict[str, str]:
     return {"pickle": base64.b64encode(packed).decode(), "shown": name}
 
 
+@functools.cache
 def _warn_unknown(name: str) -> None:
+    """Say so once in a process: an environment is checked where it is given, and again where it is merged."""
     import logging
     from difflib import get_close_matches
 

@@ -192,7 +192,9 @@ def _state(call: Call) -> str:
             return "waits for its actor to be ready"
         if call.key not in link.inflight:
             return "waits behind an earlier call whose arguments are not there"
-        return f"runs in its actor, or waits for its turn there, as {len(link.inflight)} calls of this process do"
+        others = len(link.inflight) - 1
+        beside = f", with {others:,} other call{'s' * (others > 1)} of this process" if others else ""
+        return f"runs in its actor, or waits for its turn there{beside}"
     if call.link is not None:
         return "runs, or is next in its worker"
     return f"waits for a worker with {call.lane.resources}"
