@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from skate.engine.dask.blob import Blob
     from skate.engine.dask.calls import Call
     from skate.engine.dask.host import Host
+    from skate.engine.dask.stacks import Threads
 
 
+_SHOWN = 5.0  # seconds that a process has to say what its threads do
 _WORD = 1.0  # seconds that the word how a process ended may be behind the end of its connection
 
 
@@ -41,6 +43,8 @@ class Child:
         self.started: set[int] = set()
         self.made: dict[int, int] = {}
         """How many calls of each function it has run."""
+        self._shown: asyncio.Future[Threads] | None = None
+        """What its threads do, once it says so."""
         self.ending = ""
         """Why it ends of its own will."""
         self.broken = ""
@@ -112,6 +116,16 @@ class Child:
             self.calls.pop(call.key, None)
             self.started.discard(call.key)
 
+    async def stacks(self) -> Threads | None:
+        """What its threads do now; None if it does not say in time: it has ended, or something in it holds Python up."""
+        if self._shown is None or self._shown.done():
+            self._shown = asyncio.get_running_loop().create_future()
+            self.deliver(("stacks",))
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._shown), _SHOWN)
+        except TimeoutError:
+            return None
+
     def _on_message(self, message: tuple[Any, ...]) -> None:
         op = message[0]
         if op == "done":
@@ -135,6 +149,9 @@ class Child:
             self.ending = message[1]
         elif op in ("blocked", "unblocked"):
             self.host.lend(message[1], self, op == "blocked")
+        elif op == "stacks":
+            if self._shown is not None and not self._shown.done():
+                self._shown.set_result(message[1])
         elif op == "span":
             self.host.history.span(message[1])
         elif op == "print":

@@ -23,7 +23,7 @@ from skate.core import devices, runtime
 from skate.core.actor import ActorExit, ActorState
 from skate.core.failure import creation_error
 from skate.core.ref import ERROR, ObjectRef
-from skate.engine.dask import output, wire
+from skate.engine.dask import output, stacks, wire
 from skate.engine.dask.blob import Blob, error_blob, raised
 from skate.engine.dask.calls import ActorSpec, Call, Job, Placed, outside
 from skate.engine.dask.engine import DaskEngine
@@ -154,6 +154,8 @@ class Executor:
                 self.coroutines.notify()
         elif op == "cancel":
             self._cancel(message[1])
+        elif op == "stacks":
+            self.out.put(("stacks", stacks.threads()))
         elif op == "taken":
             stream = self.streams.get(message[1])
             if stream is not None:

@@ -58,7 +58,7 @@ class Facts:
     # -- questions ----------------------------------------
 
     async def on_facts(self, _client: str, what: str) -> dict[str, Any]:
-        """What is known of "tasks", "actors", "objects", "workers", "nodes", "jobs", "placement_groups", "logs" or "runtime_envs"."""
+        """What is known of `what`, one of those of `Engine.state`."""
         found: dict[str, Any] = await getattr(self, f"_{what}")()
         found.setdefault("missing", [])
         return found
@@ -143,6 +143,18 @@ class Facts:
 
     async def _runtime_envs(self) -> dict[str, Any]:
         return await self._of_each("runtime_envs")
+
+    async def _stacks(self) -> dict[str, Any]:
+        addresses = list(self.registry.labels)
+        answers = await asyncio.gather(*(self.registry.tell(address, "stacks") for address in addresses))
+        processes, missing = [], []
+        for address, answer in zip(addresses, answers, strict=True):
+            if answer is None:
+                missing.append(f"the Dask worker at {address} gave no answer")
+                continue
+            processes += answer[0]
+            missing += [f"process {pid} at {address} gave no answer" for pid in answer[1]]
+        return {"processes": processes, "missing": missing}
 
     async def _jobs(self) -> dict[str, Any]:
         return {"drivers": self.drivers}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from skate.engine.base import InitConfig
     from skate.engine.dask.blob import Blob
+    from skate.engine.dask.stacks import Threads
 
 _COROUTINES = 100_000
 _REMEMBERED = 10_000  # cancelled calls that have not come by yet
@@ -144,6 +145,14 @@ class Host(WorkerPlugin):  # type: ignore[misc]
     def on_available(self) -> dict[str, float]:
         """What nobody holds here."""
         return {remote.resource_name(name): amount for name, amount in self.stock.ledger.free.items()}
+
+    async def on_stacks(self) -> tuple[list[tuple[int, int, str, Threads]], list[int]]:
+        """(pid, number, what it runs, threads) of each process that runs user code, and the pids of those that did not answer."""
+        children = [child for child in self.children.all if child.pid and not child.dead.is_set()]
+        answers = await asyncio.gather(*(child.stacks() for child in children))
+        told = list(zip(children, answers, strict=True))
+        found = [(child.pid, child.number, child.what, each) for child, each in told if each is not None]
+        return found, [child.pid for child, each in told if each is None and not child.dead.is_set()]
 
     def on_rebalance(self) -> None:
         """A worker has joined: what waits here is placed again."""

@@ -5,9 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
-import threading
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +15,7 @@ from skate.engine.base import StateAnswer
 from skate.engine.dask.blob import Blob
 from skate.engine.dask.calls import UNIT
 from skate.engine.dask.history import CallFacts, WorkerFacts
+from skate.engine.dask.stacks import threads
 
 if TYPE_CHECKING:
     from skate.engine.dask.engine import DaskEngine
@@ -36,7 +34,7 @@ def read(engine: DaskEngine, what: str) -> StateAnswer:
     make = _ROWS.get(what)
     if make is None:
         raise NotImplementedError(f"the dask engine keeps no record of {what}.")
-    facts = {"missing": []} if what == "stacks" else engine.ask("facts", _SOURCES.get(what, what))
+    facts = engine.ask("facts", _SOURCES.get(what, what))
     return StateAnswer(make(engine, facts), facts["missing"])
 
 
@@ -376,14 +374,15 @@ def runtime_envs(_engine: DaskEngine, facts: Row) -> list[Row]:
     ]
 
 
-def stacks(_engine: DaskEngine, _facts: Row) -> list[Row]:
-    """The threads of this process. Those of a Dask worker are shown by Dask's own `Client.call_stack`."""
-    threads = []
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident, frame in sys._current_frames().items():
-        frames = [(f.filename, f.lineno or 0, f.name, f.line or "") for f in traceback.extract_stack(frame)]
-        threads.append((names.get(ident, "a thread that Python did not start"), ident, frames))
-    return [{"pid": os.getpid(), "number": 0, "label": "", "threads": threads, "pending": []}]
+def stacks(_engine: DaskEngine, facts: Row) -> list[Row]:
+    """The threads of this process, and of each that runs user code. Those of a Dask worker itself: `Client.call_stack` of Dask."""
+    own = {"pid": os.getpid(), "number": 0, "label": "", "threads": threads(), "pending": []}
+    others = [
+        {"pid": pid, "number": number, "label": label, "threads": each, "pending": []}
+        for pid, number, label, each in facts["processes"]
+        if pid != os.getpid()
+    ]
+    return [own, *others]
 
 
 def _task_id(key: int) -> str:

@@ -92,7 +92,7 @@ class Streams:
                 return True
             stream.waiters.append(latch)
         try:
-            engine.waits.wait_on(latch, timeout)
+            engine.waits.wait_on(latch, timeout, [stream])
         finally:
             with engine.refs.lock:
                 if latch in stream.waiters:

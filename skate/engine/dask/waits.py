@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skate import exceptions
 from skate.core.ref import ERROR, PENDING, REMOTE, ObjectRef
+from skate.engine.dask import long_waits
 from skate.engine.dask.blob import raised
 from skate.engine.dask.refs import Latch
 
@@ -52,21 +53,36 @@ class Waits:
                 "importable in this process, and does its unpickling work?"
             ) from error
 
-    def wait_on(self, latch: Latch, timeout: float | None) -> bool:
-        """Wait, and let others have our CPU meanwhile."""
+    def wait_on(self, latch: Latch, timeout: float | None, things: Sequence[Any]) -> bool:
+        """Wait for refs and generators, and let others have our CPU meanwhile."""
         if latch.wait(0):
             return True
-        if self.engine.before_block is None or (timeout is not None and timeout <= _PATIENCE):
+        if timeout is not None and timeout <= _PATIENCE:
             return latch.wait(timeout)
+        if self.engine.before_block is None:
+            return self._wait_long(latch, timeout, things)
         started = time.monotonic()
         if latch.wait(_PATIENCE):
             return True
         token = self.engine.before_block()
         try:
             left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
-            return latch.wait(left)
+            return self._wait_long(latch, left, things)
         finally:
             self.engine.after_block(token)
+
+    def _wait_long(self, latch: Latch, timeout: float | None, things: Sequence[Any]) -> bool:
+        notice = long_waits.warn_after(self.engine)
+        if timeout is not None and timeout <= notice:
+            return latch.wait(timeout)
+        if latch.wait(notice):
+            return True
+        started = time.monotonic()
+        if not self.engine.ended:
+            long_waits.warn(self.engine, notice, things)
+        return latch.wait(
+            None if timeout is None else max(0.0, timeout - notice - (time.monotonic() - started))
+        )
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         latch = Latch(0, until_error=True)
@@ -86,7 +102,7 @@ class Waits:
                     if timeout is not None and all(r._kind != PENDING for r in waiting)
                     else timeout
                 )
-                self.wait_on(latch, patience)
+                self.wait_on(latch, patience, waiting)
             finally:
                 with self.engine.refs.lock:
                     for ref in waiting:
@@ -126,7 +142,7 @@ class Waits:
                 latch.left = num_returns - done
         if waiting:
             try:
-                self.wait_on(latch, timeout)
+                self.wait_on(latch, timeout, waiting)
             finally:
                 with self.engine.refs.lock:
                     for thing in waiting:

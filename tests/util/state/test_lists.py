@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import skate
+from skate import _state
 from skate.util import state
 from skate.util.state.exception import RayStateApiException
 from tests.conformance.api import launch
@@ -305,3 +307,36 @@ def test_the_timeline_has_calls_and_marked_blocks() -> None:
     )
     assert drawn["a marked block"]["args"]["file"] == "a.csv"
     assert drawn["drawn"]["dur"] >= 0 and drawn["drawn"]["tid"] == drawn["a marked block"]["tid"]
+
+
+@skate.remote(max_concurrency=2)
+class Waiting:
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def stands_here(self) -> None:
+        self.go_on.wait()
+
+    def release(self) -> None:
+        self.go_on.set()
+
+
+def test_the_stacks_of_every_process(session: str) -> None:
+    if session == "inline":
+        assert [row["pid"] for row in _state.read("stacks").rows] == [os.getpid()]
+        return
+    actor = Waiting.remote()
+    pid = skate.get(actor.pid.remote())
+    waits = actor.stands_here.remote()
+
+    def stands() -> bool:
+        rows = {row["pid"]: row for row in _state.read("stacks").rows}
+        assert os.getpid() in rows
+        frames = [frame for _name, _ident, frames in rows[pid]["threads"] for frame in frames]
+        return any(function == "stands_here" and file == __file__ for file, _line, function, _text in frames)
+
+    eventually(stands)
+    skate.get([actor.release.remote(), waits])

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skate import exceptions
 from skate.core.ref import INDEX_BITS, PENDING, REMOTE, ObjectRef, ObjectRefGenerator
+from skate.core.user_line import where
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
 
@@ -29,9 +29,6 @@ _REPORT_AFTER = 1.0
 _MOST = 100
 """Refs of one wait that the node is told of."""
 _SHOWN = 3
-_PACKAGE = (
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))) + os.sep
-)
 
 
 class _Wait(NamedTuple):
@@ -198,14 +195,6 @@ def _state(call: Call) -> str:
     if call.link is not None:
         return "runs, or is next in its worker"
     return f"waits for a worker with {call.lane.resources}"
-
-
-def where() -> str:
-    """The line of the user's code that this thread has come from."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 def _in_main_thread() -> bool:
