@@ -68,14 +68,29 @@ def _packages(field: str) -> Callable[[Any], Any]:
                 )
             if "packages" not in value:
                 raise ValueError(
-                    f"runtime_env[{field!r}]={value!r} lacks 'packages': name what is to be installed there."
+                    f"runtime_env[{field!r}] must include field 'packages', but got {value!r}: name what is to be installed there."
                 )
+            for name, part in value.items():
+                if name != "packages":
+                    _check_part(field, name, part)
             return {**check(value["packages"]), **{k: v for k, v in value.items() if k != "packages"}}
         raise TypeError(
             f"runtime_env[{field!r}] must be of type str or List[str], got {type(value)}: {value!r}."
         )
 
     return check
+
+
+def _check_part(field: str, name: str, value: Any) -> None:
+    if name.endswith("_options"):
+        fine, wanted = is_list_of_str(value), "list[str]"
+    else:
+        kind = bool if name.endswith("_check") else str
+        fine, wanted = isinstance(value, kind), kind.__name__
+    if not fine:
+        raise TypeError(
+            f"runtime_env[{field!r}][{name!r}] must be of type {wanted}, got {type(value)}: {value!r}."
+        )
 
 
 _PARTS = {
