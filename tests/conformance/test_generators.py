@@ -338,6 +338,20 @@ def test_backpressure_holds_the_task_back(tmp_path: Path) -> None:
     assert drain(stream) == list(range(6))
 
 
+def test_backpressure_counts_what_was_taken_before_a_retry(tmp_path: Path) -> None:
+    tally = Tally(tmp_path / "runs")
+
+    @ray.remote(_generator_backpressure_num_objects=2, retry_exceptions=True, max_retries=1)
+    def stumbles() -> Iterator[int]:
+        run = tally.add()
+        for i in range(8):
+            if i == 5 and run == 1:
+                raise ValueError("once")
+            yield i
+
+    assert drain(stumbles.remote()) == list(range(8))
+
+
 def test_backpressure_of_one_goes_step_by_step(tmp_path: Path) -> None:
     tally = Tally(tmp_path / "yielded")
 

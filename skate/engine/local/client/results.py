@@ -128,9 +128,11 @@ class Results:
     def item(self, call: Call, index: int, kind: int, value: Any) -> None:
         """A generator has yielded (with the mutex held)."""
         if self.engine.lineage.on and self.engine.lineage.item(call, index, kind, value):
+            self.engine.streams.not_taken(call, index)
             return
         stream = call.stream
         if stream is None or index < stream.produced:
+            self.engine.streams.not_taken(call, index)
             return
         stream.produced = index + 1
         ref: ObjectRef[Any] = ObjectRef(call.key + index + 1)

@@ -35,12 +35,15 @@ class Streams:
                 return None
             ref = stream.items.popleft()
             stream.consumed += 1
-            call = stream.call
-            if call is not None and (
-                call.options.generator_backpressure or (call.extra or {}).get("backpressure")
-            ):
-                self.to_worker(call, (protocol.TAKEN, call.key, stream.consumed))
+            if stream.call is not None and _is_held_back(stream.call):
+                self.to_worker(stream.call, (protocol.TAKEN, stream.call.key, stream.consumed))
             return ref
+
+    def not_taken(self, call: Call, index: int) -> None:
+        """An item came that nobody will take, since the task runs again: its worker is not to wait for that."""
+        if _is_held_back(call):
+            consumed = 0 if call.stream is None else call.stream.consumed
+            self.to_worker(call, (protocol.TAKEN, call.key, max(index + 1, consumed)))
 
     def watch(self, stream: Stream, callback: Callable[[Stream], None]) -> None:
         with self.engine.loop.mutex:
@@ -72,3 +75,8 @@ class Streams:
         conn.send(message)
         self.engine.loop.flush(conn)
         return True
+
+
+def _is_held_back(call: Call) -> bool:
+    """Whether its worker makes only so many items that have not been taken."""
+    return bool(call.options.generator_backpressure or (call.extra or {}).get("backpressure"))
