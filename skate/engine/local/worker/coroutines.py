@@ -77,9 +77,8 @@ class AsyncActor:
     def take_inbox(self, _nothing: None = None) -> None:
         """Start what has arrived."""
         self._scheduled = False
-        inbox = self.worker.inbox
-        while inbox:
-            conn, message = inbox.popleft()
+        while (item := self.worker.take()) is not None:
+            conn, message = item
             if conn is None:
                 if self.exit is not None:
                     self.exit.set()

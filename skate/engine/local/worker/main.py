@@ -109,10 +109,11 @@ class Worker:
             if self.coroutines is not None:
                 self.coroutines.run()
                 ending.finish(self, "its work was done.")
-            if not self.inbox:
+            item = self.take()
+            if item is None:
                 self._await_work()
                 continue
-            conn, message = self.inbox.popleft()
+            conn, message = item
             if conn is None:
                 self._on_order(message)
             elif (
@@ -126,6 +127,14 @@ class Worker:
             else:
                 self._run(conn, message)
         return 0
+
+    def take(self) -> tuple[wire.Conn | None, tuple[Any, ...]] | None:
+        """The next piece of work, or None.
+
+        With the mutex, as another thread may be giving work back to its caller: what is given back must not run here too.
+        """
+        with self.engine.loop.mutex:
+            return self.inbox.popleft() if self.inbox else None
 
     def _enter(self, env: dict[str, Any]) -> bool:
         """Put this process into its runtime environment; False, and the node told why, if it can't be."""
