@@ -114,3 +114,13 @@ def test_states_of_callbacks_are_saved(tmp_path: Path) -> None:
     assert second.number == 7
     with pytest.raises(RuntimeError, match="Unable to find checkpoint"):
         CallbackList([second]).restore_from_dir(str(tmp_path / "nosuch"))
+
+
+def test_a_slow_block_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    with utils.warn_if_slow("walk", threshold=1e-9) as block:
+        threading.Event().wait(0.001)
+    with utils.warn_if_slow("run", threshold=1e-9, disable=True) as quiet:
+        threading.Event().wait(0.001)
+    assert block.too_slow and not quiet.too_slow
+    assert "`walk`" in caplog.text and "`run`" not in caplog.text
+    assert utils.warn_if_slow("x").threshold == utils.warn_if_slow.DEFAULT_THRESHOLD

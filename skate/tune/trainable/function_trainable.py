@@ -195,6 +195,17 @@ class FunctionTrainable(Trainable):
         self.setup(new_config)
         return True
 
+    def execute(self, fn: Callable[[FunctionTrainable], Any]) -> Any:
+        """Call a function with this trainable, in its process.
+
+        Args:
+            fn: The function.
+
+        Returns:
+            What it returns.
+        """
+        return fn(self)
+
     def cleanup(self) -> None:
         """End the function where it reports; its `finally` blocks run."""
         if self._function is not None and not self._function.dead:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from skate.tune.utils import verbosity as _levels
 
 Verbosity = _levels.Verbosity
@@ -25,4 +27,11 @@ def verbosity() -> _levels.Verbosity:
     return Verbosity(_level)
 
 
-__all__ = ["Verbosity", "has_verbosity", "set_verbosity", "verbosity"]
+def disable_ipython() -> None:
+    """Take IPython's shell away, so that what is printed is text and no HTML. Nothing to do where IPython was never imported."""
+    shells = sys.modules.get("IPython.core.interactiveshell")
+    if shells is not None:
+        shells.InteractiveShell.clear_instance()
+
+
+__all__ = ["Verbosity", "disable_ipython", "has_verbosity", "set_verbosity", "verbosity"]

@@ -18,18 +18,19 @@ _KIND = "CLOUDPICKLE_FALLBACK"
 class TuneFunctionEncoder(json.JSONEncoder):
     """Writes what JSON can't express as a pickle in hexadecimal digits."""
 
-    def default(self, o: Any) -> Any:
-        """What to write in place of `o`."""
-        return {"_type": _KIND, "value": cloudpickle.dumps(o).hex()}
+    def default(self, obj: Any) -> Any:
+        """What to write in place of an object."""
+        return {"_type": _KIND, "value": cloudpickle.dumps(obj).hex()}
 
 
 class TuneFunctionDecoder(json.JSONDecoder):
     """Reads what `TuneFunctionEncoder` wrote. Only read what you trust: pickles run code."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, object_hook=self._restore, **kwargs)
+        super().__init__(*args, object_hook=self.object_hook, **kwargs)
 
-    def _restore(self, found: dict[str, Any]) -> Any:
-        if found.get("_type") == _KIND:
-            return cloudpickle.loads(bytes.fromhex(found["value"]))
-        return found
+    def object_hook(self, obj: dict[str, Any]) -> Any:
+        """What a JSON object stands for."""
+        if obj.get("_type") == _KIND:
+            return cloudpickle.loads(bytes.fromhex(obj["value"]))
+        return obj

@@ -8,10 +8,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from skate.tune.utils.dictionaries import (
     deep_update,
@@ -45,26 +44,40 @@ def date_str() -> str:
     return datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
 
 
-@contextmanager
-def warn_if_slow(
-    name: str, threshold: float = 0.5, message: str | None = None, disable: bool = False
-) -> Iterator[None]:
+class warn_if_slow:  # noqa: N801 - Ray's name
     """Warn when a block takes long.
 
     Args:
         name: What the block does.
-        threshold: Seconds.
+        threshold: Seconds; default: those of the environment variable TUNE_WARN_THRESHOLD_S, or 0.5.
         message: What is logged; `{name}` and `{duration}` are filled in.
         disable: Never warn.
+
+    Attributes:
+        too_slow: Whether the block took long.
     """
-    start = time.monotonic()
-    yield
-    duration = time.monotonic() - start
-    if duration > threshold and not disable:
-        text = (
-            message or "The `{name}` operation took {duration:.3f} s, which may be a performance bottleneck."
-        )
-        _logger.warning(text.format(name=name, duration=duration))
+
+    DEFAULT_THRESHOLD = float(os.environ.get("TUNE_WARN_THRESHOLD_S", "0.5"))
+    DEFAULT_MESSAGE = "The `{name}` operation took {duration:.3f} s, which may be a performance bottleneck."
+
+    def __init__(
+        self, name: str, threshold: float | None = None, message: str | None = None, disable: bool = False
+    ) -> None:
+        self.name = name
+        self.threshold = threshold or self.DEFAULT_THRESHOLD
+        self.message = message or self.DEFAULT_MESSAGE
+        self.disable = disable
+        self.too_slow = False
+
+    def __enter__(self) -> Self:
+        self.start = time.monotonic()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        duration = time.monotonic() - self.start
+        if duration > self.threshold and not self.disable:
+            self.too_slow = True
+            _logger.warning(self.message.format(name=self.name, duration=duration))
 
 
 def diagnose_serialization(trainable: Callable[..., Any]) -> bool | Any:
@@ -276,6 +289,21 @@ class Tee:
     def encoding(self) -> Any:
         """The second stream's encoding."""
         return self.stream2.encoding
+
+    def seek(self, *args: Any, **kwargs: Any) -> None:
+        """Go to a place in both."""
+        for stream in (self.stream1, self.stream2):
+            stream.seek(*args, **kwargs)
+
+    @property
+    def newlines(self) -> Any:
+        """The second stream's kinds of line ends."""
+        return self.stream2.newlines
+
+    @property
+    def error(self) -> Any:
+        """How the second stream treats what it can't encode."""
+        return self.stream2.errors
 
     def isatty(self) -> bool:
         """Whether the second stream is a terminal."""

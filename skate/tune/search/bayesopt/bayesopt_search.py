@@ -107,6 +107,11 @@ class BayesOptSearch(_spaces.AdaptedSearcher):
         for point, target in self._told:
             self._optimizer.register(params=point, target=target)
 
+    @property
+    def optimizer(self) -> Any:
+        """The `BayesianOptimization` that suggests; None until the search space is known."""
+        return self._optimizer
+
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:

@@ -128,11 +128,12 @@ class HEBOSearch(_spaces.AdaptedSearcher):
         self._optimizer.observe(frame, np.array([[self._sign * value]]))
 
     @staticmethod
-    def convert_search_space(spec: dict[str, Any]) -> Any:
+    def convert_search_space(spec: dict[str, Any], prefix: str = "") -> Any:
         """HEBO's search space for a search space.
 
         Args:
             spec: The search space.
+            prefix: Stands before each name, with a slash.
 
         Returns:
             A `DesignSpace`.
@@ -142,7 +143,10 @@ class HEBOSearch(_spaces.AdaptedSearcher):
         """
         domains = _spaces.domains_of(spec, "a HEBO")
         library = _spaces.load("hebo.design_space.design_space", _INSTALL)
-        return library.DesignSpace().parse([_convert(name, domain) for name, domain in domains.items()])
+        before = f"{prefix}/" if prefix else ""
+        return library.DesignSpace().parse(
+            [_convert(before + name, domain) for name, domain in domains.items()]
+        )
 
 
 def _convert(name: str, domain: Any) -> dict[str, Any]:

@@ -74,6 +74,11 @@ class ZOOptSearch(_spaces.AdaptedSearcher):
         )
         self._optimizer = SRacosTune(dimension=dimension, parameter=parameter, parallel_num=self._parallel)
 
+    @property
+    def optimizer(self) -> Any:
+        """The `SRacosTune` that suggests; None until the search space is known."""
+        return self._optimizer
+
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
