@@ -24,6 +24,8 @@ from skate.data.execution_options import ExecutionOptions, ExecutionResources
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from skate.data.checkpoint.interfaces import CheckpointConfig
+
 DEFAULT_TARGET_MAX_BLOCK_SIZE = 128 << 20
 DEFAULT_TARGET_MIN_BLOCK_SIZE = 1 << 20
 DEFAULT_READ_OP_MIN_NUM_BLOCKS = 200
@@ -100,6 +102,7 @@ class DataContext:
         retried_io_errors: Texts in messages of errors of reading and writing that make it be tried again.
         enable_arrow_backed_pandas_conversion: Whether data that did not come from pandas goes to it in Arrow's types.
         enable_auto_log_stats: Whether statistics are logged after each run.
+        checkpoint_config: A `CheckpointConfig`, or a dict of its arguments, that makes writes go on after an interruption.
         enable_stats_summary_collection: Whether `list_stats_summaries` remembers each run.
 
     Example:
@@ -206,11 +209,14 @@ class DataContext:
     batch_to_block_arrow_format: bool = True
     custom_execution_callback_classes: list[Any] = field(default_factory=list)
     default_map_logical_memory_enabled: bool = False
+    checkpoint_config: CheckpointConfig | None = None
     _kv_configs: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "shuffle_strategy":
             value = ShuffleStrategy(value)
+        elif name == "checkpoint_config" and value is not None:
+            value = _checkpoint_config(value)
         elif name == "target_shuffle_max_block_size":
             warnings.warn(
                 "`target_shuffle_max_block_size` is deprecated! Configure `target_max_block_size` instead.",
@@ -279,6 +285,21 @@ class DataContext:
     def set_dataset_logger_id(self, dataset_id: str) -> None:
         """Accepted for Ray's programs."""
         self.dataset_logger_id = dataset_id
+
+
+def _checkpoint_config(value: Any) -> CheckpointConfig:
+    """A `CheckpointConfig` from one, or from its arguments.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    from skate.data.checkpoint.interfaces import CheckpointConfig
+
+    if isinstance(value, dict):
+        return CheckpointConfig(**value)
+    if not isinstance(value, CheckpointConfig):
+        raise TypeError("checkpoint_config must be a CheckpointConfig instance, a dict, or None.")
+    return value
 
 
 DatasetContext = DataContext

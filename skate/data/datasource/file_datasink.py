@@ -150,6 +150,10 @@ class FileDatasink(Datasink["list[str]"]):
                 if path not in written and path in now and now[path] == changed:
                     self.filesystem.delete_file(path)
 
+    def keep_existing(self) -> None:
+        """Replace nothing: this write goes on with one that was interrupted, whose files are here."""
+        self._replaced = []
+
     def remove_written(self, write_uuid: str) -> None:
         """Take away the files of a write that has failed, whole and partial, by the identifier in their names."""
         if self.filesystem.get_file_info(self.path).type != pafs.FileType.Directory:

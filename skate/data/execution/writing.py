@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import uuid
@@ -12,10 +13,13 @@ import cloudpickle
 import pyarrow as pa
 
 from skate.data import convert
+from skate.data.checkpoint.checkpoint_writer import CheckpointWriter
+from skate.data.context import DataContext
 from skate.data.datasource.datasink import Datasink, TaskContext, WriteResult
 from skate.data.datasource.file_datasink import FileDatasink
 from skate.data.datasource.parquet_datasink import ParquetDatasink
 from skate.data.execution.bundle import Bundle
+from skate.data.execution.checkpointing import Checkpoint
 from skate.data.execution.damage import damage_named
 from skate.data.execution.stage import Work, run_stage
 from skate.data.execution.stage_stats import StageStats
@@ -26,6 +30,7 @@ from skate.data.plan import logical as lg
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from skate.data.checkpoint.interfaces import CheckpointConfig
     from skate.data.execution.executor import Execution
 
 _FILE_BYTES = 128 << 20  # blocks are gathered to about this size before they are written
@@ -37,13 +42,20 @@ class _WriteTransform(Transform):
 
     sink: Any = None
     write_uuid: str = ""
+    checkpoint: CheckpointConfig | None = None
 
     def __call__(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         blocks = list(tables)
         number = int((blocks[0].schema.metadata or {}).get(b"skate.task", b"0")) if blocks else 0
         blocks = [block.replace_schema_metadata(None) for block in blocks]
         context = TaskContext(number, self.name, {"write_uuid": self.write_uuid})
+        writer = None if self.checkpoint is None else CheckpointWriter.create(self.checkpoint)
+        note = None
+        if writer is not None:
+            note = writer.write_pending_checkpoint(writer.ids_of(blocks), f"{self.write_uuid}_{number:06}")
         returned = self.sink.write(iter(blocks), context)
+        if writer is not None and note is not None:
+            writer.commit_checkpoint(note)
         yield pa.table(
             {
                 "num_rows": [sum(block.num_rows for block in blocks)],
@@ -58,22 +70,38 @@ def write(run: Execution, op: lg.Write) -> Iterator[Bundle]:
     sink: Datasink[Any] = op.datasink
     sink.on_write_start(lg.known_schema(op.inputs[0]))
     write_uuid = uuid.uuid4().hex
+    checkpoint = _checkpoint(sink)
     try:
-        if isinstance(sink, ParquetDatasink) and sink.is_plain and not op.compute.explicit:
+        if checkpoint is not None:
+            plan, continues = checkpoint.without_written(op.inputs[0])
+            op = dataclasses.replace(op, inputs=(plan,))
+            if continues and isinstance(sink, FileDatasink):
+                sink.keep_existing()
+        elif isinstance(sink, ParquetDatasink) and sink.is_plain and not op.compute.explicit:
             native = _native_write(run, op.inputs[0], sink, write_uuid)
             if native is not None:
                 sink.on_write_complete(native)
                 return
-        bundles = list(_write_blocks(run, op, sink, write_uuid))
+        bundles = list(_write_blocks(run, op, sink, write_uuid, checkpoint))
         returns = [_read_return(bundle.table) for bundle in bundles]
         sink.on_write_complete(WriteResult.combine(*returns) if returns else WriteResult(0, 0, []))
+        if checkpoint is not None:
+            checkpoint.succeed()
     except BaseException as error:
-        if isinstance(sink, FileDatasink):
+        if isinstance(sink, FileDatasink) and checkpoint is None:
             sink.remove_written(write_uuid)
         if isinstance(error, Exception):
             sink.on_write_failed(error)
         raise
     yield from bundles
+
+
+def _checkpoint(sink: Datasink[Any]) -> Checkpoint | None:
+    """The checkpoint that the settings ask for, unless the sink writes nothing."""
+    context = DataContext.get_current()
+    if context.checkpoint_config is None or (isinstance(sink, FileDatasink) and sink._skip_write):
+        return None
+    return Checkpoint(context.checkpoint_config, context, sink)
 
 
 def _read_return(table: pa.Table) -> WriteResult[Any]:
@@ -105,8 +133,10 @@ def _native_write(
     return WriteResult(rows, os.path.getsize(final), [[final]])
 
 
-def _write_blocks(run: Execution, op: lg.Write, sink: Datasink[Any], write_uuid: str) -> Iterator[Bundle]:
-    step = _WriteTransform(op.name, sink, write_uuid)
+def _write_blocks(
+    run: Execution, op: lg.Write, sink: Datasink[Any], write_uuid: str, checkpoint: Checkpoint | None
+) -> Iterator[Bundle]:
+    step = _WriteTransform(op.name, sink, write_uuid, None if checkpoint is None else checkpoint.config)
     stats = StageStats(op.name)
     run.stats.append(stats)
     work = _numbered(_gathered(run._stream(op.inputs[0]), sink))
