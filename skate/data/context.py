@@ -55,6 +55,14 @@ _OTHER_NAMES = {
 """Settings by the names that they had before."""
 
 
+def _tell_other_name(name: str) -> None:
+    warnings.warn(
+        f"`{name}` is deprecated, please configure `{_OTHER_NAMES[name]}` instead.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
 class ShuffleStrategy(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
     """Accepted for Ray's programs: the native engine chooses how rows change places."""
 
@@ -211,6 +219,7 @@ class DataContext:
     default_map_logical_memory_enabled: bool = False
     checkpoint_config: CheckpointConfig | None = None
     _kv_configs: dict[str, Any] = field(default_factory=dict, repr=False)
+    _execution_idx: int = field(default=0, repr=False, compare=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "shuffle_strategy":
@@ -225,11 +234,7 @@ class DataContext:
             )
             self.target_max_block_size = value
         elif name in _OTHER_NAMES:
-            warnings.warn(
-                f"`{name}` is deprecated, please configure `{_OTHER_NAMES[name]}` instead.",
-                DeprecationWarning,
-                stacklevel=2,
-            )
+            _tell_other_name(name)
             name = _OTHER_NAMES[name]
         super().__setattr__(name, value)
 
@@ -237,6 +242,23 @@ class DataContext:
         if name in _OTHER_NAMES:
             return getattr(self, _OTHER_NAMES[name])
         raise AttributeError(f"DataContext has no setting {name!r}.")
+
+    @property
+    def enable_ray_data_reconstruction(self) -> bool:
+        """False: lost blocks are rebuilt by the tasks that made them, which the session sees to."""
+        return False
+
+    @property
+    def hash_shuffle_compression(self) -> str:
+        """`shuffle_compression`, by the name that it had before."""
+        _tell_other_name("hash_shuffle_compression")
+        return self.shuffle_compression
+
+    @property
+    def use_external_hash_shuffle(self) -> bool:
+        """`use_disk_based_hash_shuffle`, by the name that it had before."""
+        _tell_other_name("use_external_hash_shuffle")
+        return self.use_disk_based_hash_shuffle
 
     @staticmethod
     def get_current() -> DataContext:

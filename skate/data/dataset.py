@@ -125,6 +125,7 @@ class Dataset(
             return
         epoch = self._runs if epoch is None else epoch
         self._runs = epoch + 1
+        self._context._execution_idx = epoch
         with DataContext.current(self._context):
             self._last = Execution(self._plan, epoch, seed)
             stream = self._last.whole() if whole else self._last.bundles()

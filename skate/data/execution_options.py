@@ -265,6 +265,24 @@ class ExecutionOptions:
             value._cpu, value._gpu, value._object_store_memory, value._memory
         )
 
+    @property
+    def exclude_resources(self) -> ExecutionResources:
+        """What is left to others."""
+        return self._exclude_resources
+
+    @exclude_resources.setter
+    def exclude_resources(self, value: ExecutionResources) -> None:
+        self._exclude_resources = value
+
+    @property
+    def actor_locality_enabled(self) -> bool:
+        """As given; it has no effect."""
+        return self._actor_locality_enabled
+
+    @actor_locality_enabled.setter
+    def actor_locality_enabled(self, value: bool) -> None:
+        self._actor_locality_enabled = value
+
     def is_resource_limits_default(self) -> bool:
         """Whether nothing is limited."""
         return self._resource_limits == ExecutionResources.for_limits()

@@ -6,7 +6,10 @@ import enum
 import os
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skate.data.context import DataContext
 
 NodeIdStr = str
 
@@ -33,6 +36,23 @@ class SaveMode(str, enum.Enum):  # noqa: UP042 - prints as Ray's does
     UPSERT = "upsert"
 
 
+@dataclass(frozen=True)
+class SeedTuple:
+    """A seed for one run.
+
+    Attributes:
+        seed: The seed.
+        execution_idx: Which run of the dataset it is; None if all are the same.
+    """
+
+    seed: int
+    execution_idx: int | None = None
+
+    def to_rng_args(self) -> tuple[int, ...]:
+        """What `numpy.random.default_rng` takes."""
+        return (self.seed,) if self.execution_idx is None else (self.seed, self.execution_idx)
+
+
 @dataclass
 class RandomSeedConfig:
     """A seed, and whether each execution gets another one derived from it.
@@ -53,6 +73,16 @@ class RandomSeedConfig:
     def __post_init__(self) -> None:
         if self.seed is not None and not isinstance(self.seed, int):
             raise ValueError(f"Seed must be an integer or None, got: {self.seed!r}.")
+
+    def get_seed_tuple(self, *, data_context: DataContext) -> SeedTuple | None:
+        """The seed of the run that a context is of; None without a seed.
+
+        Args:
+            data_context: The context of a dataset, which knows the run it is in.
+        """
+        if self.seed is None:
+            return None
+        return SeedTuple(self.seed, data_context._execution_idx if self.reseed_after_execution else None)
 
     @classmethod
     def create_seed_config(cls, seed: Any, *, use_timestamp_as_default: bool = False) -> RandomSeedConfig:
@@ -128,6 +158,7 @@ __all__ = [
     "NodeIdStr",
     "RandomSeedConfig",
     "SaveMode",
+    "SeedTuple",
     "checked_seed",
     "cpu_count",
     "seed_of",

@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from skate.data.summary import DatasetSummary
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -187,6 +189,7 @@ def list_stats_summaries() -> list[Any]:
 
 
 __all__ = [
+    "DatasetSummary",
     "DatasetStatsSummary",
     "OperatorStatsSummary",
     "list_stats_summaries",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skate.data
+from skate.data import expressions as ex
 from skate.data.datatype import DataType
 from skate.data.expressions import Expr, col, lit, monotonically_increasing_id, star, udf, unnest
 from skate.data.plan import evaluate, native
@@ -210,3 +211,25 @@ def test_filters_and_columns_are_pushed_into_the_reading(tmp_path: Path) -> None
     assert dataset.take_all() == [{"b": 2}]
     mapped = dataset.map_batches(lambda batch: {"names": [",".join(batch)]})
     assert mapped.take_all() == [{"names": "b"}]
+
+
+def test_what_a_list_of_expressions_gives() -> None:
+    pair = pa.struct([("x", pa.int32()), ("y", pa.string())])
+    schema = pa.schema([("a", pa.int64()), ("b", pa.string()), ("s", pair)])
+    renamed = col("a")._rename("z")
+    assert ex.is_rename_expr(renamed) and not ex.is_rename_expr(col("a").alias("z"))
+    found = ex.expand_star_exprs([star(), renamed, (col("a") + 1).alias("c")], schema)
+    assert [expr.name for expr in found] == ["z", "b", "s", "c"]
+    assert [expr.name for expr in ex.expand_projection_exprs([unnest(col("s"))], schema)] == ["x", "y"]
+    assert isinstance(ex.expand_projection_exprs([star()], None)[0], ex.StarExpr)
+    with pytest.raises(ValueError, match=r"unnest\(\) requires the struct type"):
+        ex.expand_projection_exprs([unnest(col("s"))], None)
+    fields = ex.exprlist_to_fields([star(), (col("a") + 1).alias("c"), col("b")._rename("bb")], schema)
+    assert fields == [
+        pa.field("a", pa.int64()),
+        pa.field("bb", pa.string()),
+        pa.field("s", pair),
+        pa.field("c", pa.int64()),
+    ]
+    assert ex.exprlist_to_fields([col("none")], schema) is None
+    assert repr(renamed) == "ALIAS('z') [rename]\n    └── COL('a')"

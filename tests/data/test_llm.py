@@ -290,3 +290,20 @@ def test_embeddings_of_a_model_of_transformers(tiny: str) -> None:
     assert np.allclose(vectors[0], vectors[2], atol=1e-5) and not np.allclose(
         vectors[0], vectors[1], atol=1e-3
     )
+
+
+def test_configurations_come_from_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "processor.yaml"
+    file.write_text("model_source: m\nbatch_size: 5\nconcurrency: [1, 2]\n")
+    config = llm.vLLMEngineProcessorConfig.from_file(str(file))
+    assert (config.model_source, config.batch_size, config.concurrency) == ("m", 5, (1, 2))
+    assert llm.ChatTemplateStageConfig.parse_yaml("chat_template: x").chat_template == "x"
+    with pytest.raises(FileNotFoundError):
+        llm.ProcessorConfig.from_file(str(tmp_path / "none.yaml"))
+    with pytest.raises(ValueError, match="mapping of names to values"):
+        llm.ProcessorConfig.parse_yaml("- 5")
+    with pytest.raises(TypeError, match="batch_size"):
+        llm.ProcessorConfig.parse_yaml("{}", batch_size=5)
+    assert llm.ProcessorConfig.validate_concurrency((1, 2)) == (1, 2)
+    with pytest.raises(ValueError, match="tuple items must be positive integers"):
+        llm.ProcessorConfig.validate_concurrency((0, 2))

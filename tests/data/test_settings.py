@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 import skate.data
-from skate.data import DataContext, ExecutionOptions, ExecutionResources
+from skate.data import DataContext, ExecutionOptions, ExecutionResources, RandomSeedConfig
+from skate.data.exceptions import omit_traceback_stdout
 from skate.data.execution import progress
+from skate.data.options import SeedTuple
 
 
 def test_resources_are_added_compared_and_scaled() -> None:
@@ -123,3 +125,41 @@ def test_statistics_tell_of_each_stage(caplog: pytest.LogCaptureFixture) -> None
     last = skate.data.list_stats_summaries()[-1]
     assert last.dataset_name == "numbers" and last.operators_stats[0].total_output_num_rows == 12
     assert last.get_total_cpu_time() >= 0 and skate.data.range(1).stats() == ""
+
+
+def test_names_that_settings_had_before_are_told() -> None:
+    context = DataContext()
+    for old, new in (
+        ("hash_shuffle_compression", "shuffle_compression"),
+        ("use_external_hash_shuffle", "use_disk_based_hash_shuffle"),
+    ):
+        with pytest.warns(DeprecationWarning, match=f"`{old}` is deprecated, please configure `{new}`"):
+            assert getattr(context, old) == getattr(context, new)
+        with pytest.warns(DeprecationWarning, match=old):
+            setattr(context, old, "lz4")
+        assert getattr(context, new) == "lz4"
+    assert context.enable_ray_data_reconstruction is False
+    with pytest.raises(AttributeError):
+        context.enable_ray_data_reconstruction = True  # type: ignore[misc]
+
+
+def test_a_seed_counts_the_runs_of_its_dataset() -> None:
+    context = DataContext()
+    assert RandomSeedConfig().get_seed_tuple(data_context=context) is None
+    always = RandomSeedConfig(5, reseed_after_execution=False).get_seed_tuple(data_context=context)
+    assert always == SeedTuple(5, None) and always.to_rng_args() == (5,)
+    dataset = skate.data.range(2)
+    seeds = []
+    for _ in range(2):
+        dataset.take_all()
+        seeds.append(RandomSeedConfig(5).get_seed_tuple(data_context=dataset.context))
+    assert seeds == [SeedTuple(5, 0), SeedTuple(5, 1)]
+
+
+def test_errors_without_the_way_to_them() -> None:
+    def inner() -> None:
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost") as caught:
+        omit_traceback_stdout(inner)()
+    assert "inner" not in [entry.name for entry in caught.traceback]

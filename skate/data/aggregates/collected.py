@@ -208,12 +208,12 @@ class ValueCounter(AggregateFnV2[dict[str, list[Any]], dict[str, list[Any]]]):
         )
 
     def combine(
-        self, current_accumulator: dict[str, list[Any]], new: dict[str, list[Any]]
+        self, current_accumulator: dict[str, list[Any]], new_accumulator: dict[str, list[Any]]
     ) -> dict[str, list[Any]]:
         """The counts of both."""
         pairs = [
             (v, c)
-            for part in (current_accumulator, new)
+            for part in (current_accumulator, new_accumulator)
             for v, c in zip(part["values"], part["counts"], strict=True)
         ]
         return self._tally(pairs)

@@ -23,6 +23,15 @@ def _sharing(part: str) -> Any:
     return require_module(f"delta_sharing.{part}", "delta-sharing")
 
 
+def _parsed(url: str) -> tuple[str, list[str]]:
+    """The profile and the three parts of the table's name."""
+    profile, _, name = url.rpartition("#")
+    parts = name.split(".")
+    if not profile or len(parts) != 3 or not all(parts):
+        raise ValueError(f"Invalid 'url': {url}: it must be <profile>#<share>.<schema>.<table>.")
+    return profile, parts
+
+
 class DeltaSharingDatasource(Datasource):
     """The rows of a shared table, in parts of whole files.
 
@@ -48,11 +57,8 @@ class DeltaSharingDatasource(Datasource):
     ) -> None:
         _sharing("rest_client")
         super().__init__()
-        profile, _, name = url.rpartition("#")
-        parts = name.split(".")
-        if not profile or len(parts) != 3 or not all(parts):
-            raise ValueError(f"Invalid 'url': {url}: it must be <profile>#<share>.<schema>.<table>.")
-        self._profile, self._name = profile, parts
+        _parsed(url)
+        self._url = url
         self._hints, self._limit = json_predicate_hints, limit
         self._version, self._timestamp = version, timestamp
 
@@ -64,17 +70,29 @@ class DeltaSharingDatasource(Datasource):
         """Unknown."""
         return None
 
+    def setup_delta_sharing_connections(self, url: str) -> tuple[Any, Any]:
+        """The table of a URL, and a client of its server.
+
+        Args:
+            url: The profile file and the table, as `profile#share.schema.table`.
+
+        Raises:
+            ValueError: the URL does not have that form.
+        """
+        profile, (share, schema, name) = _parsed(url)
+        protocol = _sharing("protocol")
+        client = _sharing("rest_client").DataSharingRestClient(
+            protocol.DeltaSharingProfile.read_from_file(profile)
+        )
+        return protocol.Table(name=name, share=share, schema=schema), client
+
     def get_read_tasks(
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         """Parts of the files that the server names."""
-        protocol = _sharing("protocol")
-        client = _sharing("rest_client").DataSharingRestClient(
-            protocol.DeltaSharingProfile.read_from_file(self._profile)
-        )
-        share, schema, name = self._name
+        table, client = self.setup_delta_sharing_connections(self._url)
         answer = client.list_files_in_table(
-            protocol.Table(name=name, share=share, schema=schema),
+            table,
             jsonPredicateHints=self._hints,
             limitHint=self._limit,
             version=self._version,

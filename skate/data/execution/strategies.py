@@ -54,6 +54,8 @@ class ActorPoolStrategy(ComputeStrategy):
         ValueError: the numbers contradict each other.
     """
 
+    enable_true_multi_threading: bool | None
+
     def __init__(
         self,
         *,

@@ -21,6 +21,12 @@ from skate.data.expressions.functions import (
     uuid,
 )
 from skate.data.expressions.operators import Operation
+from skate.data.expressions.projection import (
+    expand_projection_exprs,
+    expand_star_exprs,
+    exprlist_to_fields,
+    is_rename_expr,
+)
 from skate.data.expressions.sources import (
     DownloadExpr,
     MonotonicallyIncreasingIdExpr,
@@ -69,4 +75,8 @@ __all__ = [
     "star",
     "unnest",
     "uuid",
+    "expand_projection_exprs",
+    "expand_star_exprs",
+    "exprlist_to_fields",
+    "is_rename_expr",
 ]

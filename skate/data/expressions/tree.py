@@ -203,7 +203,7 @@ def _tree(expr: Expr) -> Iterator[str]:
     for index, (name, child) in enumerate(children):
         last = index == len(children) - 1
         lines = list(_tree(child))
-        yield f"    {'└' if last else '├'}── {name}: {lines[0]}"
+        yield f"    {'└' if last else '├'}── {f'{name}: ' if name else ''}{lines[0]}"
         for line in lines[1:]:
             yield f"    {' ' if last else '│'}   {line[4:]}"
 
@@ -381,7 +381,10 @@ class AliasExpr(Expr):
         return AliasExpr(self.data_type, self.expr, name, _is_rename=self._is_rename)
 
     def _label(self) -> Any:
-        return f"ALIAS({self._name!r})"
+        return f"ALIAS({self._name!r})" + (" [rename]" if self._is_rename else "")
+
+    def _named_children(self) -> Any:
+        return [("", self.expr)]
 
     def inline(self) -> Any:
         """`expr.alias('name')`."""

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from skate.data.execution.strategies import ActorPoolStrategy
+from skate.data.interop import require_module
 
 _T = TypeVar("_T", bound="StageConfig")
 
 
-class ProcessorConfig(BaseModel):
+class YamlModel(BaseModel):
+    """A configuration that YAML can hold."""
+
+    @classmethod
+    def parse_yaml(cls, file: Any, **kwargs: Any) -> Self:
+        """A configuration from YAML.
+
+        Args:
+            file: Text, or an open file.
+            kwargs: Accepted for Ray's programs, which may give none.
+
+        Raises:
+            TypeError: further arguments are given.
+            ValueError: the YAML holds no mapping, or values that can't be used.
+        """
+        if kwargs:
+            raise TypeError(f"parse_yaml() got an unexpected keyword argument {next(iter(kwargs))!r}.")
+        found = require_module("yaml", "pyyaml").safe_load(file)
+        if not isinstance(found, dict):
+            raise ValueError(
+                f"{cls.__name__} is read from a mapping of names to values, and the YAML holds {found!r}."
+            )
+        return cls.model_validate(found)
+
+    @classmethod
+    def from_file(cls, path: str, **kwargs: Any) -> Self:
+        """A configuration from a YAML file.
+
+        Args:
+            path: The file.
+            kwargs: As for `parse_yaml`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it holds no mapping, or values that can't be used.
+        """
+        with Path(path).open(encoding="utf-8") as file:
+            return cls.parse_yaml(file, **kwargs)
+
+
+class ProcessorConfig(YamlModel):
     """What all processors have.
 
     Attributes:
@@ -30,10 +72,18 @@ class ProcessorConfig(BaseModel):
 
     @field_validator("concurrency")
     @classmethod
-    def _check_concurrency(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+    def validate_concurrency(cls, concurrency: int | tuple[int, int]) -> int | tuple[int, int]:
+        """A number of workers, or the least and the greatest one.
+
+        Raises:
+            ValueError: it is not positive, or the least is above the greatest.
+        """
+        value = concurrency
         least, most = (value, value) if isinstance(value, int) else value
-        if least < 1:
+        if isinstance(value, int) and value < 1:
             raise ValueError(f"A positive integer for `concurrency` is expected! Got: `{value}`.")
+        if least < 1 or most < 1:
+            raise ValueError(f"`concurrency` tuple items must be positive integers! Got: `{value}`.")
         if least > most:
             raise ValueError(f"min > max in the concurrency tuple `{value}`!")
         return value
@@ -79,7 +129,7 @@ class OfflineProcessorConfig(ProcessorConfig):
     prepare_multimodal_stage: Any = False
 
 
-class StageConfig(BaseModel):
+class StageConfig(YamlModel):
     """What all stages have; what is None is as the processor says.
 
     Attributes:
@@ -196,5 +246,6 @@ __all__ = [
     "ProcessorConfig",
     "StageConfig",
     "TokenizerStageConfig",
+    "YamlModel",
     "resolve_stage",
 ]

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 
 class _Discretizer(SerializablePreprocessorBase):
+    columns: list[str]
+    bins: Any
+    right: bool
+    include_lowest: bool
+    duplicates: str
+    dtypes: dict[str, Any] | None
+    output_columns: list[str]
+
     def __init__(
         self,
         columns: list[str],

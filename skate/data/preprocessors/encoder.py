@@ -165,10 +165,19 @@ class OneHotEncoder(_CategoryEncoder):
 
     def _encode(self, value: Any, numbers: dict[Any, int]) -> Any:
         vector = np.zeros(len(numbers), dtype=np.uint8)
-        place = numbers.get(tuple(value) if _is_list(value) else value)
-        if place is not None:
+        place = self.safe_get(value, numbers)
+        if place >= 0:
             vector[place] = 1
         return vector
+
+    def safe_get(self, v: Any, stats: dict[Any, int]) -> int:
+        """The place of a category among those found; -1 for an unknown one.
+
+        Args:
+            v: The category; lists are looked up as tuples.
+            stats: Places by category.
+        """
+        return stats.get(tuple(v) if _is_list(v) else v, -1)
 
 
 class MultiHotEncoder(OneHotEncoder):
