@@ -101,6 +101,7 @@ def main() -> None:
     found = train(kind, int(steps))
     if dist.get_rank() == 0:
         Path(file).write_text(json.dumps(found))
+    dist.barrier()  # a group that one side takes down while the other still uses it aborts the other
     dist.destroy_process_group()
 
 

@@ -235,6 +235,7 @@ class Echo:
 def test_a_deployment_answers(session: None) -> None:
     from skate import serve
 
+    serve.start(http_options={"port": 0})
     serve.run(serve.deployment(Echo).bind(), name="echo", route_prefix=None)
     try:
 
