@@ -104,3 +104,26 @@ def test_closing_waits_for_the_thread_that_is_about_to_poll() -> None:
     loop.close()
     driver.join(10)
     assert found == [False]
+
+
+def test_a_defect_in_the_background_ends_every_connection_aloud(
+    loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Lost:
+        fd = -7
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    conn, lost = Lost(), threading.Event()
+    loop.conns[conn.fd] = conn  # type: ignore[assignment]
+    loop.on_lost = lambda _conn: (loop.conns.clear(), lost.set())  # type: ignore[assignment, return-value]
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with event(loop, fail):
+        loop.nudge()
+        assert lost.wait(10)
+    assert "a message could not be handled" in caplog.text and "ZeroDivisionError" in caplog.text

@@ -337,6 +337,20 @@ class Loop:
             self._thread.start()
 
     def _run(self) -> None:
+        try:
+            self._look_after()
+        except BaseException:
+            if self.closed:
+                return  # its descriptors were taken away in the middle of a poll
+            import logging
+
+            # A defect of ours. What the message was about would be waited for, for ever: better that all who wait are told.
+            logging.getLogger("skate").exception("a message could not be handled: the session can't go on.")
+            with self.mutex:
+                for conn in list(self.conns.values()):
+                    self.on_lost(conn)
+
+    def _look_after(self) -> None:
         tick = _TICK
         idle_since = time.monotonic()
         seen = -1

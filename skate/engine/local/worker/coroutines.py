@@ -8,13 +8,10 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from skate import exceptions
-from skate.core import serialize
-from skate.core.ref import ERROR, ObjectRef
 from skate.engine.local import protocol
 from skate.engine.local.client.running import current_task
 from skate.engine.local.worker import ending
-from skate.engine.local.worker.execute import Execution, arguments, result
+from skate.engine.local.worker.execute import Execution, arguments, cancelled_answer, result
 
 if TYPE_CHECKING:
     from skate.engine.local.worker.main import Worker
@@ -97,19 +94,22 @@ class AsyncActor:
         task = self.loop.create_task(self._run(group, conn, message))
         self.tasks[message[1]] = task
 
-    def cancel(self, key: int) -> bool:
-        """Cancel a call that runs or waits."""
+    def cancel(self, key: int) -> None:
+        """Cancel a call that runs or waits (any thread): done by the loop's own, which starts and ends them."""
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._cancel, key)
+
+    def _cancel(self, key: int) -> None:
         task = self.tasks.get(key)
-        if task is not None and self.loop is not None:
-            self.loop.call_soon_threadsafe(task.cancel)
-            return True
+        if task is not None:
+            task.cancel()
+            return
         for group in (self.default, *self.groups.values()):
-            for waiting in list(group.waiting):
+            for waiting in group.waiting:
                 if waiting[1][1] == key:
                     group.waiting.remove(waiting)
-                    self.worker.reply_cancelled(*waiting)
-                    return True
-        return False
+                    self.worker.reply(waiting[0], cancelled_answer(key))
+                    return
 
     async def _run(self, group: Group, conn: Any, message: tuple[Any, ...]) -> None:
         worker = self.worker
@@ -138,9 +138,7 @@ class AsyncActor:
             else:
                 answer = execution.answer(value)
         except asyncio.CancelledError:
-            cancelled = exceptions.TaskCancelledError(ObjectRef(execution.key).task_id())
-            payload = serialize.pack(cancelled).inline()
-            answer = (protocol.RESULT, execution.key, ERROR, payload, execution.micros(), execution.started)
+            answer = cancelled_answer(execution.key, execution.micros(), execution.started)
         except SystemExit as error:
             exiting = error
             answer = ()

@@ -162,6 +162,12 @@ def error_payload(worker: Worker, name: str, error: BaseException, key: int) -> 
     return packed.inline()
 
 
+def cancelled_answer(key: int, micros: int = 0, started: float = 0.0) -> tuple[Any, ...]:
+    """The message that answers a call that was cancelled, after so many microseconds if it had begun."""
+    error = exceptions.TaskCancelledError(ObjectRef(key).task_id())
+    return protocol.RESULT, key, ERROR, serialize.pack(error).inline(), micros, started
+
+
 class Execution:
     """Running one message and answering it."""
 
@@ -290,15 +296,7 @@ class Execution:
         """The message that answers with an exception; some exceptions end the process instead."""
         worker = self.worker
         if running.cancelled and isinstance(error, KeyboardInterrupt):
-            cancelled = exceptions.TaskCancelledError(ObjectRef(self.key).task_id())
-            return (
-                protocol.RESULT,
-                self.key,
-                ERROR,
-                serialize.pack(cancelled).inline(),
-                self.micros(),
-                self.started,
-            )
+            return cancelled_answer(self.key, self.micros(), self.started)
         if isinstance(error, SystemExit):
             ending.exit_from_code(worker, error)
         if worker.post_mortem and isinstance(error, Exception):
@@ -360,6 +358,7 @@ __all__ = [
     "Running",
     "arguments",
     "call_on_instance",
+    "cancelled_answer",
     "error_payload",
     "result",
     "sys",

@@ -9,17 +9,22 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from skate import exceptions
 from skate.core import devices, runtime, serialize
 from skate.core.actor import ActorExit, ActorState
-from skate.core.ref import ERROR, ObjectRef
+from skate.core.ref import ERROR
 from skate.engine.local import protocol, wire
 from skate.engine.local.client.engine import LocalEngine
 from skate.engine.local.client.loop import Latch
 from skate.engine.local.client.running import current_task
 from skate.engine.local.worker import breakpoints, ending, hosting, stdio
 from skate.engine.local.worker.callers import Callers
-from skate.engine.local.worker.execute import Execution, Running, call_on_instance, error_payload
+from skate.engine.local.worker.execute import (
+    Execution,
+    Running,
+    call_on_instance,
+    cancelled_answer,
+    error_payload,
+)
 from skate.engine.local.worker.outstream import OutStream
 
 if TYPE_CHECKING:
@@ -305,9 +310,8 @@ class Worker:
                 self.engine.loop.flush(conn)
 
     def reply_cancelled(self, conn: wire.Conn, message: tuple[Any, ...]) -> None:
-        """Answer a call that was cancelled before it ran."""
-        error = exceptions.TaskCancelledError(ObjectRef(message[1]).task_id())
-        conn.send((protocol.RESULT, message[1], ERROR, serialize.pack(error).inline(), 0, 0.0))
+        """Answer a call that was cancelled before it ran (with the mutex held)."""
+        conn.send(cancelled_answer(message[1]))
         self.engine.loop.dirty.add(conn)
 
     # -- generators ----------------------------------------
