@@ -230,7 +230,8 @@ class ActorMeta:
     def packed(self) -> bytes:
         """The pickle of this, made once: it goes along with every handle that is passed on. `unpack_meta` reads it."""
         if not self._packed:
-            self._packed = pickle.dumps(self, protocol=5)
+            # By value: a method's retry_exceptions may be classes of the program itself.
+            self._packed = serialize.pack(self).data
         return self._packed
 
     def __getstate__(self) -> tuple[Any, ...]:

@@ -133,15 +133,21 @@ def test_a_methods_exception_is_not_retried_by_default(tmp_path: Path) -> None:
     assert tally.count == 1
 
 
-def test_retry_exceptions_on_a_method(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["builtin", "the program's own"])
+def test_retry_exceptions_on_a_method(kind: str, tmp_path: Path) -> None:
     tally = Tally(tmp_path / "runs")
+
+    class Busy(Exception):
+        pass
+
+    error: type[Exception] = ValueError if kind == "builtin" else Busy
 
     @ray.remote
     class Retries:
-        @ray.method(max_task_retries=2, retry_exceptions=[ValueError])
+        @ray.method(max_task_retries=2, retry_exceptions=[error])
         def stumble(self) -> int:
             if tally.add() < 3:
-                raise ValueError("stumbled")
+                raise error("stumbled")
             return tally.count
 
     assert get(Retries.remote().stumble.remote()) == 3

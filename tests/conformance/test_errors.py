@@ -235,6 +235,58 @@ def test_the_error_of_a_task_that_depends_on_a_crash_is_a_task_error_and_a_crash
     assert isinstance(caught.value, ray.exceptions.WorkerCrashedError)
 
 
+class Carries(Exception):
+    """An exception of the user's with something in it."""
+
+    def __init__(self, what: Any) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+@ray.remote
+def fail_with(boxed: list[Any]) -> None:
+    raise Carries(boxed[0])
+
+
+@ray.remote
+class Holder:
+    """An actor to hold on to."""
+
+    def same(self, x: Any) -> Any:
+        return x
+
+
+@pytest.mark.parametrize("carried", ["actor", "ref"])
+def test_dependents_of_an_error_that_holds_an_actor_or_a_ref(carried: str) -> None:
+    holder = Holder.remote()
+    what = holder if carried == "actor" else ray.put("inside")
+    failed = fail_with.remote([what])
+    early = [same.remote(failed), holder.same.remote(failed)]
+    with pytest.raises(Carries):
+        get(failed)
+    for dependent in [*early, same.remote(failed), holder.same.remote(failed)]:
+        with pytest.raises(Carries) as caught:
+            get(dependent)
+        inside = caught.value.what
+        assert get(inside.same.remote(1)) == 1 if carried == "actor" else get(inside) == "inside"
+
+
+def test_a_call_behind_one_whose_argument_fails_goes_on() -> None:
+    holder, gate = Holder.remote(), Gate.remote()
+
+    @ray.remote
+    def fail_later(gate: Any) -> None:
+        ray.get(gate.wait.remote())
+        raise ValueError("broken")
+
+    failing = holder.same.remote(fail_later.remote(gate))
+    behind = holder.same.remote("behind")
+    get(gate.open.remote())
+    assert get(behind) == "behind"
+    with pytest.raises(ValueError, match="broken"):
+        get(failing)
+
+
 def test_the_errors_of_a_long_chain_of_dependents_stay_short() -> None:
     ref = fail.remote()
     for _ in range(100):

@@ -41,7 +41,7 @@ class Streams:
                 if (
                     stream is not None and key in self._bounded
                 ):  # nobody will take it: its worker is not to wait for that
-                    engine.send(("taken", key, max(index + 1, stream.consumed)))
+                    engine.send(("taken", key, stream.consumed))
                 return
             stream.items.append(engine.refs.new(key + index + 1, REMOTE))
             stream.produced += 1

@@ -49,6 +49,7 @@ class Cancels:
             if call in link.queue:
                 link.queue.remove(call)
                 self.engine.results.fail(call, error)
+                self.engine.actor_calls.pump(link)  # those behind it wait no more
                 return
             if call.waiting_for:
                 # Of an actor without an order: the call queues up only once its arguments are there.

@@ -229,7 +229,7 @@ class Lineage:
         if call.actor is None:
             if ready:
                 self.engine.lanes.add(call)
-        elif call.key in self.engine.pending and (ready or call.actor.meta.ordered):
+        elif ready or (call.actor.meta.ordered and call.waiting_for):
             self.engine.actor_calls.add(call.actor._engine_state, call)
         self.engine.loop.nudge()  # perhaps nobody waits for anything now
 

@@ -42,8 +42,9 @@ class Streams:
     def not_taken(self, call: Call, index: int) -> None:
         """An item came that nobody will take, since the task runs again: its worker is not to wait for that."""
         if _is_held_back(call):
-            consumed = 0 if call.stream is None else call.stream.consumed
-            self.to_worker(call, (protocol.TAKEN, call.key, max(index + 1, consumed)))
+            # What an earlier run made and nobody has taken yet counts as before; what is made anew for lineage's sake nobody takes.
+            taken = index + 1 if call.stream is None else call.stream.consumed
+            self.to_worker(call, (protocol.TAKEN, call.key, taken))
 
     def watch(self, stream: Stream, callback: Callable[[Stream], None]) -> None:
         with self.engine.loop.mutex:

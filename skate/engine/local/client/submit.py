@@ -64,7 +64,7 @@ class Submit:
                 if self.engine.node.out:
                     self.engine.loop.flush(self.engine.node)
                 if len(self.engine.loop.dirty):
-                    self.engine.loop.flush_dirty()
+                    self.engine.flush_all()
         self.engine.loop.nudge()
         return returned
 
@@ -182,10 +182,24 @@ class Submit:
             if ref._kind == ERROR:
                 if call.actor is not None and call in call.actor._engine_state.queue:
                     call.actor._engine_state.queue.remove(call)
-                self.engine.results.fail(call, self._dependents_error(call, ref))
+                    self.engine.actor_calls.pump(call.actor._engine_state)  # those behind it wait no more
+                # Its error is made from the user's, which is unpickled: for that the mutex has to be free.
+                self.engine.loop.deferred.append((self._fail_dependent, (call, ref)))
+                self.engine.loop.wake()
                 return False
         self.name_inner_refs(call)
         return True
+
+    def _fail_dependent(self, given: tuple[Call, ObjectRef[Any]]) -> None:
+        """End a call that can't run, as the argument `ref` has an error (without the mutex)."""
+        call, ref = given
+        if call.key not in self.engine.pending:
+            return  # cancelled, or the session has ended
+        error = self._dependents_error(call, ref)
+        with self.engine.loop.mutex:
+            if call.key in self.engine.pending:
+                self.engine.results.fail(call, error)
+                self.engine.loop.flush_dirty()
 
     def _dependents_error(self, call: Call, ref: ObjectRef[Any]) -> Any:
         """The error of a call that can't run, as the argument `ref` has one."""
@@ -238,7 +252,7 @@ class Submit:
                 raise too_many_calls(meta, method.name, link.unanswered())
             self.engine.pending[call.key] = call
             ready = call.slots is None or self._ready(call)
-            if call.key in self.engine.pending and (ready or meta.ordered):
+            if ready or (meta.ordered and call.waiting_for):
                 self.engine.actor_calls.add(link, call)
             if self.engine.node.out:
                 self.engine.loop.flush(self.engine.node)
