@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_ids_of_requests_are_uuids() -> None:
 
 def test_a_fork_does_not_repeat_its_parents_ids() -> None:
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings(action="ignore"):  # of libraries that other tests have imported
+        child = os.fork()
     if child == 0:
         os.write(writer, new_request_id().encode())
         os._exit(0)

@@ -62,11 +62,14 @@ def test_an_interrupt_during_a_task_interrupts_whoever_waits() -> None:
     def fine() -> int:
         return 1
 
-    before = signal.getsignal(signal.SIGINT)
-    ref = interrupted.remote()
-    with pytest.raises(KeyboardInterrupt):
-        skate.get(ref)
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a program of its own
+    try:
+        ref = interrupted.remote()
+        with pytest.raises(KeyboardInterrupt):
+            skate.get(ref)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert skate.get(fine.remote()) == 1
 
 

@@ -63,6 +63,7 @@ class Node:
             "driver_pid": os.getpid(),
             "argv": ["test.py"],
             "standing": False,
+            "variables": {},
         }
         self.server = Server(config, driver, zygote, self.arena_fd)
         self.driver = wire.Conn(self.driver_end)
