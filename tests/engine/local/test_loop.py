@@ -118,7 +118,12 @@ def test_a_defect_in_the_background_ends_every_connection_aloud(
 
     conn, lost = Lost(), threading.Event()
     loop.conns[conn.fd] = conn  # type: ignore[assignment]
-    loop.on_lost = lambda _conn: (loop.conns.clear(), lost.set())  # type: ignore[assignment, return-value]
+
+    def lose(_conn: object) -> None:
+        loop.conns.clear()
+        lost.set()
+
+    loop.on_lost = lose
 
     def fail() -> None:
         raise ZeroDivisionError
