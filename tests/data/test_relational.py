@@ -342,6 +342,20 @@ def test_zip_union_and_limit() -> None:
     assert numbers.limit(0).take_all() == [] and numbers.limit(0).columns() == ["id"]
 
 
+def test_columns_are_told_where_a_row_of_each_input_is_not_enough() -> None:
+    def doubled(batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        return {"twice": batch[next(iter(batch))] * 2}
+
+    left = skate.data.from_items([{"k": 0, "a": 1}, {"k": 5, "a": 2}])
+    right = skate.data.from_items([{"k": 9, "b": 1}, {"k": 5, "b": 2}])
+    joined = left.join(right, "inner", 1, on=("k",))
+    assert joined.map_batches(doubled).columns() == ["twice"]
+    counted = skate.data.from_items([{"k": 1}, {"k": 2}, {"k": 2}]).groupby("k").count()
+    several = counted.filter(lambda row: row["count()"] > 1)
+    assert several.map_batches(doubled).columns() == ["twice"]
+    assert several.filter(lambda row: False).columns() == ["k", "count()"]
+
+
 def test_repartition_to_blocks_rows_and_keys() -> None:
     def sizes(dataset: skate.data.Dataset) -> list[int]:
         return [len(batch["id"]) for batch in dataset.iter_batches(batch_size=None)]

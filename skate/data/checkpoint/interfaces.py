@@ -36,6 +36,9 @@ class CheckpointConfig:
     Rows that have been written are noted by their identifiers, a file for each file of the output. When the same dataset is
     written again, rows that are noted are left out right after they are read. `DataContext.checkpoint_config` takes it.
 
+    A plan over blocks that were not read, or with a limit, is written without a checkpoint, with a warning. A sink whose rows
+    appear only when all tasks have ended (Lance, Iceberg, Delta) is refused with `InvalidCheckpointingOperators`.
+
     Args:
         id_column: The column that identifies a row. It must be there when rows are read, and still when they are written.
         checkpoint_path: The folder of the notes, or its address, that every machine of the cluster can reach; default:

@@ -20,7 +20,7 @@ from skate.data.datasource.retry import with_retries
 from skate.data.options import SaveMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 
 class FileDatasink(Datasink["list[str]"]):
@@ -150,22 +150,33 @@ class FileDatasink(Datasink["list[str]"]):
                 if path not in written and path in now and now[path] == changed:
                     self.filesystem.delete_file(path)
 
-    def keep_existing(self) -> None:
-        """Replace nothing: this write goes on with one that was interrupted, whose files are here."""
-        self._replaced = []
+    def keep_existing(self, writes: Collection[str]) -> None:
+        """Replace no file of writes that this one goes on with; nothing at all if none of theirs are here.
+
+        Args:
+            writes: The identifiers of those writes, which are part of their files' names.
+        """
+        others = [entry for entry in self._replaced if not _is_of(entry[0], writes)]
+        self._replaced = others if len(others) < len(self._replaced) else []
 
     def remove_written(self, write_uuid: str) -> None:
         """Take away the files of a write that has failed, whole and partial, by the identifier in their names."""
         if self.filesystem.get_file_info(self.path).type != pafs.FileType.Directory:
             return
         for path, _ in self._files():
-            if write_uuid in path.rpartition("/")[2]:
+            if _is_of(path, [write_uuid]):
                 self.filesystem.delete_file(path)
 
     @property
     def supports_distributed_writes(self) -> bool:
         """Whether other machines could write to it: not to this machine's folders."""
         return not isinstance(self.filesystem, pafs.LocalFileSystem)
+
+
+def _is_of(path: str, writes: Collection[str]) -> bool:
+    """Whether one of the writes made the file, by the identifier in its name."""
+    name = path.rpartition("/")[2]
+    return any(write in name for write in writes)
 
 
 class BlockBasedFileDatasink(FileDatasink):

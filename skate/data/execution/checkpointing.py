@@ -33,6 +33,16 @@ class _Unwritten:
         return self._filter.filter_rows_for_block(block)
 
 
+def can_go_on(plan: lg.Operator) -> bool:
+    """Whether a rerun of the plan can leave out the rows that were written.
+
+    They are left out right after they are read: so all must be read, and a limit would take others in their place.
+    """
+    return all(
+        isinstance(op, lg.Read) if not op.inputs else not isinstance(op, lg.Limit) for op in lg.walk(plan)
+    )
+
+
 class Checkpoint:
     """The checkpoint of one write.
 
@@ -60,6 +70,11 @@ class Checkpoint:
         kind = self.config.checkpoint_filter_cls or NumpyArrayBasedCheckpointFilter
         return _filtered(plan, lg.Function(_Unwritten, init_args=(kind, self.config, ref))), True
 
+    def writes(self) -> set[str]:
+        """The identifiers of the writes that have left notes."""
+        names = (path.rpartition("/")[2] for path in notes.committed_notes(self.config))
+        return {name.rpartition("_")[0] for name in names}
+
     def succeed(self) -> None:
         """After a success: delete the notes, if that is asked for."""
         if self.config.delete_checkpoint_on_success:
@@ -72,4 +87,4 @@ def _filtered(op: lg.Operator, function: lg.Function) -> lg.Operator:
     return op.with_inputs([_filtered(child, function) for child in op.inputs])
 
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "can_go_on"]

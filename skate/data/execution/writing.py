@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import uuid
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ import pyarrow as pa
 
 from skate.data import convert
 from skate.data.checkpoint.checkpoint_writer import CheckpointWriter
+from skate.data.checkpoint.interfaces import InvalidCheckpointingOperators
 from skate.data.context import DataContext
 from skate.data.datasource.datasink import Datasink, TaskContext, WriteResult
 from skate.data.datasource.file_datasink import FileDatasink
 from skate.data.datasource.parquet_datasink import ParquetDatasink
 from skate.data.execution.bundle import Bundle
-from skate.data.execution.checkpointing import Checkpoint
+from skate.data.execution.checkpointing import Checkpoint, can_go_on
 from skate.data.execution.damage import damage_named
 from skate.data.execution.stage import Work, run_stage
 from skate.data.execution.stage_stats import StageStats
@@ -68,15 +70,16 @@ class _WriteTransform(Transform):
 def write(run: Execution, op: lg.Write) -> Iterator[Bundle]:
     """Write the input to the sink; the rows of the result are what its writes returned."""
     sink: Datasink[Any] = op.datasink
+    _check_sink(sink)
     sink.on_write_start(lg.known_schema(op.inputs[0]))
     write_uuid = uuid.uuid4().hex
-    checkpoint = _checkpoint(sink)
+    checkpoint = _checkpoint(sink, op.inputs[0])
     try:
         if checkpoint is not None:
             plan, continues = checkpoint.without_written(op.inputs[0])
             op = dataclasses.replace(op, inputs=(plan,))
             if continues and isinstance(sink, FileDatasink):
-                sink.keep_existing()
+                sink.keep_existing(checkpoint.writes())
         elif isinstance(sink, ParquetDatasink) and sink.is_plain and not op.compute.explicit:
             native = _native_write(run, op.inputs[0], sink, write_uuid)
             if native is not None:
@@ -96,10 +99,28 @@ def write(run: Execution, op: lg.Write) -> Iterator[Bundle]:
     yield from bundles
 
 
-def _checkpoint(sink: Datasink[Any]) -> Checkpoint | None:
-    """The checkpoint that the settings ask for, unless the sink writes nothing."""
+def _check_sink(sink: Datasink[Any]) -> None:
+    """Refuse a checkpoint of rows that can still be lost when their task, which notes them, has ended."""
+    if DataContext.get_current().checkpoint_config is None or isinstance(sink, FileDatasink):
+        return
+    if type(sink).on_write_complete is not Datasink.on_write_complete:
+        raise InvalidCheckpointingOperators(
+            f"{sink.get_name()} makes rows visible when all tasks have ended (`on_write_complete`), but a checkpoint takes "
+            "them for written when their task has: set `DataContext.checkpoint_config` to None for this write."
+        )
+
+
+def _checkpoint(sink: Datasink[Any], plan: lg.Operator) -> Checkpoint | None:
+    """The checkpoint that the settings ask for, unless the sink writes nothing or the plan can't go on where it was."""
     context = DataContext.get_current()
     if context.checkpoint_config is None or (isinstance(sink, FileDatasink) and sink._skip_write):
+        return None
+    if not can_go_on(plan):
+        warnings.warn(
+            "Checkpointing will be disabled for this write, which begins anew if it is run again: a checkpoint needs rows "
+            "that are all read (`read_*`, `range`), not blocks that were there before, and no `limit`.",
+            stacklevel=2,
+        )
         return None
     return Checkpoint(context.checkpoint_config, context, sink)
 

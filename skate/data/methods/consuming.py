@@ -140,12 +140,15 @@ class ConsumingMethods(DatasetBase):
         from skate.data.plan.schemas import looked_at
 
         first: pa.Schema | None = None
-        stream = Execution(lg.Limit((looked_at(self._plan),), 1)).bundles()
-        for bundle in stream:
-            if bundle.schema is not None and len(bundle.schema):
-                first = bundle.schema if first is None else first
-                if bundle.rows:
-                    return bundle.schema
+        # A row of each input may match no other, or be filtered out after all: then only the whole plan has the columns.
+        cuts = (lg.Join, lg.Zip, lg.Aggregate, lg.Distinct)
+        whole = [self._plan] if any(isinstance(op, cuts) for op in lg.walk(self._plan)) else []
+        for plan in (looked_at(self._plan), *whole):
+            for bundle in Execution(lg.Limit((plan,), 1)).bundles():
+                if bundle.schema is not None and len(bundle.schema):
+                    first = bundle.schema if first is None else first
+                    if bundle.rows:
+                        return bundle.schema
         return first
 
     def columns(self, fetch_if_missing: bool = True) -> list[str] | None:
