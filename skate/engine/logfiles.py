@@ -37,17 +37,14 @@ class LogFiles:
         self._open: dict[tuple[int, str], tuple[int, str, int]] = {}
 
     def write(self, number: int, pid: int, stream: str, data: bytes) -> None:
-        """Add to what a worker has printed. Where the disk does not take it, it is not kept.
-
-        Raises:
-            OSError: the folder can't be made.
-        """
-        fd, path, size = self._open.get((number, stream)) or self._create(number, pid, stream)
-        if size + len(data) > self._limit:
-            os.close(fd)
-            os.replace(path, f"{path}.old")
-            fd, path, size = self._create(number, pid, stream)
+        """Add to what a worker has printed. Where the disk does not take it, it is not kept."""
         try:
+            fd, path, size = self._open.get((number, stream)) or self._create(number, pid, stream)
+            if size + len(data) > self._limit:
+                del self._open[number, stream]
+                os.close(fd)
+                os.replace(path, f"{path}.old")
+                fd, path, size = self._create(number, pid, stream)
             size += os.write(fd, data[-self._limit :])
         except OSError:
             return  # a full disk: the program goes on, and its output still reaches the driver
@@ -64,5 +61,9 @@ class LogFiles:
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         path = os.path.join(self.folder, f"worker-{number:012x}-01000000-{pid}.{stream}")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._open[number, stream] = (fd, path, 0)
+        self._open[number, stream] = (
+            fd,
+            path,
+            os.fstat(fd).st_size,
+        )  # it is there already if it could not be put aside
         return self._open[number, stream]

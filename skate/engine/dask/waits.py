@@ -77,12 +77,9 @@ class Waits:
             return latch.wait(timeout)
         if latch.wait(notice):
             return True
-        started = time.monotonic()
         if not self.engine.ended:
             long_waits.warn(self.engine, notice, things)
-        return latch.wait(
-            None if timeout is None else max(0.0, timeout - notice - (time.monotonic() - started))
-        )
+        return latch.wait(None if timeout is None else timeout - notice)
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         latch = Latch(0, until_error=True)
