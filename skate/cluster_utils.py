@@ -167,7 +167,8 @@ class Cluster:
 
         Raises:
             TypeError: an argument is unknown, or a variable is no string.
-            ValueError: an amount is negative.
+            ValueError: an amount is negative, or a variable can't be set: its name is empty or has "=", or either has a null
+                character.
         """
         unknown = [name for name in ignored if name not in _IGNORED and not name.endswith("_port")]
         if unknown:
@@ -178,6 +179,12 @@ class Cluster:
         variables = dict(env_vars or {})
         if not all(isinstance(text, str) for pair in variables.items() for text in pair):
             raise TypeError(f"env_vars={variables!r}: names and values of variables are strings.")
+        for variable, text in variables.items():
+            if not variable or "=" in variable or "\0" in variable + text:
+                raise ValueError(
+                    f"env_vars={{{variable!r}: {text!r}}} can't be set: a variable's name is not empty and has no '=', and neither name "
+                    "nor value has a null character. Rename it or leave it out."
+                )
         own = {**_tpu_labels(variables), **(labels or {})} if "TPU" in amounts else labels or {}
         head = self.head_node is None
         node = Node(self.address, head, amounts, own, variables)

@@ -364,6 +364,10 @@ def test_what_a_cluster_refuses(three: Three) -> None:
         cluster.add_node(cpus=1)
     with pytest.raises(TypeError, match="names and values of variables are strings"):
         cluster.add_node(env_vars={"ZONE": 1})  # type: ignore[dict-item]
+    for name, text in (("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0")):
+        with pytest.raises(ValueError, match="can't be set: a variable's name is not empty and has no '='"):
+            cluster.add_node(env_vars={"ZONE": "a", name: text})
+    assert len(cluster.list_all_nodes()) == 3
     with pytest.raises(ValueError, match="CPU=-1"):
         cluster.add_node(num_cpus=-1)
     with pytest.raises(RuntimeError, match="uninitialized"):

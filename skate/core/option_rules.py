@@ -338,11 +338,13 @@ def fallback_strategy(name: str, value: Any) -> tuple[dict[str, Any], ...] | Non
         )
     checked = []
     for each in value:
-        if not isinstance(each, Mapping) or "label_selector" not in each:
-            other = next(iter(each), None) if isinstance(each, Mapping) else None
-            if other is not None:
+        if not isinstance(each, Mapping) or set(each) != {"label_selector"}:
+            others = (
+                [option for option in each if option != "label_selector"] if isinstance(each, Mapping) else []
+            )
+            if others:
                 raise ValueError(
-                    f"Unsupported option found: {other!r} in {name}. Only ['label_selector'] is currently supported."
+                    f"Unsupported option found: {others[0]!r} in {name}. Only ['label_selector'] is currently supported."
                 )
             raise _wrong(name, each, "each entry must be a dict with label_selector and nothing else")
         checked.append({"label_selector": label_selector(f"{name} label_selector", each["label_selector"])})

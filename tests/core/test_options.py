@@ -163,6 +163,8 @@ BAD_PLACEMENT = [
     ("fallback_strategy", [3], ValueError),
     ("fallback_strategy", [{}], ValueError),
     ("fallback_strategy", [{"other": 1}], ValueError),
+    ("fallback_strategy", [{"label_selector": {"a": "b"}, "memory": 5}], ValueError),
+    ("fallback_strategy", [{"label_selector": {"a": "b"}}, {"memory": 5}], ValueError),
     ("enable_task_events", 3, TypeError),
     ("enable_task_events", None, TypeError),
     ("_labels", 3, TypeError),

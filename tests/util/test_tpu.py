@@ -223,6 +223,28 @@ def test_a_slice_that_is_named_and_one_of_its_own() -> None:
     named.shutdown()
 
 
+def _held_claims() -> list[Any]:
+    return [row for row in ray.util.placement_group_table().values() if row["state"] != "REMOVED"]
+
+
+@pytest.mark.usefixtures("free")
+def test_a_call_that_fails_gives_its_slice_back() -> None:
+    with pytest.raises(TypeError, match="missing a required argument"):
+        tpu.run_on_slice(where, topology="2x2x2", accelerator_version="v4", pg_ready_timeout_s=30)
+    assert _held_claims() == []
+
+
+@pytest.mark.usefixtures("free")
+def test_a_claim_that_is_broken_off_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_args: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tpu.reserve_tpu_slice("2x2x2", "TPU-V4")
+    assert _held_claims() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

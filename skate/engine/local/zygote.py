@@ -149,9 +149,9 @@ class _Zygote:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
-        os.environ.update(machine["variables"])
         code = 1
         try:
+            os.environ.update(machine["variables"])
             code = self.run_worker({**self.config, **machine, "env": env}, number)
         except BaseException:
             import traceback

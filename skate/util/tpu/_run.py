@@ -71,22 +71,24 @@ def run_on_slice(
     try:
         groups = _groups(held, slice_index)
         _wait(groups, pg_ready_timeout_s)
+        if held is not tpu_slice:
+            held.release_head_pgs()
+        chips = held.bundle_resources["TPU"]
+        return [
+            fn.options(
+                num_cpus=0,
+                resources={"TPU": chips},
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    group, placement_group_bundle_index=bundle
+                ),
+            ).remote(*args, **kwargs)
+            for group in groups
+            for bundle in range(group.bundle_count)
+        ]
     except BaseException:
         if held is not tpu_slice:
-            held.shutdown()
+            held.shutdown()  # the caller has nothing to give it back with
         raise
-    if held is not tpu_slice:
-        held.release_head_pgs()
-    chips = held.bundle_resources["TPU"]
-    return [
-        fn.options(
-            num_cpus=0,
-            resources={"TPU": chips},
-            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle),
-        ).remote(*args, **kwargs)
-        for group in groups
-        for bundle in range(group.bundle_count)
-    ]
 
 
 def _check_index(held: SlicePlacementGroup | None, index: int | None) -> None:

@@ -55,21 +55,23 @@ def reserve_tpu_slice(
     if slice_name is not None:
         selector[SLICE_NAME] = slice_name
     head = placement_group([{f"TPU-{pod_type}-head": 1}], bundle_label_selector=[selector])
-    ready, _waiting = skate.wait([head.ready()], timeout=timeout_s)
-    if not ready:
-        remove_placement_group(head)
-        raise TimeoutError(
-            f"Failed to reserve TPU head for slice with shape: {pod_type} after {timeout_s} seconds: no node with the labels {selector} "
-            f"has a TPU-{pod_type}-head to give. Available resources: {skate.available_resources()}."
-        )
-    [node_id] = placement_group_table(head)["bundles_to_node_id"].values()
-    [name] = [get_tpu_slice_name_from_node(node) for node in skate.nodes() if node["NodeID"] == node_id]
-    if name is None:
-        remove_placement_group(head)
-        raise RuntimeError(
-            f"Failed to retrieve TPU slice name after reserving head placement group: node {node_id} has no label {SLICE_NAME}. Start "
-            "each host of a slice with that label."
-        )
+    try:
+        ready, _waiting = skate.wait([head.ready()], timeout=timeout_s)
+        if not ready:
+            raise TimeoutError(
+                f"Failed to reserve TPU head for slice with shape: {pod_type} after {timeout_s} seconds: no node with the labels "
+                f"{selector} has a TPU-{pod_type}-head to give. Available resources: {skate.available_resources()}."
+            )
+        [node_id] = placement_group_table(head)["bundles_to_node_id"].values()
+        [name] = [get_tpu_slice_name_from_node(node) for node in skate.nodes() if node["NodeID"] == node_id]
+        if name is None:
+            raise RuntimeError(
+                f"Failed to retrieve TPU slice name after reserving head placement group: node {node_id} has no label {SLICE_NAME}. "
+                "Start each host of a slice with that label."
+            )
+    except BaseException:
+        remove_placement_group(head)  # the caller has nothing to give it back with
+        raise
     return name, head
 
 
