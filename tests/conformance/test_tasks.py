@@ -287,7 +287,7 @@ def test_nested_tasks_do_not_deadlock_on_one_cpu(start: Any) -> None:
     def nest(depth: int) -> int:
         return 0 if depth == 0 else 1 + int(ray.get(nest.remote(depth - 1)))
 
-    assert get(nest.remote(4)) == 4
+    assert get(nest.remote(25)) == 25
 
 
 def test_nested_fan_out_does_not_deadlock_on_one_cpu(start: Any) -> None:

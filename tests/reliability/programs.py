@@ -67,10 +67,13 @@ class Driver:
         assert self.family, "a session has processes"
         assert self.session_dir.is_dir()
 
-    def gone(self, within: float = 2.0) -> None:
+    def gone(self, within: float = 1.0) -> None:
         """Everything that `look` saw goes away within so many seconds."""
-        wait_until(lambda: not any(map(_runs, self.family)), within, f"the end of {self.family}")
-        wait_until(lambda: not self.session_dir.exists(), within, f"{self.session_dir} to be removed")
+        wait_until(
+            lambda: not any(map(_runs, self.family)) and not self.session_dir.exists(),
+            within,
+            f"the end of {self.family} and {self.session_dir} to be removed",
+        )
 
     def end(self, code: int = 0, timeout: float = 20) -> str:
         """Wait for the program and return what else it said."""

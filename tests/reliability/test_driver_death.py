@@ -50,7 +50,7 @@ def test_a_driver_that_is_killed_leaves_nothing(tmp_path: Path, moment: str) -> 
             assert [path for path in spill.rglob("*") if path.is_file()], "nothing was spilled"
         program.process.send_signal(signal.SIGKILL)
         program.process.wait(5)
-        program.gone(within=1.5)
+        program.gone()
         assert list(spill.iterdir()) == []
 
 

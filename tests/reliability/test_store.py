@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import skate
@@ -206,7 +206,7 @@ def test_a_full_disk_is_an_error_and_nothing_is_lost(tiny_disk: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_an_object_of_three_gigabytes() -> None:
-    free = os.sysconf("SC_AVPHYS_PAGES") * resource.getpagesize()
+    free = psutil.virtual_memory().available
     if free < 9 << 30:
         pytest.skip(f"9 GB of free memory are needed, and {free >> 30} are there")
     skate.init(num_cpus=1, object_store_memory=4 << 30)
@@ -244,6 +244,30 @@ def test_workers_let_go_of_arguments_that_tasks_have_shared(small_store: Path) -
         del block
         wait_until(lambda: _used() < 60 * _MB, what="the store to be free again")
     assert not _files(small_store)
+
+
+def test_a_large_captured_value_is_stored_once(
+    small_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    here = tmp_path_factory.mktemp("here")
+    captured = _block(7, 20 * _MB)
+
+    @skate.remote(num_cpus=1)
+    def look(number: int) -> tuple[int, int, int]:
+        (here / f"{number // 2}-{os.getpid()}").touch()
+        wait_until(lambda: len(list(here.glob(f"{number // 2}-*"))) == 2, 30, "a task in another worker")
+        return os.getpid(), int(captured[-1]), _used()
+
+    before = _used()
+    answers = [
+        answer
+        for turn in range(3)
+        for answer in skate.get([look.remote(2 * turn), look.remote(2 * turn + 1)])
+    ]
+    assert len({pid for pid, _value, _used in answers}) >= 2
+    assert [value for _pid, value, _used in answers] == [7] * 6
+    for used in [*(used for _pid, _value, used in answers), _used()]:
+        assert 20 * _MB <= used - before < 21 * _MB
 
 
 def _used() -> int:

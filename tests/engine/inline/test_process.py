@@ -39,6 +39,15 @@ def test_environment_variables_are_there_only_while_a_task_runs(
     assert "SKATE_PROBE" not in os.environ
 
 
+def test_local_mode_is_this_engine() -> None:
+    @skate.remote
+    def pid() -> int:
+        return os.getpid()
+
+    with skate.init(local_mode=True):
+        assert skate.get(pid.remote()) == os.getpid()
+
+
 def test_gpus_are_named_while_a_task_runs(start: Callable[..., Any]) -> None:
     start(num_gpus=2)
     before = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -104,7 +105,18 @@ def test_bad_settings(system: dict[str, object]) -> None:
 
 
 def test_what_the_system_tells() -> None:
-    used, total = machine_memory()
+    told = machine_memory()
+    assert told is not None
+    used, total = told
     assert 0 < used < total
     assert process_memory(os.getpid()) > 1_000_000
     assert process_memory(1 << 30) == 0
+
+
+def test_nobody_goes_where_the_system_does_not_tell(tmp_path: Path) -> None:
+    """As on macOS, which has no /proc."""
+    nowhere = str(tmp_path / "meminfo")
+    assert machine_memory(nowhere) is None
+    monitor = Monitor(lambda: machine_memory(nowhere), 0.0, 1.0)
+    assert monitor.look(0.0, {1: _worker(1)}) is None
+    assert monitor.due == 1.0, "it looks again a period later"

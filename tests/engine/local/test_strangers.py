@@ -81,6 +81,24 @@ def test_the_doors_are_the_users_own(engine: Any, host: Any) -> None:
     assert {os.stat(path).st_uid for path in doors} == {os.getuid()}
 
 
+def test_what_goes_to_disk_is_the_users_own(tmp_path: Path) -> None:
+    mb = 1 << 20
+    old = os.umask(0)
+    try:
+        skate.init(num_cpus=1, object_store_memory=80 * mb, object_spilling_directory=str(tmp_path))
+        moved = [skate.put(bytes(20 * mb)) for _ in range(6)]
+        too_large = skate.put(bytes(100 * mb))
+    finally:
+        os.umask(old)
+    paths = list(tmp_path.rglob("*"))
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if path.is_file()]
+    assert {path.stat().st_size > 80 * mb for path in files} == {True, False}, "one kind was not written"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert len(skate.get(moved[0])) == 20 * mb and len(skate.get(too_large)) == 100 * mb
+
+
 def test_a_stranger_gets_not_a_byte(engine: Any, host: Any) -> None:
     rng = random.Random(5)
     for door in _doors(host):

@@ -34,12 +34,12 @@ class Monitor:
     """Decides when a worker must go, and which.
 
     Args:
-        read: Gives (used, total) bytes of the machine.
+        read: Gives (used, total) bytes of the machine; None where the system does not tell, and then nobody is ended.
         threshold: The share of the total above which a worker is ended.
         period: Seconds between looks; 0 for never.
     """
 
-    def __init__(self, read: Callable[[], tuple[int, int]], threshold: float, period: float) -> None:
+    def __init__(self, read: Callable[[], tuple[int, int] | None], threshold: float, period: float) -> None:
         self.threshold = threshold
         self._read = read
         self._period = period
@@ -55,7 +55,10 @@ class Monitor:
         if self._victim in workers:
             return None
         self._victim = None
-        used, total = self._read()
+        read = self._read()
+        if read is None:
+            return None
+        used, total = read
         if used <= self.threshold * total:
             return None
         victim = newest(workers.values())
@@ -74,10 +77,14 @@ def newest(workers: Iterable[Worker]) -> Worker | None:
     return max(able, key=lambda w: (w.retriable, w.state == LEASED, w.since), default=None)
 
 
-def machine_memory() -> tuple[int, int]:
-    """(used, total) bytes of this machine, or of the container that this process is in, if that has less."""
+def machine_memory(meminfo: str = "/proc/meminfo") -> tuple[int, int] | None:
+    """(used, total) bytes of this machine, or of the container that this process is in, if that has less; None without /proc."""
+    try:
+        lines = Path(meminfo).read_text().splitlines()
+    except OSError:
+        return None  # no Linux
     facts = {}
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    for line in lines:
         name, _, rest = line.partition(":")
         facts[name] = int(rest.split()[0]) * 1024
     total = facts["MemTotal"]
