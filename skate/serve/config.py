@@ -401,7 +401,7 @@ class HTTPOptions(BaseModel):
     request_timeout_s: float | None = None
     keep_alive_timeout_s: int = 90
     ssl_keyfile: str | None = None
-    ssl_certfile: str | None = None
+    ssl_certfile: str | None = Field(default=None, validate_default=True)
     ssl_keyfile_password: str | None = Field(default=None, repr=False)
     ssl_ca_certs: str | None = None
     bearer_token: str | None = Field(default=None, min_length=1, repr=False)

@@ -380,9 +380,9 @@ class DeploymentHandle(Generic[T]):
             response_serialization: Accepted for Ray's programs.
         """
         changes: dict[str, Any] = {
-            name: str(value)
+            name: str.__str__(value)
             if isinstance(value, str)
-            else value  # no instance of a subclass, which can't be sent
+            else value  # no instance of a subclass, such as a member of an Enum, which can't be sent
             for name, value in given(
                 method=method_name, multiplexed_model_id=multiplexed_model_id, session_id=session_id
             ).items()
@@ -493,7 +493,9 @@ class DeploymentHandle(Generic[T]):
         if self._router is None:
             self._router = router_for(self._id)
         self._router.known.wait()
-        meta = self._meta._replace(method=method_name, request_id=new_request_id(), must_accept=True)
+        meta = self._meta._replace(
+            method=str.__str__(method_name), request_id=new_request_id(), must_accept=True
+        )
         slots = list(self._router.slots.values())
         return DeploymentBroadcastResponse(
             [slot.handle.handle_request.remote(meta.packed(), *args, **kwargs) for slot in slots]

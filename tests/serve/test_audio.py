@@ -68,6 +68,19 @@ def test_channels_are_mixed_and_the_rate_is_changed() -> None:
     assert samples.tolist() == [0.25] * 8
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3, 4])
+def test_a_recording_that_was_cut_off_is_read_as_far_as_it_goes(lost: int) -> None:
+    frames = struct.pack("<6h", *[0, 16384] * 3)
+    assert read_samples(_wav(frames, channels=2)[:-lost], 8000).tolist() == [0.25] * 2
+
+
+def test_a_recording_without_a_rate_is_refused() -> None:
+    made = bytearray(_wav(b"\0\0"))
+    struct.pack_into("<I", made, 24, 0)  # where its header says how many samples a second there are
+    with pytest.raises(InvalidRequest, match="no sampling rate"):
+        read_samples(bytes(made), 8000)
+
+
 def test_other_formats_need_a_package(tmp_path: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     soundfile.write(tmp_path / "a.flac", np.full(100, 0.5), 8000)

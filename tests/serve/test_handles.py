@@ -7,13 +7,15 @@ import os
 import signal
 import threading
 import time
+from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import skate
 from skate import serve
-from skate.serve._private.common import ReplicaState
+from skate.serve._private.common import ReplicaState, RequestMeta
 from skate.serve._private.constants import DEFAULT_GRACEFUL_SHUTDOWN_TIMEOUT_S
 from skate.serve.exceptions import (
     BackPressureError,
@@ -420,3 +422,23 @@ def test_a_level_that_logging_does_not_know_is_refused(level: Any) -> None:
     assert Adder.logging_config is None
     with pytest.raises(ValueError, match=f'Got "{level}" for log_level. log_level must be one of'):
         LoggingConfig(log_level=level)
+
+
+def test_options_that_are_members_of_an_enum() -> None:
+    class Name(str, Enum):  # noqa: UP042 - str() of a StrEnum's member is its value anyway
+        METHOD = "count"
+        MODEL = "a model"
+
+    handle: DeploymentHandle[Any] = DeploymentHandle("D", "app")
+    meta = handle.options(
+        method_name=Name.METHOD, multiplexed_model_id=Name.MODEL, session_id=Name.MODEL
+    )._meta
+    said = (meta.method, meta.multiplexed_model_id, meta.session_id)
+    assert said == ("count", "a model", "a model") and {type(each) for each in said} == {str}
+    sent: list[Any] = []
+    actor = SimpleNamespace(handle_request=SimpleNamespace(remote=sent.append))
+    known = threading.Event()
+    known.set()
+    router: Any = SimpleNamespace(known=known, slots={0: SimpleNamespace(handle=actor)})
+    DeploymentHandle("D", "app", _router=router).broadcast(Name.METHOD)
+    assert RequestMeta.unpacked(sent[0]).method == "count"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from starlette.requests import Request
 
 from skate import serve
+from skate.serve._private.http.server import Server
+from skate.serve.config import HTTPOptions
 from tests.leaks import guard
 from tests.serve.conftest import address
 
@@ -59,6 +62,49 @@ def test_a_header_without_an_end_is_refused(limited: str) -> None:
             while True:
                 sock.sendall(b"y" * 100_000)
     assert httpx.get(limited).text == "0"
+
+
+class _Transport:
+    """Notes what is sent, and whether the connection was ended."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+
+def test_headers_are_counted_from_the_first_byte_read() -> None:
+    asked = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        asked.append(scope["path"])
+
+    async def main() -> None:
+        server = Server(app, HTTPOptions(max_header_bytes=64 << 10))
+        transport: Any = _Transport()
+        protocol = server._protocol()
+        assert isinstance(protocol, asyncio.Protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x: " + b"y" * (100 << 10) + b"\r\n")
+        protocol.data_received(b"\r\n")
+        await asyncio.sleep(0)
+        assert (transport.sent.split(b" ")[1], transport.closed) == (b"431", True)
+        protocol.connection_lost(None)
+        await server.close()
+
+    asyncio.run(main())
+    assert asked == []
 
 
 @with_options(bearer_token="the token")

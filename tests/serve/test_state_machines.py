@@ -215,6 +215,23 @@ def test_a_version_that_has_stood_its_time_is_not_rolled_back() -> None:
     assert [record.version for record in state.running()] == ["2"]
 
 
+def test_scaling_does_not_put_off_the_end_of_the_probation() -> None:
+    state = machine()
+    state.deploy(target("1"), 1)
+    run(state)
+    state.deploy(target("2"), 1)
+    run(state)
+    for now, num in ((40, 2), (80, 1), (120, 2)):  # each within the time that a new version has to stand
+        state.scale(num)
+        while (actions := state.step(now)) or state.status != DeploymentStatus.HEALTHY:
+            carry_out(state, actions)
+    state.step(3 * 10 + 30 + 100)
+    for _ in range(6):
+        lose_one(state, 161)
+    assert state.status == DeploymentStatus.HEALTHY
+    assert [record.version for record in state.running()] == ["2", "2"]
+
+
 def test_the_first_version_is_never_given_up_once_it_has_run() -> None:
     state = machine()
     state.deploy(target("1"), 1)

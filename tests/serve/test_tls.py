@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 import httpx
 import pytest
@@ -35,3 +36,7 @@ def test_applications_over_tls(session: None, certificate: tuple[str, str]) -> N
 def test_half_of_a_certificate_is_refused(session: None) -> None:
     with pytest.raises(ValueError, match="together"):
         serve.start(http_options={"ssl_keyfile": "key.pem"})
+    for half in ("ssl_keyfile", "ssl_certfile"):
+        options: dict[str, Any] = {half: "half.pem"}
+        with pytest.raises(ValueError, match="together"):
+            serve.HTTPOptions(**options)

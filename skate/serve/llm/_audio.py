@@ -75,6 +75,9 @@ def _wav(recording: bytes) -> tuple[Any, int]:
             raw = file.readframes(file.getnframes())
     except (wave.Error, EOFError):
         return _other(recording)  # WAV of floating-point numbers, for one
+    if rate <= 0:
+        raise InvalidRequest("The recording can't be read: it has no sampling rate.")
+    raw = raw[: len(raw) - len(raw) % (width * channels)]  # one that was cut off ends anywhere
     if width == 1:
         samples = (np.frombuffer(raw, "u1").astype("float64") - 128) / 128
     elif width == 3:

@@ -455,6 +455,8 @@ class DeploymentState:
         )
         if not fine:
             return
+        scaled = self.status in (DeploymentStatus.UPSCALING, DeploymentStatus.DOWNSCALING)
+        updated = self.proven is None or self.proven.version != self.target.version
         if self.status == DeploymentStatus.UPSCALING:
             self.trigger = DeploymentStatusTrigger.UPSCALE_COMPLETED
         elif self.status == DeploymentStatus.DOWNSCALING:
@@ -463,16 +465,17 @@ class DeploymentState:
             self.trigger = DeploymentStatusTrigger.CONFIG_UPDATE_COMPLETED
         self.status = DeploymentStatus.HEALTHY
         self.message = ""
-        if self.proven is not None and self.proven.version != self.target.version:
+        if self.proven is not None and updated:
             self._before = (self.proven, self._proven_num)
         self.proven = self.target
-        checks = self.target.config
-        # As long as it takes to see that a replica hangs.
-        self._trusted_at = (
-            now
-            + REPLICA_HEALTH_CHECK_UNHEALTHY_THRESHOLD * checks.health_check_period_s
-            + checks.health_check_timeout_s
-        )
+        if updated or not scaled:  # else autoscaling would put it off for ever
+            checks = self.target.config
+            # As long as it takes to see that a replica hangs.
+            self._trusted_at = (
+                now
+                + REPLICA_HEALTH_CHECK_UNHEALTHY_THRESHOLD * checks.health_check_period_s
+                + checks.health_check_timeout_s
+            )
 
     # -- what there is ----------------------------------------
 

@@ -78,17 +78,23 @@ class _Protocol(HttpToolsProtocol):
     unfinished = 0
     """Bytes of its headers that have come without completing them: the parser keeps them, a header of any length included."""
 
+    begun_with = 0
+    """Bytes of the read in which it began, some of which may be another's: no more of them than these are its headers'."""
+
     perhaps_too_many = False
     """Whether what has come is more than headers may be: what of it is headers is counted then."""
     too_many = False
 
     def data_received(self, data: bytes) -> None:
         self.just_begun = False
-        self.perhaps_too_many = self.unfinished + len(data) > self.owner.most_header_bytes
+        most = self.owner.most_header_bytes
+        self.perhaps_too_many = self.begun_with + self.unfinished + len(data) > most
         super().data_received(data)
-        if self.in_headers and not self.just_begun:
+        if self.in_headers and self.just_begun:
+            self.begun_with = len(data)
+        elif self.in_headers:
             self.unfinished += len(data)
-            if self.unfinished > self.owner.most_header_bytes:
+            if self.unfinished > most:
                 self.refuse(_TOO_MANY_HEADERS)
 
     def connection_made(self, transport: Any) -> None:
@@ -98,7 +104,7 @@ class _Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.unanswered += 1
-        self.unfinished = 0
+        self.unfinished = self.begun_with = 0
         self.in_headers = self.just_begun = True
         self.heard_at = self.loop.time()
 
