@@ -124,9 +124,9 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "endurance.idle",
-        "memory of all processes with 10,000 idle keep-alive connections (USS)",
+        "memory of all processes with 10,000 idle keep-alive connections (PSS)",
         "endurance.idle",
-        "uss",
+        "pss",
         "B",
         (AtMost(500e6),),
         ours_only=True,
@@ -150,9 +150,9 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "start.memory",
-        "memory of all processes after the first answer (USS)",
+        "memory of all processes after the first answer (PSS)",
         "http.coroutine",
-        "uss",
+        "pss",
         "B",
         (AtMost(150e6),),
     ),

@@ -97,7 +97,7 @@ def idle(session: Session) -> dict[str, Measured]:
             client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             _read_ok(client)
             client.close()
-    return {"uss": Measured([float(memory.uss)])}
+    return {"pss": Measured([float(memory.pss)])}
 
 
 def growth(session: Session) -> dict[str, Measured]:

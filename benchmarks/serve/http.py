@@ -191,7 +191,7 @@ def coroutine(session: Session) -> dict[str, Measured]:
     if session.system == "skate":
         with _uvicorn() as port:
             bare = {count: [_wrk(session, port, count)] for count in (1, 32)}
-    found = {"start": Measured([start]), "uss": Measured([float(memory.uss)])}
+    found = {"start": Measured([start]), "pss": Measured([float(memory.pss)])}
     for name, count in (("one", 1), ("many", 32)):
         found[name] = Measured([ours[count].seconds], [one.seconds for one in bare[count]])
         found[f"{name}_p50"] = Measured([ours[count].p50], [one.p50 for one in bare[count]])

@@ -6,6 +6,7 @@ import base64
 import concurrent.futures
 import io
 import struct
+import sys
 import warnings
 import wave
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from skate.serve.llm import (
     build_openai_app,
     build_pd_openai_app,
 )
+from skate.serve.llm._engine import make_engine
 from skate.serve.llm.openai_api_models import CompletionRequest
 from tests.leaks import guard
 from tests.serve.conftest import address
@@ -343,3 +345,10 @@ def test_a_wrong_configuration_is_named(options: dict[str, Any], words: str) -> 
     with pytest.raises(ValueError, match="unique"):
         one = {"model_loading_config": {"model_id": "m"}}
         build_openai_app({"llm_configs": [one, one]})
+
+
+def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    config = LLMConfig(model_loading_config=ModelLoadingConfig(model_id="m"), llm_engine="vLLM")
+    with pytest.raises(ImportError, match=r'pip install "skate\[serve-vllm\]"'):
+        make_engine(config)

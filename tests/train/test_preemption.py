@@ -13,6 +13,8 @@ import pytest
 import skate
 from skate import train
 from skate.cluster_utils import Cluster, Node
+from skate.train._run.attempt import Attempt
+from skate.train._run.controller import _free_beside
 from skate.train._run.preemption import PreemptionWatch, failure_domains, without
 from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from skate.util.drain import drain_node, draining_nodes
@@ -32,6 +34,39 @@ def test_the_earliest_time_counts_and_what_is_known_stays() -> None:
     assert watch.info.preempted_node_ids == ["a", "b"] and watch.info.preempted_ranks == [0, 1]
     assert watch.deadline == 4.0 + 7.0 + 5.0
     assert watch.is_hit(1) and not watch.is_hit(2)
+
+
+def test_what_is_lost_before_its_time_is_not_waited_for_until_then() -> None:
+    watch = PreemptionWatch({"a": (0,)}, now=0.0, grace_s=5.0)
+    assert watch.look({"a": 10_000_000}, now=1.0, wall=0.0) and watch.deadline == 1.0 + 10_000 + 5.0
+    watch.gone(now=2.0)
+    watch.gone(now=3.0)
+    assert watch.deadline == 2.0 + 120.0 + 5.0
+
+
+def test_a_dead_worker_of_such_a_host_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(_ref: Any) -> Any:
+        raise skate.exceptions.RayActorError
+
+    monkeypatch.setattr(skate, "get", lost)
+    monkeypatch.setattr("skate.train._run.attempt.draining_nodes", lambda **_options: {})
+    watch = PreemptionWatch({"a": (0,), "b": (1,)}, now=0.0)
+    watch.look({"b": 10**15}, now=0.0, wall=0.0)
+    far = watch.deadline
+    assert far is not None
+    anything: Any = [None, None]
+    attempt = Attempt(anything, anything, anything, anything, preemption=watch)
+    attempt._hear(0, None)
+    assert watch.deadline == far, "its host stays"
+    attempt._hear(1, None)
+    assert watch.deadline < far
+
+
+def test_a_watch_that_is_off_stays_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    watch = PreemptionWatch({"a": (0,)}, now=0.0)
+    assert not watch.look({"a": 1000}, now=1.0, wall=0.0)
+    assert (watch.next_look, watch.deadline, watch.info) == (float("inf"), None, None)
 
 
 def test_hosts_of_a_slice_go_together() -> None:
@@ -75,6 +110,19 @@ def test_what_is_no_notice_is_refused(second: Node) -> None:
     with pytest.raises(ValueError, match="deadline_s=-1 is over"):
         drain_node(second.node_id, deadline_s=-1)
     assert draining_nodes() == {}
+
+
+def test_what_a_draining_host_gives_to_others_is_not_missed_twice(cluster: Cluster, second: Node) -> None:
+    holder = skate.remote(_Holder).options(num_cpus=1, label_selector={"seat": "2"}).remote()
+    assert skate.get(holder.here.remote()) == second.node_id
+    wait_until(lambda: skate.available_resources().get("CPU") == 1)
+    assert _free_beside([second.node_id])["CPU"] == 1
+    skate.kill(holder)
+
+
+class _Holder:
+    def here(self) -> str:
+        return _here()
 
 
 def _loop(config: dict[str, Any]) -> dict[str, Any]:

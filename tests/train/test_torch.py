@@ -48,13 +48,17 @@ def test_the_process_group_and_its_environment(run_config: train.RunConfig) -> N
 
         context = train.get_context()
         names = ["RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR"]
+        names += ["ROLE_RANK", "ROLE_WORLD_SIZE", "ROLE_NAME", "GROUP_RANK", "GROUP_WORLD_SIZE"]
+        names += ["TORCH_NCCL_ASYNC_ERROR_HANDLING"]
         assert dist.get_backend() == "gloo" and dist.get_rank() == context.get_world_rank()
         assert train.torch.get_device().type == "cpu"
         assert str(torch.get_num_threads()) == os.environ["OMP_NUM_THREADS"] == threads
         return _everyone([os.environ[name] for name in names])
 
     found = _fit(function, run_config, torch_config=TorchConfig(timeout_s=60)).return_value
-    assert found == [[rank, rank, "2", "2", "0", "127.0.0.1"] for rank in ("0", "1")]
+    assert found == [
+        [rank, rank, "2", "2", "0", "127.0.0.1", rank, "2", "default", "0", "1", "1"] for rank in ("0", "1")
+    ]
 
 
 def test_workers_stay_equal_and_share_the_samples(run_config: train.RunConfig) -> None:

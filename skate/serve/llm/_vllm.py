@@ -22,8 +22,8 @@ class VllmEngine(Engine):
             import vllm
         except ImportError as error:
             raise ImportError(
-                f"llm_engine='vLLM' needs a package that is not installed ({error}): pip install vllm. On a machine without a GPU, "
-                "llm_engine='transformers' does."
+                f"llm_engine='vLLM' needs a package that is not installed ({error}): pip install \"skate[serve-vllm]\". "
+                "On a machine without a GPU, llm_engine='transformers' does."
             ) from error
         self._vllm: Any = vllm
         self._engine: Any = None

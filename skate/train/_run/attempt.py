@@ -292,6 +292,8 @@ class Attempt:
         except skate.exceptions.RayActorError as error:
             self._look_for_notice(time.monotonic())
             self._failures[rank] = (error, f"{type(error).__name__}: {error}")
+            if self._preemption.is_hit(rank):
+                self._preemption.gone(time.monotonic())
             if self._may_relax() and self._preemption.is_hit(rank):
                 arrivals = self._rounds.leave(rank)
                 if arrivals is not None:

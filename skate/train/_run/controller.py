@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import skate
+from skate._private.state import available_resources_per_node
 from skate.train._run.attempt import Attempt, Outgrown, Preempted, WorkersFailed
 from skate.train._run.checkpoints import KeptCheckpoints, Report
 from skate.train._run.group import NoRoom, WorkerGroup
@@ -223,7 +224,7 @@ class Controller:
             try:
                 return group(size, _PLACING)
             except NoRoom:  # others hold what is needed
-                size = fitting(least, most, worker, _less(skate.available_resources(), lost))
+                size = fitting(least, most, worker, _free_beside(self._going))
         return group(size)
 
     def _preemption_watch(self, group: WorkerGroup, grace_s: float) -> PreemptionWatch:
@@ -326,6 +327,17 @@ def _held_by(nodes: Collection[str]) -> dict[str, float]:
         for node in skate.nodes():
             if node["NodeID"] in nodes:
                 total.update(node["Resources"])
+    return dict(total)
+
+
+def _free_beside(nodes: Collection[str]) -> dict[str, float]:
+    """What nobody holds on other hosts than these."""
+    if not nodes:
+        return skate.available_resources()
+    total: Counter[str] = Counter()
+    for node, free in available_resources_per_node().items():
+        if node not in nodes:
+            total.update(free)
     return dict(total)
 
 

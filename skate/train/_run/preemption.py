@@ -66,6 +66,8 @@ class PreemptionWatch:
         Returns:
             Whether there is news.
         """
+        if self.next_look == float("inf"):
+            return False  # it was turned off
         self.next_look = now + self._interval
         known = {} if self.info is None else self.info.preempted_node_to_ranks
         hit = {node: list(ranks) for node, ranks in self._domains.items() if node in draining}
@@ -80,6 +82,11 @@ class PreemptionWatch:
         end = now + left + self._grace
         self.deadline = end if self.deadline is None else min(self.deadline, end)
         return True
+
+    def gone(self, now: float) -> None:
+        """A host was taken away before its time: what the others still do for it does not last until that."""
+        end = now + _UNKNOWN_S + self._grace
+        self.deadline = end if self.deadline is None else min(self.deadline, end)
 
     def is_hit(self, rank: int) -> bool:
         """Whether a rank's host is one of those."""

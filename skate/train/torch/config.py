@@ -109,6 +109,10 @@ class _TorchBackend(Backend):
                     "LOCAL_WORLD_SIZE": str(member.local_world_size),
                     "NODE_RANK": str(member.node_rank),
                     "GROUP_RANK": str(member.node_rank),
+                    "GROUP_WORLD_SIZE": str(len(hosts)),
+                    "ROLE_RANK": str(rank),
+                    "ROLE_WORLD_SIZE": str(len(members)),
+                    "ROLE_NAME": "default",
                     "MASTER_ADDR": address,
                     "MASTER_PORT": str(port),
                 },
@@ -152,6 +156,7 @@ def _join(backend: str, address: str, port: int, timeout_s: int, environment: di
 
     global _meeting_point
     os.environ.update(environment)
+    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
     torch.set_num_threads(
         int(os.environ["OMP_NUM_THREADS"].split(",")[0])
     )  # it may have been imported before that was set
