@@ -14,8 +14,10 @@ import skate
 from skate import train
 from skate.cluster_utils import Cluster, Node
 from skate.train._run.attempt import Attempt
-from skate.train._run.controller import _free_beside
+from skate.train._run.controller import Controller, RunContext
+from skate.train._run.group import NoRoom
 from skate.train._run.preemption import PreemptionWatch, failure_domains, without
+from skate.train.backend import BackendConfig
 from skate.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from skate.util.drain import drain_node, draining_nodes
 from tests.leaks import guard
@@ -112,11 +114,27 @@ def test_what_is_no_notice_is_refused(second: Node) -> None:
     assert draining_nodes() == {}
 
 
-def test_what_a_draining_host_gives_to_others_is_not_missed_twice(cluster: Cluster, second: Node) -> None:
+def test_what_a_draining_host_gives_to_others_is_not_missed_twice(
+    cluster: Cluster, second: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def group(size: int, *_args: Any, patience: float | None, **_options: Any) -> None:
+        sizes.append(size)
+        if patience is not None:
+            raise NoRoom
+
+    monkeypatch.setattr("skate.train._run.controller.WorkerGroup", group)
+    config = train.RunConfig(name="run", storage_path=str(tmp_path))
+    scaling = train.ScalingConfig(num_workers=(1, 2), resources_per_worker={"CPU": 0.5})
+    context = RunContext(config, None, scaling, BackendConfig(), {}, train.DataConfig())
+    controller = Controller(context, lambda: None, config.storage_context)
+    controller._going = [second.node_id]
     holder = skate.remote(_Holder).options(num_cpus=1, label_selector={"seat": "2"}).remote()
     assert skate.get(holder.here.remote()) == second.node_id
     wait_until(lambda: skate.available_resources().get("CPU") == 1)
-    assert _free_beside([second.node_id])["CPU"] == 1
+    controller._group()
+    assert sizes == [2, 2], "the host that stays has room for both"
     skate.kill(holder)
 
 
