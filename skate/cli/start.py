@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from skate.cli import _show
 from skate.engine.base import InitConfig
 
 
@@ -36,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="import before workers are forked; repeatable",
     )
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="json is for machines (default: table)"
+    )
     parser.add_argument("--block", action="store_true", help="stay until Ctrl-C, and end the session then")
 
 
@@ -56,12 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     except ConnectionError as error:
         print(f"skate start: {error}", file=sys.stderr)
         return 1
-    print(
-        f"session {name} runs. Join it from a program on this machine:\n\n    skate.init(address={name!r})\n"
-    )
-    print(
-        "skate.init() without an address joins the youngest. `skate status` shows it, `skate stop` ends it."
-    )
+    if arguments.format == "json":
+        _show.as_json({"session": name})
+    else:
+        print(
+            f"session {name} runs. Join it from a program on this machine:\n\n    skate.init(address={name!r})\n"
+        )
+        print(
+            "skate.init() without an address joins the youngest. `skate status` shows it, `skate stop` ends it."
+        )
     if arguments.block:
         import signal
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from skate.cli import _show
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `skate stop` takes."""
@@ -18,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accepted for scripts written for Ray: sessions always end at once",
     )
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="json is for machines (default: table)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,13 +34,19 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         names = [entry.name for entry in registry.sessions() if entry.standing]
     code = 0
+    ended: list[str] = []
     for name in names:
         try:
-            print(f"session {stop_session(name)} has ended")
+            ended.append(stop_session(name))
         except ConnectionError as error:
             print(f"skate stop: {error}", file=sys.stderr)
             code = 1
-    if not names:
+            continue
+        if arguments.format != "json":
+            print(f"session {ended[-1]} has ended")
+    if arguments.format == "json":
+        _show.as_json({"ended": ended})
+    elif not names:
         print("no session runs that `skate start` has started")
     return code
 

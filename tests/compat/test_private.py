@@ -123,6 +123,21 @@ def test_every_private_module_is_on_the_page() -> None:
         assert f"ray._common.{module.stem}" in page
     for module in (REPO / "skate" / "_private").glob("[!_]*.py"):
         assert f"ray._private.{module.stem}" in page or f"ray.{module.stem}" in page
+    rows = [line for line in page.splitlines() if line.startswith("| `ray.")]
+    inner = [
+        *(REPO / "skate").glob("**/_internal/**/*.py"),
+        *(REPO / "skate" / "air").glob("**/[!_]*.py"),
+    ]
+    assert len(inner) > 20
+    for module in inner:
+        parts = ("ray", *module.relative_to(REPO / "skate").with_suffix("").parts)
+        if parts[-1] == "__init__" or "resources" in parts:
+            continue  # a folder is named by its modules; air.execution stands for what is in it
+        parent, last = ".".join(parts[:-1]), parts[-1]
+        # Either the whole path, or a row that begins with its folder and goes on with the module as `.name`.
+        assert any(
+            f"`{parent}.{last}" in row or (f"`{parent}" in row and f"`.{last}`" in row) for row in rows
+        ), f"docs/compatibility.md lacks a row for {parent}.{last}"
 
 
 @pytest.mark.parametrize(

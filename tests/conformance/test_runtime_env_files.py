@@ -190,10 +190,16 @@ def test_pip_that_fails_says_what_pip_said(start: Any, tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
     start()
     task = look.options(runtime_env=offline(tmp_path, "there_is_no_such_package"))
-    with pytest.raises(ray.exceptions.RuntimeEnvSetupError, match="there_is_no_such_package"):
+    with pytest.raises(
+        ray.exceptions.RuntimeEnvSetupError,
+        match="No matching distribution found for there_is_no_such_package",
+    ):
         get(task.remote())
     actor = Reader.options(runtime_env=offline(tmp_path, "there_is_no_such_package")).remote()
-    with pytest.raises(ray.exceptions.RuntimeEnvSetupError, match="there_is_no_such_package"):
+    with pytest.raises(
+        ray.exceptions.RuntimeEnvSetupError,
+        match="No matching distribution found for there_is_no_such_package",
+    ):
         get(actor.table.remote())
     assert get(variable.remote("X")) is None
 

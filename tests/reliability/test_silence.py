@@ -71,7 +71,7 @@ if len(sys.argv) > 2:
 """
 
 
-@pytest.mark.parametrize("engine", ["local", "inline"])
+@pytest.mark.parametrize("engine", ["local", "inline", "dask"])
 @pytest.mark.parametrize("end", [(), ("shutdown",)], ids=["at exit", "shutdown"])
 def test_no_byte_of_ours(engine: str, end: tuple[str, ...], tmp_path: Path) -> None:
     program = tmp_path / "program.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -184,6 +185,13 @@ def test_status_and_jobs_of_a_standing_session(session: str, folder: Path) -> No
         lambda: "waiting.py" in skate("list", "jobs", "--format", "json"), what="the program to be listed"
     )
     waiting.communicate(timeout=20)  # closes what it waits for
+
+
+def test_start_and_stop_for_machines(folder: Path) -> None:
+    started = json.loads(skate("start", "--num-cpus", "1", "--format", "json"))
+    assert list(started) == ["session"]
+    assert json.loads(skate("stop", "--format", "json")) == {"ended": [started["session"]]}
+    assert json.loads(skate("stop", "--format", "json")) == {"ended": []}
 
 
 def test_a_session_that_blocks_ends_with_its_command(folder: Path) -> None:
