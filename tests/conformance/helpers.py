@@ -181,13 +181,38 @@ def run_script(
         AssertionError: If the program ends with another status than 0; the message has all it printed.
     """
     script = folder / "program.py"
+    script.write_text(_head(engine, arguments) + textwrap.dedent(body), encoding="utf-8")
+    return _run_interpreter([str(script)], folder, environ)
+
+
+def run_cells(engine: str, folder: Path, *cells: str) -> str:
+    """Run the cells one after another as a notebook does, in a `__main__` that has no file, and return what they printed.
+
+    Raises:
+        AssertionError: If a cell fails; the message has all that was printed.
+    """
+    sources = [_head(engine, None), *map(textwrap.dedent, cells)]
+    program = "\n".join(
+        [
+            "import sys",
+            "assert '__file__' not in globals()",
+            f"for _cell in {sources!r}:",
+            "    exec(compile(_cell, '<cell>', 'exec'), sys.modules['__main__'].__dict__)",
+        ]
+    )
+    return _run_interpreter(["-c", program], folder, None)
+
+
+def _head(engine: str, arguments: dict[str, Any] | None) -> str:
     options = {**launch_arguments(engine), **(arguments or {})}
-    head = f"import {ray.__name__} as ray\nray.init(**{options!r})\n"
-    script.write_text(head + textwrap.dedent(body), encoding="utf-8")
+    return f"import {ray.__name__} as ray\nray.init(**{options!r})\n"
+
+
+def _run_interpreter(arguments: list[str], folder: Path, environ: dict[str, str] | None) -> str:
     package_parent = str(Path(ray.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, **(environ or {})},
         stdout=subprocess.PIPE,
