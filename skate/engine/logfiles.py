@@ -61,9 +61,6 @@ class LogFiles:
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         path = os.path.join(self.folder, f"worker-{number:012x}-01000000-{pid}.{stream}")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._open[number, stream] = (
-            fd,
-            path,
-            os.fstat(fd).st_size,
-        )  # it is there already if it could not be put aside
+        # It is there already, with what it holds, if it could not be put aside.
+        self._open[number, stream] = (fd, path, os.fstat(fd).st_size)
         return self._open[number, stream]

@@ -38,9 +38,8 @@ class Streams:
             stream = self._open.get(key)
             if stream is None or index != stream.produced:
                 engine.send(("drop", "ref", key + index + 1))
-                if (
-                    stream is not None and key in self._bounded
-                ):  # nobody will take it: its worker is not to wait for that
+                # Nobody will take it: its worker is not to wait for that.
+                if stream is not None and key in self._bounded:
                     engine.send(("taken", key, stream.consumed))
                 return
             stream.items.append(engine.refs.new(key + index + 1, REMOTE))

@@ -205,9 +205,8 @@ class Submit:
         """The error of a call that can't run, as the argument `ref` has one."""
         actor_id = None if call.actor is None else call.actor.key.to_bytes(16, "big").hex()
         packed = pack_task_error(FailedArgumentError.of(ref._value), call.name, actor_id=actor_id)
-        return (
-            ref._value if packed.nested else packed.inline()
-        )  # refs inside it are the failed task's to keep
+        # Refs inside it are the failed task's to keep: then the error is passed on as it is.
+        return ref._value if packed.nested else packed.inline()
 
     def name_inner_refs(self, call: Call) -> None:
         """Refs inside the values of arguments are found at the node by whoever unpickles them."""
